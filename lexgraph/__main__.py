@@ -1,0 +1,5 @@
+"""`python -m lexgraph`."""
+
+from lexgraph.cli import main
+
+main()

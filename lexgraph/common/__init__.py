@@ -1,0 +1,1 @@
+"""What lexgraph and sensetrain share: errors for users, safe file writing, the terminal."""

@@ -1,0 +1,142 @@
+"""The graph's file: opening, migrating, and the one writer at a time.
+
+DuckDB lets no process read a file that another writes. A writer therefore works on a copy and renames it
+into place: readers keep the old graph until they open again, and whatever goes wrong, the old graph stands.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+from filelock import FileLock, Timeout
+
+from lexgraph import resources
+from lexgraph.common.errors import UserError
+from lexgraph.common.files import replacing
+
+Connection = duckdb.DuckDBPyConnection
+
+_MIGRATIONS = """
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    number INTEGER PRIMARY KEY, name VARCHAR NOT NULL, applied_at TIMESTAMP NOT NULL DEFAULT current_timestamp
+)
+"""
+
+
+def connect_readonly(path: Path) -> Connection:
+    """Open an existing graph for reading only."""
+    if not path.exists():
+        raise UserError("there is no graph here", path=path, remedy="make one: lexgraph ingest READER FILE --db PATH")
+    try:
+        connection = duckdb.connect(str(path), read_only=True)
+    except duckdb.Error as error:
+        raise UserError(f"DuckDB cannot open it: {error}", path=path) from None
+    try:
+        applied = _applied(connection)
+    except duckdb.Error:
+        connection.close()
+        raise UserError("a DuckDB file, but not a lexgraph graph", path=path) from None
+    _check_not_newer(applied, path)
+    _prepare(connection)
+    return connection
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Connection]:
+    """Give a connection to a copy of the graph; the copy takes the graph's place if the block succeeds.
+
+    The block runs in one transaction. A second writer, in this or another process, gets a `UserError` at once.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{path}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError("another process is writing this graph", path=path, remedy="wait for it to end") from None
+    try:
+        with replacing(path) as beside:
+            _write_copy_of(path, beside)
+            try:
+                yield from _transaction(beside)
+            finally:
+                beside.with_name(beside.name + ".wal").unlink(missing_ok=True)
+    finally:
+        lock.release()
+
+
+def _write_copy_of(path: Path, beside: Path) -> None:
+    if path.exists():
+        try:
+            shutil.copyfile(path, beside)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            raise UserError(
+                f"cannot copy the graph to work on: {reason}", path=path, remedy="free some space beside it"
+            ) from None
+
+
+def _transaction(path: Path) -> Iterator[Connection]:
+    try:
+        connection = duckdb.connect(str(path))
+        try:
+            migrate(connection, path)
+            _prepare(connection)
+            connection.begin()
+            yield connection
+            connection.commit()
+            connection.execute("CHECKPOINT")
+        finally:
+            connection.close()
+    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        raise UserError(
+            f"the graph could not be written, the old one stands: {error}", path=path, remedy="free space or memory"
+        ) from None
+
+
+def migrate(connection: Connection, path: Path) -> None:
+    """Apply the schema files that this graph has not seen yet, all in one transaction."""
+    connection.begin()
+    connection.execute(_MIGRATIONS)
+    applied = _applied(connection)
+    _check_not_newer(applied, path)
+    for file in resources.sql_files("schema"):
+        number = int(file.name.split("_")[0])
+        if number not in applied:
+            connection.execute(file.read_text(encoding="utf-8"))
+            connection.execute("INSERT INTO schema_migrations (number, name) VALUES (?, ?)", [number, file.stem])
+    connection.commit()
+
+
+def _applied(connection: Connection) -> set[int]:
+    return {number for (number,) in connection.execute("SELECT number FROM schema_migrations").fetchall()}
+
+
+def _check_not_newer(applied: set[int], path: Path) -> None:
+    known = {int(file.name.split("_")[0]) for file in resources.sql_files("schema")}
+    if newer := applied - known:
+        raise UserError(
+            f"the graph has schema {max(newer)}, this lexgraph knows up to {max(known)}",
+            path=path,
+            field="schema_migrations",
+            remedy="upgrade lexgraph",
+        )
+
+
+def _prepare(connection: Connection) -> None:
+    connection.execute(resources.sql("macros"))
+    connection.execute("SET enable_progress_bar = false")
+
+
+def run_script(connection: Connection, name: str, **variables: str) -> None:
+    """Run `sql/<name>.sql`, whose statements read the variables by `getvariable('name')`.
+
+    DuckDB binds parameters in the last statement of a script only; variables reach all of them.
+    """
+    for variable, value in variables.items():
+        connection.execute(f"SET VARIABLE {variable} = $value", {"value": value})
+    connection.execute(resources.sql(name))

@@ -1,0 +1,124 @@
+"""Putting sources into the graph and taking them out, each in one transaction."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lexgraph import __version__, negation
+from lexgraph.common.errors import UserError
+from lexgraph.common.files import sha256_of
+from lexgraph.database import Connection, run_script, writing
+from lexgraph.sources.base import STAGING, Inputs, Intake, Options, Reader
+
+
+@dataclass(frozen=True)
+class Source:
+    """One set of files to be read by one reader under one name."""
+
+    reader: Reader
+    inputs: Inputs
+    name: str | None = None
+    options: Options = field(default_factory=Options)
+
+    @property
+    def label(self) -> str:
+        """The name that the source has in the graph."""
+        return self.name or self.reader.source
+
+    @property
+    def files(self) -> list[Path]:
+        """All input files, in the order of the reader's inputs."""
+        return [path for role in self.reader.inputs for path in self.inputs.get(role, ())]
+
+
+def ingest(database: Path, sources: Sequence[Source]) -> list[Intake]:
+    """Replace each source whole, then derive, all in one transaction.
+
+    Args:
+        database: the graph's file; made if absent.
+        sources: what to read; a name that is in the graph already is replaced.
+
+    Returns:
+        What became of every row, one intake a source.
+
+    Raises:
+        UserError: a file is missing or damaged; the graph stays as it was.
+    """
+    for source in sources:
+        _check(source)
+    with writing(database) as connection:
+        intakes = [_replace(connection, source) for source in sources]
+        _finish(connection)
+    return intakes
+
+
+def remove(database: Path, name: str) -> None:
+    """Take a source away, with everything that was derived from it.
+
+    Raises:
+        UserError: the graph has no source of that name.
+    """
+    with writing(database) as connection:
+        names = [row[0] for row in connection.execute("SELECT name FROM sources ORDER BY 1").fetchall()]
+        if name not in names:
+            known = ", ".join(names) or "none"
+            raise UserError(f"no source is called {name!r}; there are: {known}", path=database)
+        for table, column in (
+            ("senses", "source"), ("relations", "source"), ("morphology", "source"), ("intake", "source"),
+            ("sources", "name"),
+        ):  # fmt: skip
+            connection.execute(f"DELETE FROM {table} WHERE {column} = ?", [name])
+        _finish(connection)
+
+
+def derive(database: Path) -> None:
+    """Recompute everything that follows from negation."""
+    with writing(database) as connection:
+        _finish(connection)
+
+
+def _check(source: Source) -> None:
+    if source.label == negation.SOURCE:
+        raise UserError(f"{negation.SOURCE!r} names what is derived", field="--name", remedy="choose another name")
+    if not source.files:
+        wanted = " or ".join(f"--{role}" for role in source.reader.inputs) if len(source.reader.inputs) > 1 else "FILE"
+        raise UserError("nothing to read", field=wanted)
+    for path in source.files:
+        if not path.is_file():
+            raise UserError("no such file", path=path)
+
+
+def _replace(connection: Connection, source: Source) -> Intake:
+    connection.execute(STAGING)
+    intake = source.reader.stage(connection, source.inputs, source.options)
+    run_script(connection, "ingest/merge", source=source.label)
+    for outcome, rows in connection.execute("SELECT outcome, count(*) FROM judged GROUP BY 1 ORDER BY 1").fetchall():
+        intake.add("links", outcome, rows)
+    _record(connection, source, intake)
+    return intake
+
+
+def _record(connection: Connection, source: Source, intake: Intake) -> None:
+    files = source.files
+    connection.execute("DELETE FROM intake WHERE source = ?", [source.label])
+    if rows := [[source.label, *row] for row in intake.rows()]:
+        connection.executemany("INSERT INTO intake VALUES (?, ?, ?, ?)", rows)
+    connection.execute(
+        "INSERT OR REPLACE INTO sources (name, reader, licence, url, files, sha256, bytes, tool, tool_version, "
+        "ingested_at) VALUES (?, ?, ?, ?, ?, ?, ?, 'lexgraph', ?, ?)",
+        [
+            source.label, source.reader.name, source.reader.licence, source.reader.url,
+            [path.name for path in files], [sha256_of(path) for path in files],
+            sum(path.stat().st_size for path in files), __version__,
+            datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
+        ],
+    )  # fmt: skip
+
+
+def _finish(connection: Connection) -> None:
+    run_script(connection, "ingest/words")
+    negation.derive(connection)
+    # A base that no source mentions cannot be derived, so derived rows never bring in words of their own.

@@ -1,0 +1,86 @@
+"""What every reader is made of: where it puts its rows, and how it accounts for what it read."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lexgraph.database import Connection
+
+KEPT = "kept"
+
+Inputs = Mapping[str, Sequence[Path]]
+
+STAGING = """
+CREATE OR REPLACE TEMP TABLE staged_senses (
+    word VARCHAR, lang VARCHAR, pos VARCHAR, gloss VARCHAR, tags VARCHAR[]);
+CREATE OR REPLACE TEMP TABLE staged_relations (
+    word VARCHAR, related VARCHAR, lang VARCHAR, kind VARCHAR, pos VARCHAR, gloss VARCHAR, note VARCHAR);
+CREATE OR REPLACE TEMP TABLE staged_morphology (
+    word VARCHAR, lang VARCHAR, pos VARCHAR, segmentation VARCHAR,
+    prefixes VARCHAR[], roots VARCHAR[], suffixes VARCHAR[]);
+"""
+
+
+@dataclass
+class Intake:
+    """What became of the units (lines, entries, links) that a reader read: unit -> outcome -> rows.
+
+    An outcome is `kept` or the reason for dropping, so that for each unit what was read is the sum over all
+    outcomes and nothing is lost without a word.
+    """
+
+    outcomes: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    examples: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, unit: str, outcome: str, rows: int = 1, *, example: str | None = None) -> None:
+        """Count `rows` of `unit` under `outcome`; keep the first few examples of each reason."""
+        self.outcomes[unit][outcome] += rows
+        if example is not None and len(self.examples[outcome]) < 5:
+            self.examples[outcome].append(example)
+
+    def read(self, unit: str) -> int:
+        """Rows of `unit` that were read."""
+        return self.outcomes[unit].total()
+
+    def rows(self) -> list[tuple[str, str, int]]:
+        """(unit, outcome, rows) for every outcome."""
+        return [(unit, outcome, n) for unit, counts in self.outcomes.items() for outcome, n in counts.items()]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may say to a reader.
+
+    Attributes:
+        lang: ISO 639 code of the language to keep.
+        skip_malformed: count and skip damaged lines instead of refusing the file.
+    """
+
+    lang: str = "en"
+    skip_malformed: bool = False
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One raw format.
+
+    Attributes:
+        name: what `lexgraph ingest` calls it.
+        source: the source's default name.
+        summary: one line of help.
+        licence: of the source that this format usually carries.
+        url: the source's home page.
+        inputs: what files it takes: `files`, or the names of several options.
+        stage: fills the staging tables from the files and says what became of every row.
+    """
+
+    name: str
+    source: str
+    summary: str
+    licence: str
+    url: str
+    stage: Callable[[Connection, Inputs, Options], Intake]
+    inputs: tuple[str, ...] = ("files",)
