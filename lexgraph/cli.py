@@ -11,6 +11,7 @@ import rich_click as click
 
 import lexgraph
 from lexgraph.common import terminal
+from lexgraph.common.command import run
 from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import out, say
 from lexgraph.ingest import Source
@@ -73,7 +74,7 @@ for _reader in READERS.values():
 
 def print_intake(name: str, intake: Intake) -> None:
     """What was read, kept and dropped, and where the first dropped rows stand."""
-    terminal.table(["source", "unit", "outcome", "rows"], [(name, *row) for row in intake.rows()])
+    terminal.print_table(["source", "unit", "outcome", "rows"], [(name, *row) for row in intake.rows()])
     for reason, places in intake.examples.items():
         say(f"{name}: dropped because {reason}: {', '.join(places)}{' ...' if len(places) == 5 else ''}")
 
@@ -122,13 +123,13 @@ def show(word: str, db: Path) -> None:
         glosses, edges, negations = graph.glosses(word), graph.edges(word), graph.negations(word)
     if not (glosses or edges or negations):
         raise UserError(f"the graph has no word {word!r}", path=db)
-    out.print(f"[bold]{word}[/bold]")
+    out.print(word, style="bold", markup=False)
     for source, pos, gloss in glosses:
         out.print(f"  {pos or '-'}: {gloss}  ({source})", markup=False)
     for negation in negations:
         because = ", ".join(negation.evidence)
         out.print(f"  negates {negation.base} by {negation.affix} ({negation.kind}; evidence: {because})", markup=False)
-    terminal.table(["kind", "word", "source", "because"], _grouped(word, edges))
+    terminal.print_table(["kind", "word", "source", "because"], _grouped(word, edges))
 
 
 def _grouped(word: str, edges: Sequence[Edge]) -> list[tuple[str, str, str, str]]:
@@ -138,9 +139,8 @@ def _grouped(word: str, edges: Sequence[Edge]) -> list[tuple[str, str, str, str]
         forward = edge.word.lower() == word.lower()
         symmetric = edge.kind in ("synonym", "antonym", "coordinate")
         kind = edge.kind if forward or symmetric else f"{edge.kind} of"
-        because = (
-            f"{edge.rule}, from {edge.parent or edge.negations[0].evidence}" if edge.derived else (edge.note or "")
-        )
+        evidence = ", ".join(piece for negation in edge.negations for piece in negation.evidence)
+        because = f"{edge.rule}, from {edge.parent or evidence}" if edge.derived else (edge.note or "")
         rows.setdefault((kind, edge.related if forward else edge.word, edge.source), because)
     return [(*key, because) for key, because in sorted(rows.items())]
 
@@ -194,7 +194,7 @@ def query(sql: str, params: Sequence[str], db: Path, format_: str) -> None:
 
 def main() -> None:
     """Run the command."""
-    terminal.run(cli, "lexgraph")
+    run(cli, "lexgraph")
 
 
 if __name__ == "__main__":

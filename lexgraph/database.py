@@ -6,6 +6,7 @@ into place: readers keep the old graph until they open again, and whatever goes 
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from lexgraph.common.files import replacing
 
 Connection = duckdb.DuckDBPyConnection
 
+_MAKE_ONE = "make one: lexgraph ingest READER FILE --db PATH"
+
 _MIGRATIONS = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
     number INTEGER PRIMARY KEY, name VARCHAR NOT NULL, applied_at TIMESTAMP NOT NULL DEFAULT current_timestamp
@@ -31,38 +34,53 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 def connect_readonly(path: Path) -> Connection:
     """Open an existing graph for reading only."""
     if not path.exists():
-        raise UserError("there is no graph here", path=path, remedy="make one: lexgraph ingest READER FILE --db PATH")
+        raise UserError("there is no graph here", path=path, remedy=_MAKE_ONE)
+    # A database of its own, to which the file is attached: connections to one path share what the first of them
+    # opened, so a graph opened anew in the same process would go on showing the file that a writer has replaced.
+    connection = duckdb.connect()
     try:
-        connection = duckdb.connect(str(path), read_only=True)
+        quoted = str(path).replace("'", "''")
+        connection.execute(f"ATTACH '{quoted}' AS graph (TYPE duckdb, READ_ONLY)")
+        connection.execute("USE graph")
+        _check(connection, path)
+        _prepare(connection)
     except duckdb.Error as error:
-        raise UserError(f"DuckDB cannot open it: {error}", path=path) from None
-    try:
-        applied = _applied(connection)
-    except duckdb.Error:
         connection.close()
-        raise UserError("a DuckDB file, but not a lexgraph graph", path=path) from None
-    _check_not_newer(applied, path)
-    _prepare(connection)
+        raise UserError(f"DuckDB cannot open it: {error}", path=path) from None
+    except UserError:
+        connection.close()
+        raise
     return connection
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Connection]:
+def writing(path: Path, *, create: bool = False) -> Iterator[Connection]:
     """Give a connection to a copy of the graph; the copy takes the graph's place if the block succeeds.
 
     The block runs in one transaction. A second writer, in this or another process, gets a `UserError` at once.
+
+    Args:
+        path: the graph's file.
+        create: make the graph if there is none.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{path}.lock", timeout=0)
+    if not create and not path.exists():
+        raise UserError("there is no graph here", path=path, remedy=_MAKE_ONE)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{path}.lock", timeout=0)
         lock.acquire()
     except Timeout:
         raise UserError("another process is writing this graph", path=path, remedy="wait for it to end") from None
+    except OSError as error:
+        raise UserError(f"cannot write there: {os.strerror(error.errno or 0)}", path=path) from None
     try:
+        # We hold the lock, so what lies here was left by a writer that was killed.
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial*"):
+            left.unlink()
         with replacing(path) as beside:
             _write_copy_of(path, beside)
             try:
-                yield from _transaction(beside)
+                yield from _transaction(beside, path)
             finally:
                 beside.with_name(beside.name + ".wal").unlink(missing_ok=True)
     finally:
@@ -80,11 +98,19 @@ def _write_copy_of(path: Path, beside: Path) -> None:
             ) from None
 
 
-def _transaction(path: Path) -> Iterator[Connection]:
+def _transaction(beside: Path, path: Path) -> Iterator[Connection]:
+    """One transaction on the copy `beside`; messages name the graph itself, `path`."""
+    made = beside.exists()
     try:
-        connection = duckdb.connect(str(path))
+        connection = duckdb.connect(str(beside))
+    except duckdb.Error as error:
+        reason = str(error).replace(str(beside.resolve()), str(path)).replace(str(beside), str(path))
+        raise UserError(f"DuckDB cannot open it: {reason}", path=path) from None
+    try:
         try:
-            migrate(connection, path)
+            if made:
+                _check(connection, path)
+            migrate(connection)
             _prepare(connection)
             connection.begin()
             yield connection
@@ -98,12 +124,11 @@ def _transaction(path: Path) -> Iterator[Connection]:
         ) from None
 
 
-def migrate(connection: Connection, path: Path) -> None:
+def migrate(connection: Connection) -> None:
     """Apply the schema files that this graph has not seen yet, all in one transaction."""
     connection.begin()
     connection.execute(_MIGRATIONS)
     applied = _applied(connection)
-    _check_not_newer(applied, path)
     for file in resources.sql_files("schema"):
         number = int(file.name.split("_")[0])
         if number not in applied:
@@ -116,7 +141,12 @@ def _applied(connection: Connection) -> set[int]:
     return {number for (number,) in connection.execute("SELECT number FROM schema_migrations").fetchall()}
 
 
-def _check_not_newer(applied: set[int], path: Path) -> None:
+def _check(connection: Connection, path: Path) -> None:
+    """Refuse what is no graph, or a newer one."""
+    try:
+        applied = _applied(connection)
+    except duckdb.CatalogException:
+        raise UserError("a DuckDB file, but not a lexgraph graph", path=path) from None
     known = {int(file.name.split("_")[0]) for file in resources.sql_files("schema")}
     if newer := applied - known:
         raise UserError(

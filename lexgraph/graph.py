@@ -96,7 +96,10 @@ class Graph:
             UserError: DuckDB refuses the statement.
         """
         try:
-            return self._connection.execute(sql, parameters or {}).to_arrow_table()
+            result: Connection | None = self._connection.execute(sql, parameters or {})
+            if result is None:
+                raise UserError("there is no statement in it", field="--sql")
+            return result.to_arrow_table()
         except duckdb.Error as error:
             raise UserError(f"DuckDB refuses the query: {error}", field="--sql") from None
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from lexgraph import __version__, negation
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import sha256_of
-from lexgraph.database import Connection, run_script, writing
+from lexgraph.database import Connection, connect_readonly, run_script, writing
 from lexgraph.sources.base import STAGING, Inputs, Intake, Options, Reader
 
 
@@ -47,9 +47,11 @@ def ingest(database: Path, sources: Sequence[Source]) -> list[Intake]:
     Raises:
         UserError: a file is missing or damaged; the graph stays as it was.
     """
-    for source in sources:
+    for index, source in enumerate(sources):
         _check(source)
-    with writing(database) as connection:
+        if source.label in {earlier.label for earlier in sources[:index]}:
+            raise UserError(f"two sources are called {source.label!r}", field="--name", remedy="name them apart")
+    with writing(database, create=True) as connection:
         intakes = [_replace(connection, source) for source in sources]
         _finish(connection)
     return intakes
@@ -122,3 +124,17 @@ def _finish(connection: Connection) -> None:
     run_script(connection, "ingest/words")
     negation.derive(connection)
     # A base that no source mentions cannot be derived, so derived rows never bring in words of their own.
+
+
+def is_current(database: Path, sources: Sequence[Source]) -> bool:
+    """Whether the graph holds exactly these sources, read by this version from files with the same content."""
+    if not database.is_file():
+        return False
+    try:
+        connection = connect_readonly(database)
+    except UserError:
+        return False
+    with connection:
+        held = connection.execute("SELECT name, reader, sha256, tool_version FROM sources").fetchall()
+    wanted = [(s.label, s.reader.name, [sha256_of(path) for path in s.files], __version__) for s in sources]
+    return sorted(held) == sorted(wanted)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import csv
 
+import pyarrow as pa
+
 from lexgraph import resources
 from lexgraph.common.errors import UserError
 from lexgraph.database import Connection, run_script
@@ -34,12 +36,13 @@ def load_rules(connection: Connection) -> None:
     """
     path = resources.data("affixes.csv")
     connection.execute("DELETE FROM negation_rules")
+    rules = []
     with path.open(encoding="utf-8", newline="") as handle:
         for number, row in enumerate(csv.DictReader(handle), start=2):
             if None in row.values() or row["position"] not in ("prefix", "suffix"):
                 raise UserError("not a rule: a column is missing or the position is unknown", path=path, line=number)
             values = {name: value.split("|") if name in _LISTS else value for name, value in row.items()}
-            values["morpholex"] = values["morpholex"] or None
-            names = ", ".join(values)
-            slots = ", ".join(f"${name}" for name in values)
-            connection.execute(f"INSERT INTO negation_rules ({names}) VALUES ({slots})", values)
+            rules.append(values | {"morpholex": row["morpholex"] or None})
+    connection.register("rules_batch", pa.Table.from_pylist(rules))
+    connection.execute("INSERT INTO negation_rules BY NAME FROM rules_batch")
+    connection.unregister("rules_batch")

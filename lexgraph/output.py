@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import json
 import sys
 
@@ -16,22 +17,32 @@ FORMATS = ("table", "csv", "json")
 def print_arrow(table: pa.Table, format_: str) -> None:
     """Print a table in one of `FORMATS`."""
     if format_ == "json":
-        sys.stdout.write(json.dumps(table.to_pylist(), ensure_ascii=False, indent=2, default=str) + "\n")
+        sys.stdout.write(json.dumps(table.to_pylist(), ensure_ascii=False, indent=2, default=_json) + "\n")
     elif format_ == "csv":
         pyarrow.csv.write_csv(_flat(table), sys.stdout.buffer)
     else:
-        terminal.table(table.column_names, [_cells(row) for row in zip(*table.to_pydict().values(), strict=True)])
+        columns = [[_cell(cell) for cell in column.to_pylist()] for column in table.columns]
+        terminal.print_table(table.column_names, zip(*columns, strict=True))
 
 
-def _cells(row: tuple[object, ...]) -> list[object]:
-    return [", ".join(map(str, cell)) if isinstance(cell, list) else cell for cell in row]
+def _json(value: object) -> object:
+    """What JSON has no type for; DuckDB's sums of integers are decimals without a fraction."""
+    if isinstance(value, decimal.Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return str(value)
+
+
+def _cell(cell: object) -> object:
+    return ", ".join(map(str, cell)) if isinstance(cell, list) else cell
 
 
 def _flat(table: pa.Table) -> pa.Table:
-    """Lists as text, since CSV has no lists."""
+    """Whatever CSV has no type for (lists, structs, intervals) as text."""
     columns = [
-        pa.array([None if cell is None else ", ".join(map(str, cell)) for cell in column.to_pylist()], pa.string())
-        if pa.types.is_list(column.type) else column
-        for column in table.columns
-    ]  # fmt: skip
+        column
+        if (pa.types.is_primitive(column.type) and not pa.types.is_interval(column.type))
+        or pa.types.is_string(column.type)
+        else pa.array([None if cell is None else str(_cell(cell)) for cell in column.to_pylist()], pa.string())
+        for column in (column.combine_chunks() for column in table.columns)
+    ]
     return pa.table(columns, names=table.column_names)

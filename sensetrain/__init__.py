@@ -1,1 +1,5 @@
-"""sensetrain: sense dictionaries from a teacher's last hidden states, and students that learn them."""
+"""sensetrain: dictionaries of token senses from a teacher's last hidden states, and students that learn them."""
+
+from lexgraph import __version__
+
+__all__ = ["__version__"]

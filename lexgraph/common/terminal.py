@@ -1,4 +1,4 @@
-"""How both commands talk: results on stdout, progress and messages on stderr, errors without a traceback."""
+"""How both commands talk: results on stdout, progress and messages on stderr."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-import rich_click as click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
-
-from lexgraph.common.errors import UserError
+from rich.text import Text
 
 # A pipe has no width of its own: do not fold tables there.
 out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 240)
@@ -21,7 +19,7 @@ err = Console(stderr=True, highlight=False)
 
 def say(message: str) -> None:
     """One line about what is going on, on stderr."""
-    err.print(message, markup=False)
+    err.print(message, markup=False, soft_wrap=True)
 
 
 def progress(description: str, total: float | None = None) -> AbstractContextManager[Advance]:
@@ -52,7 +50,7 @@ class _ProgressBar(AbstractContextManager[Advance]):
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=err,
-            transient=not err.is_terminal,
+            disable=not err.is_terminal,  # in a log, moving bars are noise
         )
 
     def __enter__(self) -> Advance:
@@ -63,29 +61,18 @@ class _ProgressBar(AbstractContextManager[Advance]):
         self._bar.stop()
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
     """Print a table on stdout; numbers are aligned to the right."""
     body = [[("" if cell is None else cell) for cell in row] for row in rows]
     grid = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for index, column in enumerate(columns):
-        numeric = bool(body) and all(isinstance(row[index], int | float) for row in body)
+        numeric = bool(body) and all(_is_number(row[index]) for row in body)
         grid.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in body:
-        grid.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+        # Text, not str: what stands in square brackets is part of the cell and no markup.
+        grid.add_row(*(Text(f"{cell:,}" if _is_number(cell) and isinstance(cell, int) else str(cell)) for cell in row))
     out.print(grid)
 
 
-def run(command: click.Command, program: str) -> None:
-    """Run a click command as a program: user errors end in a message and status 1, interruptions in 130."""
-    try:
-        status = command.main(prog_name=program, standalone_mode=False)
-        sys.exit(status if isinstance(status, int) else 0)
-    except UserError as error:
-        err.print(f"{program}: error: {error}", markup=False, style="red", soft_wrap=True)
-        sys.exit(1)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        err.print(f"{program}: interrupted; what is finished is kept, run the same command to go on", markup=False)
-        sys.exit(130)
+def _is_number(cell: object) -> bool:
+    return isinstance(cell, int | float) and not isinstance(cell, bool)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lexgraph.common.errors import UserError
 from lexgraph.database import Connection
 
 KEPT = "kept"
@@ -61,6 +62,25 @@ class Options:
 
     lang: str = "en"
     skip_malformed: bool = False
+
+
+def text_lines(path: Path, options: Options, intake: Intake, unit: str) -> Iterator[tuple[int, str]]:
+    """(number, text) of each line of a UTF-8 file, with its line end.
+
+    Raises:
+        UserError: a line is not UTF-8, unless malformed lines are skipped; then it counts as a dropped `unit`.
+    """
+    with path.open("rb") as lines:
+        for number, raw in enumerate(lines, start=1):
+            try:
+                yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                if not options.skip_malformed:
+                    raise UserError(
+                        f"not UTF-8 text: {error.reason}", path=path, line=number,
+                        remedy="convert the file to UTF-8, or pass --skip-malformed to count and skip such lines",
+                    ) from None  # fmt: skip
+                intake.add(unit, "not UTF-8", example=f"{path}:{number}")
 
 
 @dataclass(frozen=True)

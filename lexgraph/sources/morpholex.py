@@ -16,7 +16,7 @@ from python_calamine import CalamineError, CalamineWorkbook
 
 from lexgraph.common.errors import UserError
 from lexgraph.database import Connection
-from lexgraph.sources.base import KEPT, Inputs, Intake, Options, Reader
+from lexgraph.sources.base import KEPT, Inputs, Intake, Options, Reader, text_lines
 
 _WORD, _POS, _SEGMENTATION = "Word", "POS", "MorphoLexSegm"
 _POS_NAMES = {"NN": "noun", "VB": "verb", "JJ": "adj", "RB": "adv"}
@@ -36,7 +36,7 @@ def stage(connection: Connection, inputs: Inputs, options: Options) -> Intake:
         UserError: the table lacks a column that is needed.
     """
     intake = Intake()
-    rows = [row for path in inputs["files"] for row in _rows(path, intake)]
+    rows = [row for path in inputs["files"] for row in _rows(path, options, intake)]
     connection.register("morphology_batch", pa.Table.from_pylist(rows, schema=_SCHEMA))
     connection.execute(
         "INSERT INTO staged_morphology SELECT word, $lang, pos, segmentation, prefixes, roots, suffixes "
@@ -57,8 +57,8 @@ def segments(segmentation: str) -> tuple[list[str], list[str], list[str]]:
     return parts
 
 
-def _rows(path: Path, intake: Intake) -> Iterator[dict[str, object]]:
-    for place, word, pos, segmentation in _cells(path):
+def _rows(path: Path, options: Options, intake: Intake) -> Iterator[dict[str, object]]:
+    for place, word, pos, segmentation in _cells(path, options, intake):
         if not word or not segmentation:
             intake.add("rows", "word or segmentation missing", example=place)
             continue
@@ -74,14 +74,17 @@ def _rows(path: Path, intake: Intake) -> Iterator[dict[str, object]]:
             }  # fmt: skip
 
 
-def _cells(path: Path) -> Iterator[tuple[str, str, str, str]]:
+def _cells(path: Path, options: Options, intake: Intake) -> Iterator[tuple[str, str, str, str]]:
     """(place, word, part of speech, segmentation) of every row of every sheet."""
     if path.suffix.lower() == ".xlsx":
         yield from _cells_of_workbook(path)
     else:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            table = csv.reader(handle, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+        lines = (line for _, line in text_lines(path, options, intake, "rows"))
+        table = csv.reader(lines, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+        try:
             yield from _cells_of_table(path, "line", table)
+        except csv.Error as error:
+            raise UserError(f"not a table: {error}", path=path, line=table.line_num) from None
 
 
 def _cells_of_workbook(path: Path) -> Iterator[tuple[str, str, str, str]]:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from lexgraph.common.errors import UserError
 from lexgraph.database import Connection
-from lexgraph.sources.base import KEPT, Inputs, Intake, Options, Reader
+from lexgraph.sources.base import KEPT, Inputs, Intake, Options, Reader, text_lines
 
 _KINDS = {"synonyms": "synonym", "antonyms": "antonym"}
 
@@ -19,7 +18,7 @@ def stage(connection: Connection, inputs: Inputs, options: Options) -> Intake:
     intake = Intake()
     for role, kind in _KINDS.items():
         for path in inputs.get(role, ()):
-            pairs = list(_pairs(path, intake))
+            pairs = list(_pairs(path, options, intake))
             staged = pa.table({"word": [a for a, _ in pairs], "related": [b for _, b in pairs]}, schema=_SCHEMA)
             connection.register("pairs_batch", staged)
             connection.execute(
@@ -33,20 +32,16 @@ def stage(connection: Connection, inputs: Inputs, options: Options) -> Intake:
 _SCHEMA = pa.schema([("word", pa.string()), ("related", pa.string())])
 
 
-def _pairs(path: Path, intake: Intake) -> Iterator[tuple[str, str]]:
-    with path.open(encoding="utf-8", errors="strict") as lines:
-        try:
-            for number, line in enumerate(lines, start=1):
-                words = line.split()
-                if len(words) == 2:
-                    intake.add("lines", KEPT)
-                    yield words[0], words[1]
-                elif words:
-                    intake.add("lines", f"{len(words)} words instead of 2", example=f"{path}:{number}")
-                else:
-                    intake.add("lines", "blank")
-        except UnicodeDecodeError as error:
-            raise UserError(f"not UTF-8 text: {error.reason}", path=path, remedy="convert it to UTF-8") from None
+def _pairs(path: Path, options: Options, intake: Intake) -> Iterator[tuple[str, str]]:
+    for number, line in text_lines(path, options, intake, "lines"):
+        words = line.split()
+        if len(words) == 2:
+            intake.add("lines", KEPT)
+            yield words[0], words[1]
+        elif words:
+            intake.add("lines", f"{len(words)} words instead of 2", example=f"{path}:{number}")
+        else:
+            intake.add("lines", "blank")
 
 
 READER = Reader(

@@ -18,13 +18,13 @@ import pyarrow as pa
 from lexgraph import resources
 from lexgraph.common.errors import UserError
 from lexgraph.database import Connection
-from lexgraph.sources.base import KEPT, Inputs, Intake, Options, Reader
+from lexgraph.sources.base import KEPT, Inputs, Intake, Options, Reader, text_lines
 
 _HEAD = re.compile(r"^\s+#\s*(\d+[a-z]?)\.\s*(.*)$")
 _POS = re.compile(r"^(N|V|Adj|Adv|Phr|Int|Pron)\.(?=\s|$)")
 _POS_NAMES = {"N": "noun", "V": "verb", "Adj": "adj", "Adv": "adv", "Phr": "phrase", "Int": "intj", "Pron": "pron"}
 _REFERENCE = re.compile(r"&c\.?\s*(\([^)]*\))?\s*((adj|adv|v|n|phr)\.?)?\s*(\d+[a-z]?)?(\s*,\s*\([^)]*\)\s*\d+)*")
-_QUOTATION = re.compile(r"[\"\u201c][^\"\u201d]*[\"\u201d]?")
+_QUOTATION = re.compile(r"[\"\u201c][^\"\u201d]*[\"\u201d]")
 _MARKS = re.compile(r"\[[^\]]*\]|[|!\u2020]")
 _LONGEST = 3  # words in an expression; longer ones are phrases, not words
 
@@ -52,7 +52,7 @@ def stage(connection: Connection, inputs: Inputs, options: Options) -> Intake:
     """
     intake = Intake()
     for path in inputs["files"]:
-        heads = list(read_heads(path.read_text(encoding="utf-8", errors="replace"), intake))
+        heads = list(read_heads("".join(line for _, line in text_lines(path, options, intake, "lines")), intake))
         if not heads:
             raise UserError(
                 "no head like `#1. Existence. -- N. existence, ...`", path=path,
@@ -83,7 +83,9 @@ def read_heads(text: str, intake: Intake) -> Iterator[Head]:
             if pos == "phrase":
                 intake.add("expressions", "phrase or quotation", len(re.split("[;,]", body)))
                 continue
-            head.groups += [(pos, words) for group in body.split(";") if (words := _expressions(group, intake))]
+            # Quotations and tags may hold semicolons of their own.
+            plain = _MARKS.sub("", _REFERENCE.sub("", _QUOTATION.sub("", body)))
+            head.groups += [(pos, words) for group in plain.split(";") if (words := _expressions(group, intake))]
         yield head
 
 
@@ -94,7 +96,7 @@ def _heads(text: str) -> Iterator[tuple[str, list[str]]]:
         if line.startswith("%"):
             in_section_title = not in_section_title
             continue
-        if in_section_title or not line.strip():
+        if in_section_title or not line.strip() or line.startswith("<--"):  # the last is a page mark
             continue
         if match := _HEAD.match(line):
             if number:
@@ -115,11 +117,11 @@ def _title(paragraph: str) -> str:
 
 
 def _expressions(group: str, intake: Intake) -> list[str]:
-    """The words between two semicolons, without references, tags and quotations."""
-    plain = _MARKS.sub("", _REFERENCE.sub("", _QUOTATION.sub("", group)))
+    """The words between two semicolons, from which references, tags and quotations are gone already."""
     words = []
-    for part in plain.split(","):
-        word = " ".join(part.strip(" .:'-?").split())
+    for part in group.split(","):
+        # A number alone or at the end is what a garbled reference leaves behind.
+        word = re.sub(r"(^|\s+)\d+$", "", " ".join(part.strip(" .:'-?").split()))
         if not word:
             intake.add("expressions", "reference, tag or quotation only")
         elif len(word.split()) > _LONGEST or re.search(r"[^\w\s'\-]", word):
@@ -141,7 +143,7 @@ def _synonyms(heads: list[Head]) -> Iterator[Link]:
 
 
 def _antonyms(heads: list[Head]) -> Iterator[Link]:
-    """Leading words of heads that the table calls opposites, where they stand within two heads of each other."""
+    """Leading words of heads that the table calls opposites, where they stand within three heads of each other."""
     opposites = _opposites(resources.data("roget-opposites.csv"))
     for index, head in enumerate(heads):
         for other in heads[index + 1 : index + 4]:

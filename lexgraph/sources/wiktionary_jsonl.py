@@ -7,12 +7,15 @@ Only when it finds damage does Python look at the lines one by one, to say which
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from lexgraph.common.errors import UserError
 from lexgraph.database import Connection, run_script
@@ -45,34 +48,56 @@ def stage(connection: Connection, inputs: Inputs, options: Options) -> Intake:
     """
     intake = Intake()
     for path in inputs["files"]:
+        if path.suffix in (".bz2", ".xz", ".zip"):
+            raise UserError(f"{path.suffix} is not read directly", path=path, remedy="unpack it first")
         _read_entries(connection, path, options, intake)
         run_script(connection, "ingest/wiktionary_jsonl", lang=options.lang)
-        for outcome, rows in connection.execute("SELECT outcome, count(*) FROM entry_outcomes GROUP BY 1").fetchall():
+        _refuse_containers(connection, path)
+        for outcome, rows in connection.execute(
+            "SELECT outcome, count(*) FROM entry_outcomes GROUP BY 1 ORDER BY 1"
+        ).fetchall():
             intake.add("entries", outcome, rows)
     return intake
 
 
 def _read_entries(connection: Connection, path: Path, options: Options, intake: Intake) -> None:
     """Make the temporary table `entries` out of one file."""
+    # A failed statement would end the writer's transaction, so who skips damage pays for a look at every line first.
+    damage = list(_damage(path)) if options.skip_malformed else []
     try:
-        _create_entries(connection, path, lenient=False)
+        _create_entries(connection, path, lenient=bool(damage))
     except duckdb.Error as error:
-        damage = list(_damage(path))
-        if not damage:
-            raise UserError(f"DuckDB cannot read it: {error}", path=path) from None
-        if not options.skip_malformed:
-            number, reason = damage[0]
-            more = f" (and {len(damage) - 1} more lines)" if len(damage) > 1 else ""
-            raise UserError(
-                f"{reason}{more}", path=path, line=number,
-                remedy="mend or re-download the file, or pass --skip-malformed to count and skip such lines",
-            ) from None  # fmt: skip
-        for number, reason in damage:
-            intake.add("entries", reason, example=f"{path}:{number}")
-        _create_entries(connection, path, lenient=True)
-        # What Python found damaged is counted already; the lenient read turned those lines into empty rows
-        # or into rows that lack the mistyped field.
-        connection.execute("DELETE FROM entries WHERE line IN (SELECT unnest(?))", [[n for n, _ in damage]])
+        _refuse(path)
+        raise UserError(f"DuckDB cannot read it: {error}", path=path) from None
+    for _, line, reason in damage:
+        intake.add("entries", reason, example=f"{path}:{line}")
+    # The lenient read turned damaged lines into empty rows or into rows that lack the mistyped field.
+    if damage:
+        connection.execute("DELETE FROM entries WHERE line IN (SELECT unnest(?))", [[row for row, _, _ in damage]])
+
+
+def _refuse(path: Path) -> None:
+    """Raise a `UserError` that names the first damaged line, if there is any."""
+    damage = list(_damage(path))
+    if damage:
+        _, line, reason = damage[0]
+        more = f" (and {len(damage) - 1} more lines)" if len(damage) > 1 else ""
+        raise UserError(
+            f"{reason}{more}", path=path, line=line,
+            remedy="mend or re-download the file, or pass --skip-malformed to count and skip such lines",
+        )  # fmt: skip
+
+
+def _refuse_containers(connection: Connection, path: Path) -> None:
+    """DuckDB takes a list or an object for a text without a word; what looks like one is looked at again."""
+    found = connection.execute(
+        "SELECT 1 FROM (SELECT word AS t FROM entries UNION ALL SELECT lang_code FROM entries "
+        "UNION ALL SELECT pos FROM entries UNION ALL SELECT redirect FROM entries UNION ALL "
+        "SELECT related FROM staged_relations UNION ALL SELECT note FROM staged_relations UNION ALL "
+        "SELECT gloss FROM staged_senses) WHERE regexp_matches(t, '^(\\{\\}|\\[\\]|\\{\"|\\[[\\[{\"0-9tfn])') LIMIT 1"
+    ).fetchone()
+    if found:
+        _refuse(path)
 
 
 def _create_entries(connection: Connection, path: Path, *, lenient: bool) -> None:
@@ -93,28 +118,62 @@ def _duckdb_type(shape: Any) -> str:
     return "VARCHAR"
 
 
-def _damage(path: Path) -> Iterator[tuple[int, str]]:
-    """(line, reason) of every line that is not an entry; lines are numbered without the blank ones, as DuckDB does."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    number = 0
-    with opener(path, "rb") as handle:
-        for raw in handle:
-            if not raw.strip():
-                continue
-            number += 1
-            try:
-                value = json.loads(raw)
-            except (json.JSONDecodeError, UnicodeDecodeError):
-                yield number, "not valid JSON" if raw.endswith(b"\n") else "not valid JSON: the last line is cut off"
-                continue
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a plain or compressed file."""
+    try:
+        if path.suffix == ".zst":
+            with pa.input_stream(str(path), compression="zstd") as stream:
+                yield from io.BufferedReader(stream)
+        else:
+            opener = gzip.open if path.suffix == ".gz" else open
+            with opener(path, "rb") as handle:
+                yield from handle
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(
+            f"the compressed file is damaged or cut off: {error}", path=path, remedy="download it again"
+        ) from None
+
+
+def _damage(path: Path) -> Iterator[tuple[int, int, str]]:
+    """(row, line, reason) of every line that is not an entry; blank lines make no row."""
+    row = 0
+    for line, raw in enumerate(_lines(path), start=1):
+        if not raw.strip():
+            continue
+        row += 1
+        try:
+            value = json.loads(raw, object_pairs_hook=_distinct, parse_constant=_no_constant)
+            if b"\\ud" in raw.lower():
+                json.dumps(value, ensure_ascii=False).encode()
+        except _RepeatedKeyError as error:
+            yield row, line, f"field {error} stands there twice"
+        except ValueError:
+            yield row, line, "not valid JSON" if raw.endswith(b"\n") else "not valid JSON: the last line is cut off"
+        else:
             if not isinstance(value, dict):
-                yield number, f"not a JSON object but {type(value).__name__}"
+                yield row, line, f"not a JSON object but {type(value).__name__}"
             elif wrong := _mistyped(value, _ENTRY, ""):
-                yield number, f"field {wrong} has the wrong type"
+                yield row, line, f"field {wrong} has the wrong type"
+
+
+class _RepeatedKeyError(Exception):
+    """A key stands twice in an object, which DuckDB refuses and Python's json does not."""
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _RepeatedKeyError(next(name for name in names if names.count(name) > 1))
+    return value
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _mistyped(value: Any, shape: Any, name: str) -> str | None:
-    """The name of the first field whose container type is not what wiktextract writes there."""
+    """The name of the first field whose type is not what wiktextract writes there."""
     if value is None:
         return None
     if isinstance(shape, list):
@@ -125,7 +184,7 @@ def _mistyped(value: Any, shape: Any, name: str) -> str | None:
         if not isinstance(value, dict):
             return name
         return next((w for key, inner in shape.items() if (w := _mistyped(value.get(key), inner, key))), None)
-    return None  # a scalar: DuckDB takes any JSON value as text
+    return name if isinstance(value, list | dict) else None  # DuckDB takes numbers and truth values as text
 
 
 READER = Reader(

@@ -6,15 +6,14 @@
 --   antonym       a source states the two as antonyms
 
 DELETE FROM morphology WHERE source = 'negation';
-UPDATE morphology SET negates = false, base = NULL, affix = NULL, negation_kind = NULL, evidence = NULL;
 
--- Each word with the parts of speech that any source gives it.
+-- Each word with all the parts of speech that any source gives it.
 CREATE OR REPLACE TEMP TABLE word_pos AS
-SELECT DISTINCT word_key(word) AS key, lang, pos FROM (
+SELECT word_key(word) AS key, lang, list(DISTINCT pos) AS parts FROM (
     SELECT word, lang, pos FROM senses UNION SELECT word, lang, pos FROM relations WHERE source <> 'negation'
     UNION SELECT related, lang, pos FROM relations WHERE source <> 'negation'
     UNION SELECT word, lang, pos FROM morphology
-) WHERE pos IS NOT NULL;
+) WHERE pos IS NOT NULL GROUP BY ALL;
 
 CREATE OR REPLACE TEMP TABLE bases AS
 SELECT key, lang, min_by(word, (word <> key, word)) AS base FROM words GROUP BY key, lang;
@@ -26,30 +25,30 @@ JOIN negation_rules r ON CASE r.position WHEN 'prefix' THEN starts_with(w.key, r
 JOIN bases b ON b.lang = w.lang AND b.key = CASE r.position
     WHEN 'prefix' THEN r.restore || substr(w.key, length(r.spelling) + 1)
     ELSE left(w.key, length(w.key) - length(r.spelling)) || r.restore END
+LEFT JOIN word_pos wp ON wp.key = w.key AND wp.lang = w.lang
+LEFT JOIN word_pos bp ON bp.key = b.key AND bp.lang = b.lang
 WHERE length(b.key) >= 3
   -- The parts of speech must fit, where they are known at all.
-  AND (EXISTS (FROM word_pos p WHERE p.key = w.key AND p.lang = w.lang AND p.pos IN (SELECT unnest(r.pos)))
-       OR NOT EXISTS (FROM word_pos p WHERE p.key = w.key AND p.lang = w.lang))
-  AND (EXISTS (FROM word_pos p WHERE p.key = b.key AND p.lang = w.lang AND p.pos IN (SELECT unnest(r.base_pos)))
-       OR NOT EXISTS (FROM word_pos p WHERE p.key = b.key AND p.lang = w.lang));
+  AND coalesce(list_has_any(wp.parts, r.pos), true) AND coalesce(list_has_any(bp.parts, r.base_pos), true);
 
 CREATE OR REPLACE TEMP TABLE evidence AS
 SELECT c.word, c.lang, c.base, c.affix, c.spelling, c.kind, 'segmentation' AS evidence
 FROM candidates c JOIN morphology m ON word_key(m.word) = c.key AND m.lang = c.lang
-WHERE (m.pos IS NULL OR m.pos IN (SELECT unnest(c.pos)))
+WHERE (m.pos IS NULL OR list_contains(c.pos, m.pos))
   AND CASE c.position WHEN 'prefix' THEN starts_with(m.segmentation, c.morpholex)
                       ELSE ends_with(m.segmentation, c.morpholex) END
 UNION
 SELECT c.word, c.lang, c.base, c.affix, c.spelling, c.kind, 'gloss'
 FROM candidates c JOIN senses s ON word_key(s.word) = c.key AND s.lang = c.lang
-WHERE (s.pos IS NULL OR s.pos IN (SELECT unnest(c.pos)))
+WHERE (s.pos IS NULL OR list_contains(c.pos, s.pos))
   AND regexp_matches(lower(s.gloss), '^(\([^)]*\) *)*(in a manner that is |the (state|quality) of being |to )?(not|non|un|without|lacking|free (from|of)|absence|lack|having no|devoid|the opposite|opposite)\b')
   AND regexp_matches(lower(s.gloss), '\b' || regexp_escape(c.base_key) || '\b')
 UNION
 SELECT c.word, c.lang, c.base, c.affix, c.spelling, c.kind, 'antonym'
-FROM candidates c JOIN relations r ON r.kind = 'antonym' AND r.source <> 'negation' AND r.lang = c.lang
- AND ((word_key(r.word) = c.key AND word_key(r.related) = c.base_key)
-   OR (word_key(r.related) = c.key AND word_key(r.word) = c.base_key));
+FROM candidates c JOIN (
+    SELECT word_key(word) AS one, word_key(related) AS other, lang FROM relations WHERE kind = 'antonym' AND source <> 'negation'
+    UNION SELECT word_key(related), word_key(word), lang FROM relations WHERE kind = 'antonym' AND source <> 'negation'
+) a ON a.one = c.key AND a.other = c.base_key AND a.lang = c.lang;
 
 -- One base a word: the one with the most evidence, then the longest affix.
 CREATE OR REPLACE TEMP TABLE negations AS
@@ -62,8 +61,13 @@ SELECT word, lang, base, affix, kind, evidence FROM (
 WHERE list_has_any(evidence, enough)
 QUALIFY row_number() OVER (PARTITION BY word, lang ORDER BY len(evidence) DESC, length(spelling) DESC, affix, kind, base) = 1;
 
+-- Only rows that change are touched: updating the whole table takes DuckDB most of a minute for MorphoLEX.
+UPDATE morphology SET negates = false, base = NULL, affix = NULL, negation_kind = NULL, evidence = NULL
+WHERE negates AND (word, lang) NOT IN (SELECT (word, lang) FROM negations);
+
 UPDATE morphology m SET negates = true, base = n.base, affix = n.affix, negation_kind = n.kind, evidence = n.evidence
-FROM negations n WHERE n.word = m.word AND n.lang = m.lang;
+FROM negations n WHERE n.word = m.word AND n.lang = m.lang
+AND (m.base, m.affix, m.negation_kind, m.evidence) IS DISTINCT FROM (n.base, n.affix, n.kind, n.evidence);
 
 INSERT INTO morphology (word, lang, segmentation, prefixes, roots, suffixes, source, negates, base, affix, negation_kind, evidence)
 SELECT word, lang, CASE WHEN affix LIKE '%-' THEN '<' || rtrim(affix, '-') || '<{(' || base || ')}'

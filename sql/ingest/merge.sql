@@ -2,9 +2,12 @@
 -- Rows whose content did not change are left where they are, so running an ingest twice changes nothing.
 
 CREATE OR REPLACE TEMP TABLE cleaned AS
-SELECT clean_word(word) AS word, clean_word(related) AS related, lang, kind, pos, gloss, nullif(trim(note), '') AS note,
-       related AS raw
-FROM staged_relations;
+SELECT *, row_id([getvariable('source'), lang, word, related, kind, pos, sense::VARCHAR, note]) AS id
+FROM (
+    SELECT *, CASE WHEN gloss <> '' THEN row_id([getvariable('source'), lang, word, pos, gloss]) END AS sense
+    FROM (SELECT clean_word(word) AS word, clean_word(related) AS related, lang, kind, pos, trim(gloss) AS gloss,
+                 nullif(trim(note), '') AS note FROM staged_relations)
+);
 
 -- Each link gets exactly one outcome; the first reason that applies is the one that is counted.
 CREATE OR REPLACE TEMP TABLE judged AS
@@ -14,6 +17,7 @@ SELECT *, CASE
     WHEN NOT regexp_matches(related, '[\p{L}\p{N}]') OR NOT regexp_matches(word, '[\p{L}\p{N}]') THEN 'no letter or digit'
     WHEN length(related) > 100 OR length(word) > 100 THEN 'longer than 100 characters'
     WHEN word_key(word) = word_key(related) THEN 'self loop'
+    WHEN row_number() OVER (PARTITION BY id) > 1 THEN 'repeated'
     ELSE 'kept' END AS outcome
 FROM cleaned;
 
@@ -24,12 +28,7 @@ WHERE word <> ''
 GROUP BY ALL;
 
 CREATE OR REPLACE TEMP TABLE new_relations AS
-SELECT DISTINCT ON (id) row_id([getvariable('source'), lang, word, related, kind, pos, sense::VARCHAR, note]) AS id,
-       word, related, lang, kind, pos, sense, note, getvariable('source') AS source
-FROM (
-    SELECT *, CASE WHEN gloss IS NOT NULL THEN row_id([getvariable('source'), lang, word, pos, trim(gloss)]) END AS sense
-    FROM judged WHERE outcome = 'kept'
-);
+SELECT id, word, related, lang, kind, pos, sense, note, getvariable('source') AS source FROM judged WHERE outcome = 'kept';
 
 DELETE FROM senses WHERE source = getvariable('source') AND id NOT IN (SELECT id FROM new_senses);
 INSERT INTO senses BY NAME SELECT * FROM new_senses WHERE id NOT IN (SELECT id FROM senses);

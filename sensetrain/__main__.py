@@ -1,0 +1,5 @@
+"""`python -m sensetrain`."""
+
+from sensetrain.cli import main
+
+main()

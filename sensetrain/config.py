@@ -1,0 +1,125 @@
+"""The settings of every stage: one typed model each, from which the command's flags are made too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lexgraph.common.errors import UserError
+
+StateOf = Literal["next", "same"]
+"""Which token a state belongs to: the one it predicts (decoders) or its own (encoders)."""
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys fail, values are checked, and nothing changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def parse(cls, **values: Any) -> Any:
+        """Make settings of `cls`, listing every error at once.
+
+        Raises:
+            UserError: some values do not fit.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            wrong = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            raise UserError("; ".join(wrong), field="settings") from None
+
+    def shape(self) -> dict[str, Any]:
+        """The settings that shape the outcome, as JSON values for a manifest."""
+        return self.model_dump(mode="json")
+
+
+class TokenizeSettings(Settings):
+    """Settings of `tokenize`."""
+
+    sequence_length: int = Field(128, ge=8, description="Most tokens in one sequence.")
+    heldout: float = Field(0.1, gt=0, lt=1, description="Share of documents held out for evaluation.")
+    limit_tokens: int | None = Field(None, ge=1, description="Stop after this many tokens.")
+    seed: int = Field(0, ge=0, description="Decides which documents are held out.")
+
+
+class PlanSettings(Settings):
+    """Settings of `plan`."""
+
+    state_of: StateOf = Field("next", description="Which token a state belongs to.")
+    max_samples: int = Field(2000, ge=1, description="Most states a token (DSKD 3.1: 2000).")
+    batch_tokens: int = Field(4096, ge=1, description="Most tokens in one forward pass, padding included.")
+    seed: int = Field(0, ge=0, description="Decides which occurrences are drawn.")
+
+
+class CollectSettings(Settings):
+    """Settings of `collect`."""
+
+    dtype: Literal["bf16", "fp32"] = Field("bf16", description="Number type of the stored states.")
+
+
+class ClusterSettings(Settings):
+    """Settings of `cluster`."""
+
+    k: int = Field(10, ge=1, description="Senses a token (DSKD: 10 for Llama, 5 for Mistral).")
+    iterations: int = Field(100, ge=1, description="Most iterations of Lloyd's algorithm.")
+    dtype: Literal["bf16", "fp32"] = Field("bf16", description="Number type of the stored senses.")
+    seed: int = Field(0, ge=0, description="Decides the first centroids.")
+
+
+class ComposeSettings(Settings):
+    """Settings of `compose`."""
+
+    max_tokens: int = Field(3, ge=2, description="Most tokens in one word (DSKD 3.3: 3).")
+
+
+class TeachSettings(Settings):
+    """Settings of `teach`."""
+
+    top_k: int = Field(64, ge=1, description="Teacher logits kept a position; the rest is kept as one mass.")
+    temperature: float = Field(2.0, gt=0, description="Temperature of the distillation term.")
+    kappa: int = Field(5, ge=1, description="Nearest positive and negative senses a position (DSKD 4.2: 5).")
+    batch_tokens: int = Field(4096, ge=1, description="Most tokens in one forward pass, padding included.")
+
+
+class StudentSettings(Settings):
+    """What the student keeps of the teacher."""
+
+    layers: int | None = Field(None, ge=1, description="First layers kept; half of the teacher's if not given.")
+    train_layers: int = Field(2, ge=0, description="Last layers of the student that are trained.")
+
+
+class DistilSettings(StudentSettings):
+    """Settings of `kd`: L = CE + alpha T^2 KL (DSKD 4.1)."""
+
+    alpha: float = Field(1.0, ge=0, description="Weight of the distillation term.")
+    learning_rate: float = Field(1e-3, gt=0, description="Peak rate (small runs: 1e-3; the paper, Llama: 5e-5).")
+    epochs: float = Field(2.0, gt=0, description="Passes over the training sequences.")
+    batch_size: int = Field(4, ge=1, description="Sequences a step and device.")
+    accumulate: int = Field(1, ge=1, description="Batches whose gradients are added up before a step.")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's weight decay.")
+    seed: int = Field(0, ge=0, description="Decides the order of sequences and the sampled positions.")
+
+
+class DSKDSettings(DistilSettings):
+    """Settings of `dskd`: those of `kd` and the sense term (DSKD 4.2), recipe `paper`."""
+
+    beta_p: float = Field(1.0, ge=0, description="Weight of the pull towards positive senses (Llama: 1.0).")
+    beta_n: float = Field(1.0, ge=0, description="Weight of the push away from negative senses.")
+    gamma: float = Field(1.0, ge=0, description="Margin of the hinge, in squared distance a dimension.")
+
+
+class EvaluateSettings(Settings):
+    """Settings of `evaluate`."""
+
+    batch_tokens: int = Field(2048, ge=1, description="Most tokens in one forward pass, padding included.")
+    limit: int | None = Field(None, ge=1, description="Use the first questions only.")
+
+
+class DemoSettings(Settings):
+    """Settings of `demo`."""
+
+    data: Path | None = Field(None, description="Folder in the layout of data/sample; the sample if not given.")
+    limit_tokens: int | None = Field(None, ge=1, description="Use this many tokens of the corpus.")

@@ -1,0 +1,1 @@
+"""Students: the losses, the teacher cache, and the trainers."""

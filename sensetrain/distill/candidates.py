@@ -1,0 +1,86 @@
+"""P'_t and N'_t: the kappa candidate rows nearest to the teacher's state (DSKD 4.2).
+
+They depend on the teacher alone, so they are found once and cached.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sensetrain.neighbours import Neighbours
+from sensetrain.senses.dictionary import SenseDictionary
+
+_CHUNK_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """For each token the rows that may be chosen: CSR over token ids."""
+
+    offsets: Tensor
+    rows: Tensor
+
+    def counts(self) -> Tensor:
+        """Candidates of each token."""
+        return self.offsets.diff()
+
+
+def positive_candidates(dictionary: SenseDictionary, neighbours: Neighbours) -> Candidates:
+    """P: a token's own senses and the rows of its synonyms. Tokens without own senses have none."""
+    own = dictionary.counts()
+    synonyms = torch.where(own > 0, neighbours.positive_offsets.diff(), 0)
+    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), (own + synonyms).cumsum(0)])
+    rows = torch.empty(int(offsets[-1]), dtype=torch.int64)
+    for first, counts, into, source in (
+        (dictionary.offsets[:-1], own, offsets[:-1], None),
+        (neighbours.positive_offsets[:-1], synonyms, offsets[:-1] + own, neighbours.positive_rows),
+    ):
+        owner = torch.repeat_interleave(torch.arange(len(counts)), counts)
+        inside = torch.arange(len(owner)) - (counts.cumsum(0) - counts)[owner]
+        taken = first[owner] + inside
+        rows[into[owner] + inside] = taken if source is None else source[taken]
+    return Candidates(offsets, rows)
+
+
+def negative_candidates(neighbours: Neighbours) -> Candidates:
+    """N: the rows of a token's antonyms."""
+    return Candidates(neighbours.negative_offsets, neighbours.negative_rows)
+
+
+def nearest_rows(states: Tensor, targets: Tensor, candidates: Candidates, rows: Tensor, kappa: int) -> Tensor:
+    """The candidates of each position's target that are nearest to the teacher's state in L2.
+
+    Args:
+        states: the teacher's, shape (n, d).
+        targets: int64, shape (n,): the tokens that the states belong to.
+        candidates: by token.
+        rows: all sense rows, shape (rows, d).
+        kappa: how many to take.
+
+    Returns:
+        int64, shape (n, kappa), nearest first, -1 where there are fewer. On the CPU.
+    """
+    result = torch.full((len(states), kappa), -1, dtype=torch.int64)
+    counts = candidates.counts()[targets]
+    # Positions of similar candidate counts share a chunk, so that little is padding.
+    order = counts.argsort(descending=True, stable=True)
+    order = order[: int((counts > 0).sum())]
+    start = 0
+    while start < len(order):
+        widest = int(counts[order[start]])
+        chunk = order[start : start + max(1, _CHUNK_BYTES // (widest * rows.shape[1] * 4))]
+        slots = torch.arange(widest)
+        real = slots < counts[chunk][:, None]
+        first = candidates.offsets[targets[chunk]][:, None]
+        index = candidates.rows[torch.where(real, first + slots, 0)]
+        gathered = rows[index].to(states.device).float()
+        distance = (gathered - states[chunk.to(states.device)].float()[:, None]).square().sum(-1).cpu()
+        distance = distance.masked_fill(~real, torch.inf)
+        values, best = distance.topk(min(kappa, widest), largest=False)
+        picked = torch.gather(index, 1, best)
+        result[chunk, : picked.shape[1]] = torch.where(torch.isfinite(values), picked, -1)
+        start += len(chunk)
+    return result

@@ -1,0 +1,178 @@
+"""Every artefact is a folder with a manifest: what made it, from what, and the hash of each file.
+
+An artefact's fingerprint covers its kind, settings, inputs and files, not the time or the machine, so a stage can
+tell whether what lies there is what it would make again, and a reader whether two artefacts belong together.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from lexgraph.common.errors import UserError
+from lexgraph.common.files import read_json, replacing_folder, sha256_of, sha256_of_json, write_json
+from sensetrain import __version__
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+_PURPOSE = ".purpose.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an artefact says of itself.
+
+    Attributes:
+        kind: tokens, plan, states, senses, composed, neighbours, cache or student.
+        settings: every setting that shaped it.
+        inputs: fingerprints of what it was made from, by role.
+        facts: counts and measurements, for people and reports; not part of the fingerprint.
+        files: name -> sha256 of each file beside the manifest.
+    """
+
+    kind: str
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of kind, format, settings, inputs and file contents."""
+        return sha256_of_json(
+            [self.kind, self.format, dict(self.settings), dict(self.inputs), dict(sorted(self.files.items()))]
+        )
+
+    def require(self, path: Path, inputs: Mapping[str, str]) -> None:
+        """Refuse the artefact unless it was made from these inputs.
+
+        Raises:
+            UserError: an input differs; the message names it.
+        """
+        for name, expected in inputs.items():
+            found = self.inputs.get(name)
+            if found != expected:
+                raise UserError(
+                    f"made with another {name}: {_short(found)}, expected {_short(expected)}",
+                    path=path, field=f"inputs.{name}", remedy=f"make it again with this {name}",
+                )  # fmt: skip
+
+
+@dataclass
+class Draft:
+    """An artefact in the making: write files into `folder`, put counts into `facts`."""
+
+    folder: Path
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def making(
+    path: Path,
+    kind: str,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    *,
+    name: str = MANIFEST,
+    resumable: bool = False,
+) -> Iterator[Draft]:
+    """Make an artefact beside `path` and move it there once it is whole.
+
+    Args:
+        path: the artefact's folder; what stands there is replaced.
+        kind: see `Manifest`.
+        settings: see `Manifest`.
+        inputs: see `Manifest`.
+        name: file name of the manifest.
+        resumable: keep the unfinished folder when interrupted, and find it again when the same is made next.
+    """
+    purpose = {"kind": kind, "settings": dict(settings), "inputs": dict(inputs)}
+    partial = path.with_name(f".{path.name}.partial")
+    if resumable and partial.exists() and not _same_purpose(partial, purpose):
+        shutil.rmtree(partial)
+    with replacing_folder(path, keep_partial=resumable) as folder:
+        write_json(folder / _PURPOSE, purpose)
+        draft = Draft(folder)
+        yield draft
+        (folder / _PURPOSE).unlink()
+        files = {str(f.relative_to(folder)): sha256_of(f) for f in sorted(folder.rglob("*")) if f.is_file()}
+        manifest = Manifest(kind, settings, inputs, draft.facts, files, FORMAT, _versions())
+        write_json(folder / name, {**manifest.__dict__, "fingerprint": manifest.fingerprint})
+
+
+def _same_purpose(partial: Path, purpose: dict[str, Any]) -> bool:
+    file = partial / _PURPOSE
+    return file.exists() and sha256_of_json(read_json(file)) == sha256_of_json(purpose)
+
+
+def read_manifest(path: Path, kind: str, *, name: str = MANIFEST, verify: bool = False) -> Manifest:
+    """Read an artefact's manifest.
+
+    Args:
+        path: the artefact's folder.
+        kind: what it must be.
+        name: file name of the manifest.
+        verify: also hash every file and compare.
+
+    Raises:
+        UserError: it is missing, of another kind or format, was edited, or a file does not match its hash.
+    """
+    file = path / name
+    if not file.exists():
+        raise UserError(
+            f"there is no {kind} here (no {name})", path=path, remedy=f"make one: sensetrain {_COMMAND[kind]}"
+        )
+    raw = read_json(file)
+    stated = raw.pop("fingerprint", None)
+    try:
+        manifest = Manifest(**raw)
+    except TypeError as error:
+        raise UserError(f"not a manifest of ours: {error}", path=file) from None
+    if manifest.kind != kind:
+        raise UserError(f"this is {manifest.kind!r}, not {kind!r}", path=file, field="kind")
+    if manifest.format != FORMAT:
+        raise UserError(f"format {manifest.format}, this version reads {FORMAT}", path=file, field="format")
+    if stated != manifest.fingerprint:
+        raise UserError("the hash does not match the content", path=file, field="fingerprint", remedy="make it again")
+    for member, expected in manifest.files.items():
+        if not (path / member).is_file():
+            raise UserError("a file is missing", path=path / member, remedy="make it again")
+        if verify and sha256_of(path / member) != expected:
+            raise UserError("the file does not match its hash", path=path / member, field=f"files.{member}")
+    return manifest
+
+
+def is_current(
+    path: Path, kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str], *, name: str = MANIFEST
+) -> bool:
+    """Whether the artefact at `path` is what these settings and inputs would make."""
+    if not (path / name).exists():
+        return False
+    try:
+        manifest = read_manifest(path, kind, name=name)
+    except UserError:
+        return False
+    wanted, found = ([dict(settings), dict(inputs)], [dict(manifest.settings), dict(manifest.inputs)])
+    return sha256_of_json(wanted) == sha256_of_json(found)
+
+
+def _versions() -> dict[str, str]:
+    names = ("torch", "transformers", "safetensors", "numpy", "tokenizers")
+    return {"sensetrain": __version__, **{name: version(name) for name in names}}
+
+
+def _short(fingerprint: str | None) -> str:
+    return "none" if fingerprint is None else fingerprint[:12]
+
+
+_COMMAND = {
+    "tokens": "tokenize", "plan": "plan", "states": "collect", "senses": "cluster", "composed": "compose",
+    "neighbours": "neighbours", "cache": "teach", "student": "kd",
+}  # fmt: skip

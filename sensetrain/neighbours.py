@@ -1,0 +1,141 @@
+"""For each token that is a whole word: the sense rows of its synonyms and antonyms, as CSR arrays over token ids.
+
+Row numbers are those of `combined_rows`: the dictionary's rows first, then the composed words'.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+import lexgraph
+from sensetrain.corpus import word_prefix
+from sensetrain.manifest import Manifest, making, read_manifest
+from sensetrain.models import ModelFolder
+from sensetrain.senses.compose import ComposedWords
+from sensetrain.senses.dictionary import SenseDictionary
+
+FILE = "neighbours.safetensors"
+KINDS = {"positive": "synonym", "negative": "antonym"}
+
+Int = npt.NDArray[np.int64]
+
+
+def neighbours_inputs(composed: Manifest) -> dict[str, str]:
+    """Fingerprints of what neighbours are made from."""
+    return {"composed": composed.fingerprint, **{n: composed.inputs[n] for n in ("senses", "graph", "tokenizer")}}
+
+
+def neighbours(graph: Path, dictionary_path: Path, composed_path: Path, teacher: ModelFolder, out: Path) -> Manifest:
+    """Look up every whole-word token's synonyms and antonyms into the artefact `neighbours`."""
+    dictionary = SenseDictionary.load(dictionary_path, inputs={"tokenizer": teacher.tokenizer_fingerprint})
+    composed = ComposedWords.open(composed_path)
+    if dictionary.manifest is not None:
+        composed.manifest.require(composed_path, {"senses": dictionary.manifest.fingerprint})
+    with making(out, "neighbours", {}, neighbours_inputs(composed.manifest)) as draft:
+        first, counts = word_rows(dictionary, composed)
+        token_word = whole_words(teacher.tokenizer(), dictionary.vocabulary, composed.words)
+        tensors: dict[str, Tensor] = {}
+        with lexgraph.open(graph) as opened:
+            for role, kind in KINDS.items():
+                words = _index(composed.words, opened.pairs(kind))
+                offsets, rows = token_neighbours(token_word, words, first, counts)
+                tensors[f"{role}_offsets"], tensors[f"{role}_rows"] = torch.from_numpy(offsets), torch.from_numpy(rows)
+                draft.facts[f"tokens_with_{kind}s"] = int((np.diff(offsets) > 0).sum())
+                draft.facts[f"{kind}_pairs"] = len(words)
+        draft.facts["whole_word_tokens"] = int((token_word >= 0).sum())
+        save_file(tensors, draft.folder / FILE)
+    return read_manifest(out, "neighbours")
+
+
+def word_rows(dictionary: SenseDictionary, composed: ComposedWords) -> tuple[Int, Int]:
+    """First row and number of rows of each word, in the numbering of `combined_rows`."""
+    lengths = np.array([len(tokens) for tokens in composed.tokens])
+    head = np.array([tokens[0] for tokens in composed.tokens], dtype=np.int64)
+    single = lengths == 1
+    token_first, token_counts = dictionary.offsets[:-1].numpy(), dictionary.counts().numpy()
+    first = np.where(single, token_first[head], composed.first_row + len(dictionary.rows))
+    return first, np.where(single, token_counts[head], composed.counts)
+
+
+def whole_words(tokenizer: PreTrainedTokenizerBase, vocabulary: int, words: list[str]) -> Int:
+    """For each token id the index of the word that it is, or -1.
+
+    A token is a whole word if its text, with the mark that the tokenizer puts before a word and case aside, is one
+    of `words` (sorted); a token without that mark may be the inside of a word, and is none.
+    """
+    prefix = word_prefix(tokenizer)
+    texts = pa.array(tokenizer.batch_decode([[token] for token in range(vocabulary)]))
+    if prefix:
+        marked = pc.starts_with(texts, prefix)
+        texts = pc.if_else(marked, pc.utf8_slice_codeunits(texts, len(prefix)), None)
+    found = pc.index_in(pc.utf8_lower(texts), value_set=pa.array(words, pa.string()))
+    words_of_tokens: Int = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return words_of_tokens
+
+
+def _index(words: list[str], pairs: pa.Table) -> Int:
+    """Pairs as word indices, shape (pairs, 2); pairs with a word that is not listed are left out."""
+    columns = [pc.index_in(pairs[name], value_set=pa.array(words, pa.string())) for name in ("word", "related")]
+    index = np.stack([pc.fill_null(c, -1).to_numpy().astype(np.int64) for c in columns], axis=1)
+    return index[(index >= 0).all(axis=1)]
+
+
+def token_neighbours(token_word: Int, pairs: Int, first: Int, counts: Int) -> tuple[Int, Int]:
+    """CSR of neighbour rows over token ids.
+
+    Args:
+        token_word: the word that each token is, or -1, shape (vocabulary,).
+        pairs: undirected word pairs, shape (pairs, 2).
+        first: first row of each word.
+        counts: rows of each word.
+
+    Returns:
+        Offsets, shape (vocabulary + 1,), and rows, in the order of the neighbours' word indices.
+    """
+    both = np.unique(np.concatenate([pairs, pairs[:, ::-1]]), axis=0)
+    starts = np.searchsorted(both[:, 0], np.arange(len(first) + 1))
+    tokens = np.flatnonzero(token_word >= 0)
+    words = token_word[tokens]
+    # token -> its word's neighbours -> their rows: two expansions of ranges.
+    owner, edge = _expand(starts[words], starts[words + 1] - starts[words])
+    neighbour = both[edge, 1]
+    edge_owner, rows = _expand(first[neighbour], counts[neighbour])
+    per_token = np.bincount(tokens[owner[edge_owner]], minlength=len(token_word))
+    return np.concatenate([[0], np.cumsum(per_token)]), rows
+
+
+def _expand(first: Int, counts: Int) -> tuple[Int, Int]:
+    """The ranges first[i] .. first[i] + counts[i] end to end: (i of each element, element)."""
+    owner = np.repeat(np.arange(len(first)), counts)
+    inside = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return owner, first[owner] + inside
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The artefact `neighbours`, in memory.
+
+    Token v has the positive rows positive_rows[positive_offsets[v] : positive_offsets[v + 1]], and likewise the
+    negative ones.
+    """
+
+    manifest: Manifest
+    positive_offsets: Tensor
+    positive_rows: Tensor
+    negative_offsets: Tensor
+    negative_rows: Tensor
+
+    @classmethod
+    def open(cls, path: Path) -> Neighbours:
+        """Open neighbours for reading."""
+        return cls(read_manifest(path, "neighbours"), **load_file(path / FILE))

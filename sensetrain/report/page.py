@@ -1,0 +1,140 @@
+"""Gathering what the artefacts of a run say and drawing it as one HTML page without anything from outside."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+import lexgraph
+from lexgraph.common.errors import UserError
+from lexgraph.common.files import read_json, replacing
+from sensetrain.corpus import Tokens
+from sensetrain.report import pictures
+from sensetrain.senses.dictionary import SenseDictionary
+
+_CONTEXT = 9  # tokens shown on each side of an example
+_WORDS = 6  # words whose senses are shown
+
+
+@dataclass(frozen=True)
+class SenseExample:
+    """One sense of a word: how many states it stands for, and where it occurs."""
+
+    size: int
+    before: str
+    word: str
+    after: str
+
+
+def write_report(folder: Path) -> Path:
+    """Draw the report of a finished run.
+
+    Args:
+        folder: where `sensetrain demo` wrote its results.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        UserError: the folder has no results.
+    """
+    if not (folder / "results.json").exists():
+        raise UserError("no results here", path=folder, remedy="run: sensetrain demo --out FOLDER")
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("sensetrain.report"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    page = environment.get_template("report.html").render(**gather(folder))
+    path = folder / "report.html"
+    with replacing(path) as beside:
+        beside.write_text(page, encoding="utf-8")
+    return path
+
+
+def gather(folder: Path) -> dict[str, Any]:
+    """Everything that the page shows."""
+    results = read_json(folder / "results.json")
+    histories = {name: read_json(folder / "students" / name / "training.json") for name in ("kd", "dskd")}
+    dictionary = SenseDictionary.load(folder / "senses")
+    table = _pivot(results["graph"])
+    return {
+        "results": results,
+        "graph": table,
+        "kinds": sorted({kind for row in table.values() for kind in row}),
+        "graph_picture": pictures.stacked(table, "edges"),
+        "curves": pictures.curves(histories, ("ce", "kl", "sense", "related_share")),
+        "perplexities": pictures.bars(
+            {row["model"]: row["perplexity"] for row in results["results"]}, "held-out perplexity (log scale)", log=True
+        ),
+        "senses_picture": pictures.histogram(
+            np.bincount(dictionary.counts()[dictionary.counts() > 0].numpy()).tolist(), "senses of a token", "tokens"
+        ),
+        "stages_picture": pictures.bars(
+            {name: cost["seconds"] for name, cost in results["stages"].items()}, "seconds", shape="{:.0f}"
+        ),
+        "derived": _derived(folder),
+        "words": _sense_examples(folder, dictionary),
+    }
+
+
+def _pivot(counts: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    table: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for row in counts:
+        table[row["source"]][row["kind"]] = row["edges"]
+    return dict(table)
+
+
+def _derived(folder: Path) -> list[dict[str, Any]]:
+    """One derived edge of each rule, with the stated edge that it follows from."""
+    with lexgraph.open(folder / "lexgraph.duckdb") as graph:
+        edges: list[dict[str, Any]] = graph.query(
+            "SELECT d.word, d.related, d.kind, d.rule, d.negated[1] AS negated, s.word AS from_word, "
+            "s.related AS from_related, s.kind AS from_kind, s.source AS from_source "
+            "FROM relations d JOIN relations s ON s.id = d.derived_from "
+            "QUALIFY row_number() OVER (PARTITION BY d.rule ORDER BY length(d.word) + length(d.related), d.id) = 1 "
+            "ORDER BY d.rule LIMIT 12"
+        ).to_pylist()
+    return edges
+
+
+def _sense_examples(folder: Path, dictionary: SenseDictionary) -> dict[str, list[SenseExample]]:
+    """Senses of the words that have the most glosses in the graph, of those that are one token with several senses."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder / "students" / "cut")
+    tokens = Tokens.open(folder / "tokens")
+    with lexgraph.open(folder / "lexgraph.duckdb") as graph:
+        ranked = graph.query("SELECT word FROM senses GROUP BY word ORDER BY count(*) DESC, word LIMIT 400")
+    shown: dict[str, list[SenseExample]] = {}
+    for word in ranked["word"].to_pylist():
+        ids = tokenizer(" " + word, add_special_tokens=False)["input_ids"]
+        if len(ids) == 1 and int(dictionary.counts()[ids[0]]) >= 5:
+            shown[word] = _examples_of(ids[0], dictionary, tokens, tokenizer)
+        if len(shown) == _WORDS:
+            break
+    return shown
+
+
+def _examples_of(
+    token: int, dictionary: SenseDictionary, tokens: Tokens, tokenizer: PreTrainedTokenizerBase
+) -> list[SenseExample]:
+    rows = range(int(dictionary.offsets[token]), int(dictionary.offsets[token + 1]))
+    shift = 0 if dictionary.manifest and dictionary.manifest.settings["state_of"] == "same" else 1
+    examples = []
+    for row in sorted(rows, key=lambda row: -int(dictionary.sizes[row])):
+        sequence, position = dictionary.examples[row, 0].tolist()
+        ids, at = tokens.sequence(sequence).tolist(), position + shift
+        examples.append(
+            SenseExample(
+                int(dictionary.sizes[row]),
+                str(tokenizer.decode(ids[max(0, at - _CONTEXT) : at])),
+                str(tokenizer.decode(ids[at : at + 1])),
+                str(tokenizer.decode(ids[at + 1 : at + 1 + _CONTEXT])),
+            )
+        )
+    return examples

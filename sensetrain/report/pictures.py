@@ -1,0 +1,115 @@
+"""The report's pictures, as SVG text to stand inside the page."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+PALETTE = ("#3b6ea8", "#d1662a", "#4f9a63", "#8a5fa8", "#b5903a", "#7f8c8d", "#c0506b", "#4aa3a2")
+_STYLE: Any = {
+    "svg.fonttype": "none",  # text stays text: selectable, and in the page's font
+    "svg.hashsalt": "sensetrain",  # the same picture gives the same bytes
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#888888",
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#e6e6e6",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+}
+
+
+def curves(histories: Mapping[str, Sequence[Mapping[str, float]]], names: Sequence[str]) -> str:
+    """One panel a loss term, one line a student, over steps; thin the raw values, thick their running mean.
+
+    Args:
+        histories: student -> one entry a step.
+        names: the terms to draw, of those that occur.
+    """
+    shown = [name for name in names if any(name in entry for h in histories.values() for entry in h)]
+    figure = _figure(3.1 * len(shown), 2.6)
+    for index, name in enumerate(shown):
+        axes = figure.add_subplot(1, len(shown), index + 1)
+        for (student, history), colour in zip(histories.items(), PALETTE, strict=False):
+            points = [(entry["step"], entry[name]) for entry in history if name in entry]
+            if points:
+                steps, values = np.array(points).T
+                axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
+                axes.plot(steps, _smooth(values), color=colour, linewidth=1.8, label=student.upper())
+        axes.set_title(name.upper() if len(name) == 2 else name, loc="left")
+        axes.set_xlabel("step")
+        axes.legend()
+    return _svg(figure)
+
+
+def bars(values: Mapping[str, float], label: str, *, log: bool = False, shape: str = "{:.3g}") -> str:
+    """Horizontal bars with their values beside them."""
+    figure = _figure(6.2, 0.34 * len(values) + 0.7)
+    axes = figure.add_subplot()
+    names = list(values)
+    axes.barh(names, list(values.values()), color=[PALETTE[i % len(PALETTE)] for i in range(len(names))], height=0.62)
+    axes.invert_yaxis()
+    axes.grid(visible=False)
+    if log:
+        axes.set_xscale("log")
+    for row, value in enumerate(values.values()):
+        axes.annotate(shape.format(value), (value, row), xytext=(4, 0), textcoords="offset points", va="center")
+    axes.set_xlabel(label)
+    axes.margins(x=0.18)
+    return _svg(figure)
+
+
+def stacked(table: Mapping[str, Mapping[str, int]], label: str) -> str:
+    """Horizontal bars, one a row of the table, its columns stacked."""
+    columns = sorted({column for row in table.values() for column in row})
+    figure = _figure(6.6, 0.36 * len(table) + 1.1)
+    axes = figure.add_subplot()
+    left = np.zeros(len(table))
+    for column, colour in zip(columns, PALETTE, strict=False):
+        values = np.array([row.get(column, 0) for row in table.values()])
+        axes.barh(list(table), values, left=left, color=colour, label=column, height=0.62)
+        left += values
+    axes.invert_yaxis()
+    axes.grid(visible=False)
+    axes.set_xlabel(label)
+    axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.28))
+    return _svg(figure)
+
+
+def histogram(counts: Sequence[int], xlabel: str, ylabel: str) -> str:
+    """How many there are of each value 0, 1, 2, ..."""
+    figure = _figure(4.2, 2.4)
+    axes = figure.add_subplot()
+    axes.bar(range(len(counts)), counts, color=PALETTE[0])
+    axes.set_xticks(range(0, len(counts), max(1, len(counts) // 10)))
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    return _svg(figure)
+
+
+def _figure(width: float, height: float) -> Figure:
+    with mpl.rc_context(_STYLE):
+        return Figure(figsize=(width, height), layout="constrained")
+
+
+def _smooth(values: Any, window: int = 9) -> Any:
+    """Running mean over the last `window` values."""
+    sums = np.cumsum(np.insert(np.asarray(values, dtype=float), 0, 0.0))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(0, ends - window)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    with mpl.rc_context(_STYLE):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]

@@ -1,0 +1,1 @@
+"""From tokens to a dictionary of senses: plan, collect, cluster, compose."""

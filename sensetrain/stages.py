@@ -1,0 +1,157 @@
+"""The stages of the line, each with what it is made from, so that a stage whose inputs did not change is not run again.
+
+The single commands and the demo call the same functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig
+
+from lexgraph.common.terminal import say
+from sensetrain import corpus, neighbours
+from sensetrain.config import (
+    ClusterSettings,
+    CollectSettings,
+    ComposeSettings,
+    DistilSettings,
+    DSKDSettings,
+    PlanSettings,
+    StudentSettings,
+    TeachSettings,
+    TokenizeSettings,
+)
+from sensetrain.distill import teacher_cache, train
+from sensetrain.distill.teacher_cache import SenseSource
+from sensetrain.manifest import MANIFEST, Manifest, is_current, read_manifest
+from sensetrain.models import ModelFolder
+from sensetrain.senses import cluster, collect, compose, dictionary, plan
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One artefact to be made.
+
+    Attributes:
+        name: what the stage is called in messages.
+        out: the artefact's folder.
+        kind: its kind.
+        settings: the settings that it will name.
+        inputs: the fingerprints that it will name.
+        run: makes it.
+        manifest: file name of its manifest.
+    """
+
+    name: str
+    out: Path
+    kind: str
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    run: Callable[[], Manifest]
+    manifest: str = MANIFEST
+
+    @property
+    def current(self) -> bool:
+        """Whether what lies there is what this stage would make."""
+        return is_current(self.out, self.kind, self.settings, self.inputs, name=self.manifest)
+
+    def ensure(self) -> Manifest:
+        """Make the artefact unless it is current."""
+        if self.current:
+            say(f"{self.name}: {self.out} is up to date")
+            return read_manifest(self.out, self.kind, name=self.manifest)
+        return self.run()
+
+
+def tokenize_stage(paths: Sequence[Path], teacher: ModelFolder, out: Path, settings: TokenizeSettings) -> Stage:
+    """Text to tokens."""
+    files = corpus.text_files(paths)
+    inputs = corpus.text_inputs(files, teacher)
+    return Stage(
+        "tokenize", out, "tokens", settings.shape(), inputs, lambda: corpus.tokenize(files, teacher, out, settings)
+    )
+
+
+def plan_stage(tokens: Path, out: Path, settings: PlanSettings) -> Stage:
+    """Tokens to a sample plan."""
+    inputs = plan.plan_inputs(read_manifest(tokens, "tokens"))
+    return Stage("plan", out, "plan", settings.shape(), inputs, lambda: plan.plan(tokens, out, settings))
+
+
+def collect_stage(tokens: Path, planned: Path, teacher: ModelFolder, out: Path, settings: CollectSettings) -> Stage:
+    """A plan to states."""
+    inputs = collect.collect_inputs(read_manifest(planned, "plan"), teacher)
+    return Stage(
+        "collect", out, "states", settings.shape(), inputs,
+        lambda: collect.collect(tokens, planned, teacher, out, settings),
+    )  # fmt: skip
+
+
+def cluster_stage(states: Path, planned: Path, teacher: ModelFolder, out: Path, settings: ClusterSettings) -> Stage:
+    """States to a dictionary."""
+    vocabulary = AutoConfig.from_pretrained(teacher.path).vocab_size
+    shape = cluster.cluster_settings(read_manifest(planned, "plan"), settings)
+    inputs = cluster.cluster_inputs(read_manifest(states, "states"))
+    return Stage(
+        "cluster", out, "senses", shape, inputs,
+        lambda: cluster.cluster(states, planned, out, vocabulary, settings), dictionary.MANIFEST,
+    )  # fmt: skip
+
+
+def compose_stage(graph: Path, senses: Path, teacher: ModelFolder, out: Path, settings: ComposeSettings) -> Stage:
+    """A dictionary and a graph to composed words."""
+    inputs = compose.compose_inputs(graph, read_manifest(senses, "senses", name=dictionary.MANIFEST))
+    return Stage(
+        "compose", out, "composed", settings.shape(), inputs,
+        lambda: compose.compose(graph, senses, teacher, out, settings),
+    )  # fmt: skip
+
+
+def neighbours_stage(graph: Path, senses: Path, composed: Path, teacher: ModelFolder, out: Path) -> Stage:
+    """Composed words and a graph to neighbours."""
+    inputs = neighbours.neighbours_inputs(read_manifest(composed, "composed"))
+    return Stage(
+        "neighbours", out, "neighbours", {}, inputs,
+        lambda: neighbours.neighbours(graph, senses, composed, teacher, out),
+    )  # fmt: skip
+
+
+def teach_stage(tokens: Path, teacher: ModelFolder, senses: SenseSource, out: Path, settings: TeachSettings) -> Stage:
+    """Tokens and senses to a teacher cache."""
+    inputs = teacher_cache.teach_inputs(read_manifest(tokens, "tokens"), teacher, senses)
+    return Stage(
+        "teach", out, "cache", settings.shape(), inputs,
+        lambda: teacher_cache.teach(tokens, teacher, senses, out, settings),
+    )  # fmt: skip
+
+
+def cut_stage(teacher: ModelFolder, out: Path, settings: StudentSettings) -> Stage:
+    """The untrained student."""
+    return Stage(
+        "cut", out, "student", train.student_settings("cut", settings), train.cut_inputs(teacher),
+        lambda: train.cut(teacher, out, settings),
+    )  # fmt: skip
+
+
+def kd_stage(cache: Path, tokens: Path, near: Path, teacher: ModelFolder, out: Path, settings: DistilSettings) -> Stage:
+    """A cache to a student by KD."""
+    inputs = train.student_inputs(read_manifest(cache, "cache"))
+    return Stage(
+        "kd", out, "student", train.student_settings("kd", settings), inputs,
+        lambda: train.kd(cache, tokens, near, teacher, out, settings),
+    )  # fmt: skip
+
+
+def dskd_stage(
+    cache: Path, tokens: Path, near: Path, teacher: ModelFolder, senses: SenseSource, out: Path, settings: DSKDSettings
+) -> Stage:
+    """A cache and senses to a student by DSKD."""
+    inputs = train.student_inputs(read_manifest(cache, "cache"))
+    return Stage(
+        "dskd", out, "student", train.student_settings("dskd", settings), inputs,
+        lambda: train.dskd(cache, tokens, near, teacher, senses, out, settings),
+    )  # fmt: skip

@@ -1,0 +1,171 @@
+"""Every command on the sample graph, as a user types it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from lexgraph_testing import SAMPLE, run, state
+
+from lexgraph.cli import cli
+
+
+def ok(*arguments):
+    done = run(*arguments)
+    assert done.status == 0, done.err
+    return done
+
+
+def test_show(sample_graph):
+    lines = ok("show", "Unhappy", "--db", sample_graph).out.splitlines()
+    assert lines[:3] == [
+        "Unhappy",
+        "  adj: Not happy; sad.  (wiktionary)",
+        "  negates happy by un- (contrary; evidence: antonym, gloss, segmentation)",
+    ]
+    table = [line.split() for line in lines[3:]]
+    assert table[0] == ["kind", "word", "source", "because"]
+    assert ["antonym", "happy", "hg2vec"] in table
+    assert ["synonym", "sad", "roget", "#18", "pain"] in table
+
+
+def test_show_tells_what_a_derived_edge_follows_from(sample_graph):
+    text = ok("show", "fault", "--db", sample_graph).out
+    assert "-less, from accurate - faultless synonym" in text
+    # A word and its base: no parent, so the evidence stands there.
+    assert "-less, from gloss, segmentation" in text
+
+
+def test_show_gives_directed_kinds_a_direction(tmp_path):
+    file = tmp_path / "w.jsonl"
+    file.write_text('{"word": "dog", "lang_code": "en", "pos": "noun", "hypernyms": [{"word": "animal"}]}\n')
+    ok("ingest", "wiktionary", file, "--db", tmp_path / "g")
+    assert "hypernym     animal" in ok("show", "dog", "--db", tmp_path / "g").out.replace("hypernym  ", "hypernym     ")
+    assert "hypernym of  dog" in ok("show", "animal", "--db", tmp_path / "g").out
+
+
+def test_show_an_unknown_word(sample_graph):
+    done = run("show", "zyzzyva", "--db", sample_graph)
+    assert (done.status, done.out) == (1, "")
+    assert "the graph has no word 'zyzzyva'" in done.err
+
+
+def test_explain(sample_graph):
+    text = ok("explain", "interest", "zeal", "--db", sample_graph).out
+    assert "derived synonym: interest - zeal, rule dis-\n  from the stated disinterest - zeal antonym, hg2vec\n" in text
+    assert (
+        "disinterest negates interest by dis- (contrary), segmented by morpholex, evidence: gloss, segmentation" in text
+    )
+    stated = ok("explain", "unhappy", "happy", "--db", sample_graph).out
+    assert "stated unhappy - happy antonym, hg2vec\n" in stated.replace("happy - unhappy", "unhappy - happy")
+    none = run("explain", "happy", "piano", "--db", sample_graph)
+    assert (none.status, "no edge between 'happy' and 'piano'" in none.err) == (1, True)
+
+
+def test_sources(sample_graph):
+    found = json.loads(ok("sources", "--format", "json", "--db", sample_graph).out)
+    assert [row["name"] for row in found] == ["hg2vec", "morpholex", "roget", "wiktionary"]
+    assert {row["name"]: row["licence"] for row in found}["morpholex"] == "CC-BY-NC-SA-4.0"
+    assert found[0]["files"] == ["syn-pairs.txt", "ant-pairs.txt"]
+    assert "public domain" in ok("sources", "--db", sample_graph).out
+
+
+def test_stats_count_the_edges(sample_graph):
+    counts = list(csv.DictReader(io.StringIO(ok("stats", "--format", "csv", "--db", sample_graph).out)))
+    edges = {(row["source"], row["kind"]): int(row["edges"]) for row in counts}
+    assert edges["hg2vec", "synonym"] == 753
+    assert edges["hg2vec", "antonym"] == 242
+    assert edges["negation", "antonym"] > 0
+
+
+QUERY = "SELECT word, base, evidence, negates, 1234567 AS n FROM morphology WHERE word = $w"
+
+
+@pytest.mark.parametrize("format_", ["table", "csv", "json"])
+def test_query_formats(sample_graph, format_):
+    text = ok("query", "--sql", QUERY, "--param", "w=faultless", "--format", format_, "--db", sample_graph).out
+    if format_ == "json":
+        assert json.loads(text) == [
+            {"word": "faultless", "base": "fault", "evidence": ["gloss", "segmentation"], "negates": True, "n": 1234567}
+        ]
+    elif format_ == "csv":
+        assert list(csv.reader(io.StringIO(text))) == [
+            ["word", "base", "evidence", "negates", "n"],
+            ["faultless", "fault", "gloss, segmentation", "true", "1234567"],
+        ]
+    else:
+        header, row = (line.split() for line in text.splitlines())
+        assert header == ["word", "base", "evidence", "negates", "n"]
+        assert row == ["faultless", "fault", "gloss,", "segmentation", "True", "1,234,567"]
+
+
+def test_query_prints_what_is_no_text(sample_graph):
+    sql = "SELECT sum(bytes) AS s, {a: 1} AS o, INTERVAL 1 DAY AS i, NULL AS z, '[/b] [red]x' AS m, 1 AS s FROM sources"
+    total = sum(path.stat().st_size for path in SAMPLE.rglob("*") if path.is_file() and path.parent.name in
+                ("hg2vec", "roget", "wiktionary", "morpholex"))  # fmt: skip
+    found = json.loads(ok("query", "--sql", sql, "--format", "json", "--db", sample_graph).out)[0]
+    assert (found["o"], found["z"], found["m"]) == ({"a": 1}, None, "[/b] [red]x")
+    assert f'"{total}"' in ok("query", "--sql", sql, "--format", "csv", "--db", sample_graph).out
+    assert "[/b] [red]x" in ok("query", "--sql", sql, "--db", sample_graph).out
+    sums = ok("query", "--sql", "SELECT sum(bytes) AS s FROM sources", "--format", "json", "--db", sample_graph).out
+    assert json.loads(sums) == [{"s": total}]
+
+
+def test_query_prints_no_rows(sample_graph):
+    sql = "SELECT word, lang FROM words WHERE false"
+    assert ok("query", "--sql", sql, "--db", sample_graph).out.split() == ["word", "lang"]
+    assert json.loads(ok("query", "--sql", sql, "--format", "json", "--db", sample_graph).out) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--sql", "SELECT $w", "--param", "w"], "[--param]: not K=V: 'w'"),
+        (["--sql", "SELECT $w"], "[--sql]: DuckDB refuses the query"),
+        (["--sql", "DROP TABLE words"], "[--sql]: DuckDB refuses the query"),
+    ],
+)
+def test_query_refuses(sample_graph, arguments, message):
+    done = run("query", *arguments, "--db", sample_graph)
+    assert (done.status, message in done.err) == (1, True)
+
+
+def test_ingest_prints_its_intake(tmp_path, monkeypatch):
+    monkeypatch.setenv("LEXGRAPH_DB", str(tmp_path / "by-environment.duckdb"))
+    file = tmp_path / "p.txt"
+    file.write_text("good fine\nlonely\n")
+    done = ok("ingest", "pairs", "--antonyms", file, "--name", "mine")
+    assert [line.split() for line in done.out.splitlines()] == [
+        ["source", "unit", "outcome", "rows"],
+        ["mine", "lines", "kept", "1"],
+        ["mine", "lines", "1", "words", "instead", "of", "2", "1"],
+        ["mine", "links", "kept", "1"],
+    ]
+    assert f"mine: dropped because 1 words instead of 2: {file}:2\n" in done.err
+    assert "fine" in ok("show", "good").out
+
+
+def test_remove_and_derive(graph_copy):
+    before = state(graph_copy)
+    assert "derived anew" in ok("derive", "--db", graph_copy).err
+    assert state(graph_copy) == before
+    assert "roget: removed" in ok("remove", "roget", "--db", graph_copy).err
+    assert "roget" not in ok("stats", "--db", graph_copy).out
+    done = run("remove", "roget", "--db", graph_copy)
+    assert (done.status, "there are: hg2vec, morpholex, wiktionary" in done.err) == (1, True)
+
+
+def test_every_command_has_help():
+    groups = {(): cli, ("ingest",): cli.commands["ingest"]}
+    for path, group in groups.items():
+        for name in group.commands:
+            done = ok(*path, name, "--help")
+            assert "Usage: lexgraph" in done.out
+    assert ok("--version").out.startswith("lexgraph, version ")
+
+
+@pytest.mark.parametrize("arguments", [["shwo"], ["show"], ["ingest", "wiktionary"], ["stats", "--format", "xml"]])
+def test_wrong_usage_ends_in_2(arguments):
+    assert run(*arguments).status == 2

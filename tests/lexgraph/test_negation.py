@@ -1,0 +1,141 @@
+"""The algebra of negation in graphs small enough to check by hand."""
+
+from __future__ import annotations
+
+import pytest
+from lexgraph_testing import edges, morpholex, pairs, rows, state, wiktionary
+
+from lexgraph.ingest import derive, ingest
+from lexgraph.negation import SOURCE
+
+UN = ("unhappy,JJ,<un<{(happy)}", "unlucky,JJ,<un<{(lucky)}", "happy,JJ,{(happy)}", "lucky,JJ,{(lucky)}")
+DERIVED = f"source = '{SOURCE}'"
+
+
+@pytest.fixture
+def database(tmp_path):
+    return tmp_path / "graph.duckdb"
+
+
+def test_synonym_of_a_negated_word_is_antonym_of_the_base(database, tmp_path):
+    ingest(database, [morpholex(tmp_path, *UN[::2]), pairs(tmp_path, "unhappy sad")])
+    assert edges(database, DERIVED) == {("happy", "sad", "antonym"), ("happy", "unhappy", "antonym")}
+
+
+def test_antonym_of_a_negated_word_is_synonym_of_the_base(database, tmp_path):
+    ingest(database, [morpholex(tmp_path, *UN[::2]), pairs(tmp_path, "", "glad unhappy")])
+    assert edges(database, DERIVED) == {("glad", "happy", "synonym"), ("happy", "unhappy", "antonym")}
+
+
+@pytest.mark.parametrize("kind", ["synonym", "antonym"])
+def test_two_negated_sides_cancel(database, tmp_path, kind):
+    stated = {"synonyms" if kind == "synonym" else "antonyms": "unhappy unlucky"}
+    ingest(database, [morpholex(tmp_path, *UN), pairs(tmp_path, **stated)])
+    other = "antonym" if kind == "synonym" else "synonym"
+    assert edges(database, f"{DERIVED} AND derived_from IS NOT NULL") == {
+        ("happy", "lucky", kind), ("happy", "unlucky", other), ("lucky", "unhappy", other),
+    }  # fmt: skip
+    both = rows(database, "SELECT rule, negated FROM relations WHERE word = 'happy' AND related = 'lucky'")
+    assert both == [("un- un-", ["unhappy", "unlucky"])]
+
+
+def test_self_loops_are_dropped(database, tmp_path):
+    # antonym(happy, unhappy) would give synonym(happy, happy).
+    ingest(database, [morpholex(tmp_path, *UN[::2]), pairs(tmp_path, "", "happy unhappy, Happy unhappy")])
+    assert edges(database, DERIVED) == set()
+    assert rows(database, "FROM relations WHERE word_key(word) = word_key(related)") == []
+
+
+def test_a_stated_edge_suppresses_its_derived_copy_in_either_direction(database, tmp_path):
+    ingest(database, [morpholex(tmp_path, *UN[::2]), pairs(tmp_path, "unhappy sad", "sad Happy, unhappy happy")])
+    assert edges(database, DERIVED) == set()
+
+
+def test_derived_edges_are_never_parents(database, tmp_path):
+    # synonym(unhappy, unkind) gives antonym(happy, unkind); were that a parent, it would give synonym(happy, kind)
+    # once more, and so on from there.
+    ingest(database, [morpholex(tmp_path, *UN, "unkind,JJ,<un<{(kind)}"), pairs(tmp_path, "unhappy unkind, kind nice")])
+    parents = rows(database, "SELECT p.source FROM relations d JOIN relations p ON p.id = d.derived_from")
+    assert parents
+    assert {source for (source,) in parents} == {"hg2vec"}
+    assert ("happy", "nice", "antonym") not in edges(database)
+
+
+def test_deriving_twice_is_deriving_once(graph_copy):
+    before = state(graph_copy)
+    for _ in range(2):  # after each: were derived edges parents, every other run would come back to the same
+        derive(graph_copy)
+        assert state(graph_copy) == before
+
+
+def test_without_evidence_there_is_no_negation(database, tmp_path):
+    ingest(database, [pairs(tmp_path, "unhappy sad, happy glad, into to")])
+    assert edges(database, DERIVED) == set()
+    assert rows(database, "FROM morphology") == []
+
+
+def test_an_antonym_that_a_source_states_is_evidence_and_brings_its_segmentation(database, tmp_path):
+    ingest(database, [pairs(tmp_path, "unhappy sad, harmful bad", "happy unhappy")])
+    assert rows(database, "SELECT word, segmentation, source, base, affix, evidence FROM morphology") == [
+        ("unhappy", "<un<{(happy)}", SOURCE, "happy", "un-", ["antonym"])
+    ]
+    assert edges(database, DERIVED) == {("happy", "sad", "antonym")}
+
+
+@pytest.mark.parametrize(
+    ("gloss", "evidence"),
+    [
+        ("Not happy; sad.", ["gloss"]),
+        ("(literary) Without being happy", ["gloss"]),
+        ("Sad, as opposed to happy in a way", None),
+        ("Not glad", None),
+    ],
+)
+def test_a_gloss_is_evidence_only_if_it_negates_the_base(database, tmp_path, gloss, evidence):
+    words = [{"word": "unhappy", "pos": "adj", "senses": [{"glosses": [gloss]}]},
+             {"word": "happy", "pos": "adj", "senses": [{"glosses": ["Glad."]}]}]  # fmt: skip
+    ingest(database, [wiktionary(tmp_path, *words)])
+    found = rows(database, "SELECT evidence FROM morphology WHERE word = 'unhappy'")
+    assert found == ([(evidence,)] if evidence else [])
+
+
+def test_an_affix_on_a_bound_root_is_no_evidence(database, tmp_path):
+    ingest(
+        database, [morpholex(tmp_path, "dismiss,VB,{<dis<(miss)}", "miss,VB,{(miss)}"), pairs(tmp_path, "dismiss sack")]
+    )
+    assert edges(database, DERIVED) == set()
+
+
+def test_a_base_of_the_wrong_part_of_speech_does_not_count(database, tmp_path):
+    # -less negates a noun or a verb; an adjective of that spelling is another word.
+    segmented = "soreless,JJ,{(sore)}>less>"
+    ingest(database, [morpholex(tmp_path, segmented, "sore,JJ,{(sore)}")])
+    assert rows(database, "FROM morphology WHERE negates") == []
+    ingest(database, [morpholex(tmp_path, segmented, "sore,NN,{(sore)}")])
+    assert rows(database, "SELECT base FROM morphology WHERE negates") == [("sore",)]
+
+
+def test_the_base_must_be_a_word_that_a_source_mentions(database, tmp_path):
+    ingest(database, [morpholex(tmp_path, "unkempt,JJ,<un<{(kempt)}"), pairs(tmp_path, "unkempt messy")])
+    assert rows(database, "FROM morphology WHERE negates") == []
+    assert rows(database, "SELECT word FROM words ORDER BY 1") == [("messy",), ("unkempt",)]
+
+
+def test_letters_are_put_back(database, tmp_path):
+    ingest(
+        database,
+        [morpholex(tmp_path, "penniless,JJ,{(penny)}>less>", "penny,NN,{(penny)}"), pairs(tmp_path, "penniless poor")],
+    )
+    assert ("penny", "poor", "antonym") in edges(database, DERIVED)
+
+
+def test_other_kinds_are_not_turned(database, tmp_path):
+    entry = {"word": "unhappy", "pos": "adj", "hypernyms": [{"word": "sad"}], "derived": [{"word": "unhappiness"}]}
+    ingest(database, [morpholex(tmp_path, *UN[::2]), wiktionary(tmp_path, entry)])
+    assert edges(database, DERIVED) == {("happy", "unhappy", "antonym")}
+
+
+def test_languages_do_not_mix(database, tmp_path):
+    german = pairs(tmp_path, "unhappy traurig", name="german", lang="de")
+    ingest(database, [morpholex(tmp_path, *UN[::2]), german])
+    assert edges(database, DERIVED) == {("happy", "unhappy", "antonym")}

@@ -1,0 +1,170 @@
+"""The reader of wiktextract JSON Lines."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+
+import pyarrow as pa
+import pytest
+from lexgraph_testing import edges, pairs, rows, wiktionary, write
+
+from lexgraph.common.errors import UserError
+from lexgraph.ingest import Source, ingest
+from lexgraph.sources import READERS
+from lexgraph.sources.base import Options
+
+HAPPY = {"word": "happy", "pos": "adj", "senses": [{"glosses": ["Glad."]}], "synonyms": [{"word": "glad"}]}
+
+
+def links(database):
+    return rows(
+        database,
+        "SELECT r.word, r.related, r.kind, r.pos, s.gloss, r.note FROM relations r "
+        "LEFT JOIN senses s ON s.id = r.sense WHERE r.source = 'wiktionary' ORDER BY ALL",
+    )
+
+
+@pytest.fixture
+def database(tmp_path):
+    return tmp_path / "graph.duckdb"
+
+
+def read(database, path, **options):
+    (intake,) = ingest(database, [Source(READERS["wiktionary"], {"files": [path]}, None, Options(**options))])
+    return intake
+
+
+def test_links_of_a_sense_are_tied_to_its_gloss_and_links_of_an_entry_keep_their_note(database, tmp_path):
+    bank = {
+        "word": "bank", "pos": "noun",
+        "senses": [
+            {"glosses": ["Land.", "The edge of a river."], "synonyms": [{"word": "shore"}], "tags": ["geography"]},
+            {"glosses": ["A house for money."], "hypernyms": [{"word": "firm"}]},
+        ],
+        "synonyms": [{"word": "row", "sense": "of keys"}, {"word": "brink"}],
+    }  # fmt: skip
+    ingest(database, [wiktionary(tmp_path, bank)])
+    assert links(database) == [
+        ("bank", "brink", "synonym", "noun", None, None),
+        ("bank", "firm", "hypernym", "noun", "A house for money.", None),
+        ("bank", "row", "synonym", "noun", None, "of keys"),
+        ("bank", "shore", "synonym", "noun", "The edge of a river.", None),
+    ]
+    assert rows(database, "SELECT word, pos, gloss, tags, source FROM senses ORDER BY gloss") == [
+        ("bank", "noun", "A house for money.", None, "wiktionary"),
+        ("bank", "noun", "The edge of a river.", ["geography"], "wiktionary"),
+    ]
+
+
+def test_every_kind_of_link(database, tmp_path):
+    names = ["synonyms", "antonyms", "hypernyms", "hyponyms", "holonyms", "meronyms", "coordinate_terms", "derived"]
+    ingest(
+        database,
+        [wiktionary(tmp_path, {"word": "a1", "pos": "noun"} | {name: [{"word": f"to {name}"}] for name in names})],
+    )
+    assert {(related, kind) for _, related, kind, *_ in links(database)} == {
+        ("to synonyms", "synonym"), ("to antonyms", "antonym"), ("to hypernyms", "hypernym"),
+        ("to hyponyms", "hyponym"), ("to holonyms", "holonym"), ("to meronyms", "meronym"),
+        ("to coordinate_terms", "coordinate"), ("to derived", "derived"),
+    }  # fmt: skip
+
+
+def test_other_languages_redirects_and_entries_without_a_word_are_counted(database, tmp_path):
+    redirect = {"title": "quick as can be", "redirect": "as quick as can be", "pos": "hard-redirect", "lang_code": None}
+    source = wiktionary(
+        tmp_path, HAPPY, HAPPY | {"lang_code": "de", "word": "froh"}, redirect, {"word": "  "}, {"pos": "x"}
+    )
+    (intake,) = ingest(database, [source])
+    assert intake.outcomes["entries"] == {"kept": 1, "other language": 1, "redirect": 1, "no word": 2}
+    assert rows(database, "SELECT word, lang FROM words ORDER BY 1") == [("glad", "en"), ("happy", "en")]
+
+
+def test_another_language_can_be_kept(database, tmp_path):
+    german = HAPPY | {"lang_code": "de", "word": "froh", "synonyms": [{"word": "glücklich"}]}
+    ingest(database, [wiktionary(tmp_path, HAPPY, german, lang="de")])
+    assert rows(database, "SELECT word, lang FROM words ORDER BY 1") == [("froh", "de"), ("glücklich", "de")]
+
+
+def test_words_are_cleaned(database, tmp_path):
+    stored = {
+        "bank#English": "bank", "shore#Etymology 1": "shore", "Thesaurus:joyful": "joyful", "Wikisaurus:merry": "merry",
+        "w:Happy_Days": "Happy_Days", "  over   joyed ": "over joyed", "cafe\u0301": "caf\u00e9", "C#": "C#",
+        "#MeToo": "#MeToo", "F# minor": "F# minor",
+    }  # fmt: skip
+    ingest(
+        database, [wiktionary(tmp_path, {"word": "x1", "pos": "noun", "synonyms": [{"word": raw} for raw in stored]})]
+    )
+    assert {related for _, related, *_ in links(database)} == set(stored.values())
+
+
+def test_dropped_links_say_why(database, tmp_path):
+    names = ["glad", "glad", "", "{{l|en|glad}}", "[[glad]]", "—", "Happy", "x" * 101]
+    entry = HAPPY | {"synonyms": [{"word": name} for name in names] + [{"sense": "no word"}]}
+    (intake,) = ingest(database, [wiktionary(tmp_path, entry)])
+    assert intake.outcomes["links"] == {
+        "kept": 1, "repeated": 1, "empty": 2, "markup left over": 2, "no letter or digit": 1, "self loop": 1,
+        "longer than 100 characters": 1,
+    }  # fmt: skip
+    assert edges(database) == {("glad", "happy", "synonym")}
+
+
+def test_a_sense_without_gloss_keeps_its_links_and_ties_them_to_nothing(database, tmp_path):
+    senses = [{"synonyms": [{"word": "glad"}]}, {"glosses": [" "], "synonyms": [{"word": "merry"}]}]
+    ingest(database, [wiktionary(tmp_path, {"word": "happy", "pos": "adj", "senses": senses})])
+    assert rows(database, "SELECT related, sense FROM relations ORDER BY 1") == [("glad", None), ("merry", None)]
+    assert rows(database, "FROM senses") == []
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_compressed_files_read_like_plain_ones(database, tmp_path, suffix):
+    plain = (json.dumps(HAPPY | {"lang_code": "en"}) + "\n").encode()
+    path = tmp_path / f"w.jsonl{suffix}"
+    if suffix == ".gz":
+        path.write_bytes(gzip.compress(plain))
+    else:
+        with pa.output_stream(str(path), compression="zstd") as stream:
+            stream.write(plain)
+    read(database, path)
+    assert edges(database) == {("glad", "happy", "synonym")}
+
+
+def test_a_cut_off_gz_is_refused_even_when_damage_is_skipped(database, tmp_path):
+    path = write(tmp_path / "w.jsonl.gz", gzip.compress(json.dumps(HAPPY).encode() * 50)[:-20])
+    for skip in (False, True):
+        with pytest.raises(UserError, match=r"w\.jsonl\.gz.*damaged or cut off"):
+            read(database, path, skip_malformed=skip)
+    assert not database.exists()
+
+
+def test_bz2_is_refused_with_a_remedy(database, tmp_path):
+    path = write(tmp_path / "w.jsonl.bz2", bz2.compress(json.dumps(HAPPY).encode()))
+    with pytest.raises(UserError, match="unpack it first"):
+        read(database, path)
+
+
+def test_skipped_damage_is_named_by_its_line_and_costs_nothing_else(database, tmp_path):
+    good = [json.dumps(HAPPY | {"lang_code": "en", "word": f"word{n}"}) for n in range(4)]
+    bad = ['{"word": "a", "word": "b"}', '{"word": "\\ud800"}', '{"word": ["a"]}', '{"synonyms": [{"word": {}}]}',
+           '{"senses": "text"}', "[1]", "null", '{"word": NaN}', "{"]  # fmt: skip
+    lines = [good[0], "", *bad[:4], good[1], "  ", *bad[4:], good[2], good[3], '{"word": "cut']
+    source = Source(
+        READERS["wiktionary"],
+        {"files": [write(tmp_path / "w.jsonl", "\n".join(lines))]},
+        None,
+        Options(skip_malformed=True),
+    )
+    intake, _ = ingest(database, [source, pairs(tmp_path, "a1 b1")])
+    assert {word for _, word, _ in edges(database)} == {"word0", "word1", "word2", "word3", "b1"}
+    assert intake.read("entries") == len(good) + len(bad) + 1
+    named = {int(place.rpartition(":")[2]) for places in intake.examples.values() for place in places}
+    assert named == {number for number, line in enumerate(lines, 1) if line.strip() and line not in good}
+
+
+def test_several_files_are_one_source(database, tmp_path):
+    first = wiktionary(tmp_path / "1", HAPPY).files
+    second = wiktionary(tmp_path / "2", HAPPY | {"word": "merry"}).files
+    (intake,) = ingest(database, [Source(READERS["wiktionary"], {"files": [*first, *second]})])
+    assert intake.outcomes["entries"] == {"kept": 2}
+    assert edges(database) == {("glad", "happy", "synonym"), ("glad", "merry", "synonym")}

@@ -1,0 +1,115 @@
+"""One writer at a time, readers undisturbed, and no harm from a writer that is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import duckdb
+import pytest
+from lexgraph_testing import beside, pairs, rows, run, sample_sources, state
+
+import lexgraph
+from lexgraph.common.errors import UserError
+from lexgraph.database import writing
+from lexgraph.ingest import ingest, remove
+
+SLOW_WRITER = """
+import sys, time
+from pathlib import Path
+from lexgraph.database import writing
+with writing(Path(sys.argv[1])) as connection:
+    connection.execute("DELETE FROM relations")
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def writer(graph_copy):
+    """Another process in the middle of writing the graph."""
+    process = subprocess.Popen([sys.executable, "-c", SLOW_WRITER, str(graph_copy)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "writing\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_reader_keeps_the_old_graph_and_sees_the_new_one_when_it_opens_again(graph_copy, tmp_path):
+    with lexgraph.open(graph_copy) as old:
+        assert old.synonyms("qq1") == []
+        ingest(graph_copy, [pairs(tmp_path, "qq1 qq2")])
+        assert old.synonyms("qq1") == []
+        assert "miserable" in old.synonyms("unhappy")
+        with lexgraph.open(graph_copy) as new:
+            assert new.synonyms("qq1") == ["qq2"]
+            assert old.synonyms("qq1") == []
+
+
+def test_reading_while_another_process_writes_and_a_second_writer_is_told_at_once(graph_copy, sample_state, writer):
+    assert state(graph_copy) == sample_state
+    started = time.monotonic()
+    with pytest.raises(UserError, match="another process is writing this graph"):
+        remove(graph_copy, "roget")
+    assert time.monotonic() - started < 2
+    done = run("remove", "roget", "--db", graph_copy)
+    assert (done.status, f"{graph_copy}: another process is writing" in done.err) == (1, True)
+    assert writer.poll() is None
+
+
+def test_a_killed_writer_leaves_the_old_graph_and_the_next_one_cleans_up(graph_copy, sample_state, writer):
+    before = graph_copy.read_bytes()
+    assert beside(graph_copy) != []
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.wait()
+    assert graph_copy.read_bytes() == before
+    ingest(graph_copy, [sample_sources()["hg2vec"]])
+    assert beside(graph_copy) == []
+    assert state(graph_copy) == sample_state
+
+
+def test_an_ingest_killed_at_any_time_leaves_a_whole_graph(graph_copy, tmp_path):
+    source = pairs(tmp_path, "", ", ".join(f"left{n} right{n}" for n in range(20_000)))
+    command = [sys.executable, "-m", "lexgraph", "ingest", "pairs", "--name", "big", "--db", str(graph_copy)]
+    before = graph_copy.read_bytes()
+    process = subprocess.Popen([*command, "--antonyms", str(source.files[1])], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 20
+    while not beside(graph_copy) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert graph_copy.read_bytes() == before
+    assert rows(graph_copy, "FROM sources WHERE name = 'big'") == []
+
+
+def test_two_writers_in_one_process(graph_copy):
+    with writing(graph_copy), pytest.raises(UserError, match="another process is writing"), writing(graph_copy):
+        pass
+    with writing(graph_copy):
+        pass
+
+
+def test_an_exception_in_the_block_leaves_everything_as_it_was(graph_copy):
+    before = graph_copy.read_bytes()
+    with pytest.raises(duckdb.Error, match="nowhere"), writing(graph_copy) as connection:
+        connection.execute("DELETE FROM words; DELETE FROM nowhere")
+    assert graph_copy.read_bytes() == before
+    assert beside(graph_copy) == []
+
+
+def test_readers_cannot_write(sample_graph):
+    with lexgraph.open(sample_graph) as graph, pytest.raises(UserError, match="read-only"):
+        graph.query("DELETE FROM words")
+
+
+def test_a_path_with_quotes_and_brackets(tmp_path):
+    database = tmp_path / "it's [a] graph.duckdb"
+    ingest(database, [pairs(tmp_path, "a1 b1")])
+    ingest(database, [pairs(tmp_path, "a1 c1")])
+    assert rows(database, "SELECT related FROM relations") == [("c1",)]
+    assert beside(database) == []
