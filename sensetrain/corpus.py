@@ -20,21 +20,22 @@ import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerBase
 
 from lexgraph.common.errors import UserError
-from lexgraph.common.files import sha256_of_json
+from lexgraph.common.files import sha256_of, sha256_of_json
 from lexgraph.common.terminal import progress
 from sensetrain.config import TokenizeSettings
-from sensetrain.hashing import uniform
+from sensetrain.hashing import hash64
 from sensetrain.manifest import Manifest, making, read_manifest
 from sensetrain.models import ModelFolder
 
 TRAIN, HELDOUT = "train", "heldout"
 
-_SCHEMA = pa.schema(
+DOCUMENTS = "documents.parquet"
+
+_SEQUENCES = pa.schema(
     [
         ("sequence", pa.int64()),
         ("document", pa.int64()),
         ("start", pa.int64()),
-        ("split", pa.string()),
         ("input_ids", pa.list_(pa.int32())),
     ]
 )
@@ -44,8 +45,6 @@ _DOCUMENTS_AT_ONCE = 256
 
 def text_inputs(files: Sequence[Path], teacher: ModelFolder) -> dict[str, str]:
     """Fingerprints of what tokens are made from."""
-    from lexgraph.common.files import sha256_of
-
     return {
         "text": sha256_of_json([[file.name, sha256_of(file)] for file in files]),
         "tokenizer": teacher.tokenizer_fingerprint,
@@ -72,55 +71,68 @@ def tokenize(files: Sequence[Path], teacher: ModelFolder, out: Path, settings: T
     """Tokenize text files into the artefact `tokens`.
 
     Raises:
-        UserError: the corpus is empty or not UTF-8, or too small to hold a document out.
+        UserError: the corpus is empty, not UTF-8, or a single document, so that none can be held out.
     """
     tokenizer = teacher.tokenizer()
     with making(out, "tokens", settings.shape(), text_inputs(files, teacher)) as draft:
-        counts = {TRAIN: 0, HELDOUT: 0}
-        words = 0
+        lengths: list[int] = []  # tokens of each document
+        sequences = words = 0
         with (
-            pq.ParquetWriter(draft.folder / "part-00000.parquet", _SCHEMA, compression="zstd") as writer,
-            progress("tokenize") as advance,
+            pq.ParquetWriter(draft.folder / "part-00000.parquet", _SEQUENCES, compression="zstd") as writer,
+            progress("tokenize (documents)") as advance,
         ):
-            sequence = document = 0
-            documents = _documents(files)
-            while batch := list(islice(documents, _DOCUMENTS_AT_ONCE)):
-                rows: list[dict[str, object]] = []
-                for text, ids in zip(batch, tokenizer(batch)["input_ids"], strict=True):
-                    room = None if settings.limit_tokens is None else settings.limit_tokens - sum(counts.values())
-                    if room is not None and room < 2:
-                        break
-                    split = HELDOUT if uniform(settings.seed, document) < settings.heldout else TRAIN
-                    for start, part in _pieces(ids[:room], settings.sequence_length):
-                        rows.append(
-                            {
-                                "sequence": sequence,
-                                "document": document,
-                                "start": start,
-                                "split": split,
-                                "input_ids": part,
-                            }
-                        )
-                        sequence += 1
-                    counts[split] += len(ids[:room])
-                    words += len(text.split())
-                    document += 1
-                writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
-                advance(len(batch))
-                if settings.limit_tokens is not None and sum(counts.values()) >= settings.limit_tokens - 1:
-                    break
-        if not sum(counts.values()):
+            for texts, encoded in _encoded(files, tokenizer, settings.limit_tokens):
+                rows = [
+                    {"document": document, "start": start, "input_ids": part}
+                    for document, ids in enumerate(encoded, start=len(lengths))
+                    for start, part in _pieces(ids, settings.sequence_length)
+                ]
+                numbered = [{"sequence": sequences + index, **row} for index, row in enumerate(rows)]
+                writer.write_table(pa.Table.from_pylist(numbered, schema=_SEQUENCES))
+                lengths += [len(ids) for ids in encoded]
+                sequences += len(rows)
+                words += sum(len(text.split()) for text in texts)
+                advance(len(encoded))
+        if not sequences:
+            raise UserError("the corpus is empty: no text in it", path=files[0], remedy="give text with words in it")
+        split = hold_out(len(lengths), settings)
+        if len(lengths) == 1:
             raise UserError(
-                "the corpus is empty: no text in it", path=files[0], remedy="give text files with words in them"
-            )
-        for split, tokens in counts.items():
-            if not tokens:
-                raise UserError(
-                    f"no document fell into {split!r} ({document} documents)", path=files[0], field="heldout",
-                    remedy="give more documents, or another --seed or --heldout",
-                )  # fmt: skip
-        draft.facts.update(documents=document, sequences=sequence, words=words, tokens=counts)
+                "the corpus is a single document, so none can be held out", path=files[0],
+                remedy="give it as several files, one a document",
+            )  # fmt: skip
+        pq.write_table(
+            pa.table({"document": range(len(lengths)), "tokens": lengths, "split": split}), draft.folder / DOCUMENTS
+        )
+        totals = {name: sum(n for n, s in zip(lengths, split, strict=True) if s == name) for name in (TRAIN, HELDOUT)}
+        draft.facts.update(documents=len(lengths), sequences=sequences, words=words, tokens=totals)
     return read_manifest(out, "tokens")
+
+
+def hold_out(documents: int, settings: TokenizeSettings) -> list[str]:
+    """The split of each document: of D documents the share `heldout` with the smallest hash, at least one."""
+    count = max(1, round(settings.heldout * documents))
+    order = np.argsort(hash64(settings.seed, np.arange(documents)), kind="stable")
+    chosen = set(order[:count].tolist())
+    return [HELDOUT if document in chosen else TRAIN for document in range(documents)]
+
+
+def _encoded(
+    files: Sequence[Path], tokenizer: PreTrainedTokenizerBase, limit: int | None
+) -> Iterator[tuple[list[str], list[list[int]]]]:
+    """Texts and ids of some documents at a time, up to `limit` tokens in all; the last document may be cut."""
+    documents, left = _documents(files), limit
+    while batch := list(islice(documents, _DOCUMENTS_AT_ONCE)):
+        encoded: list[list[int]] = []
+        for ids in tokenizer(batch)["input_ids"]:
+            part = ids if left is None else ids[:left]
+            if left is not None and left < 2:
+                break
+            encoded.append(part)
+            left = None if left is None else left - len(part)
+        yield batch[: len(encoded)], encoded
+        if left is not None and left < 2:
+            return
 
 
 def _documents(files: Sequence[Path]) -> Iterator[str]:
@@ -177,12 +189,13 @@ class Tokens:
     def open(cls, path: Path) -> Tokens:
         """Open tokens for reading."""
         manifest = read_manifest(path, "tokens")
-        table = pq.read_table(token_files(path), schema=_SCHEMA).combine_chunks()
+        table = pq.read_table(token_files(path), schema=_SEQUENCES).combine_chunks()
+        split = pq.read_table(path / DOCUMENTS)["split"].to_numpy()
         column = table["input_ids"].combine_chunks()
         lists = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
         offsets = np.asarray(lists.offsets, dtype=np.int64)
         ids = np.asarray(lists.values)[offsets[0] : offsets[-1]]
-        heldout = np.asarray(table["split"].to_numpy() == HELDOUT)
+        heldout = np.asarray(split[table["document"].to_numpy()] == HELDOUT)
         return cls(manifest, ids, offsets - offsets[0], table["start"].to_numpy(), heldout)
 
     def sequence(self, index: int) -> npt.NDArray[np.int32]:

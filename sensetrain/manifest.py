@@ -142,6 +142,8 @@ def read_manifest(path: Path, kind: str, *, name: str = MANIFEST, verify: bool =
     if stated != manifest.fingerprint:
         raise UserError("the hash does not match the content", path=file, field="fingerprint", remedy="make it again")
     for member, expected in manifest.files.items():
+        if not (path / member).resolve().is_relative_to(path.resolve()):
+            raise UserError("names a file outside its folder", path=file, field=f"files.{member}")
         if not (path / member).is_file():
             raise UserError("a file is missing", path=path / member, remedy="make it again")
         if verify and sha256_of(path / member) != expected:

@@ -131,7 +131,8 @@ def _kl_and_gradient(logits: Tensor, ids: Tensor, teacher: Tensor, temperature: 
     kl = temperature**2 * ((p * (teacher - student)).sum(1) + tail * ratio).sum()
     weight = torch.where(tail > 0, ratio.exp(), 0.0)[:, None]
     gradient = q.mul_(1 - weight)
-    gradient.scatter_add_(1, ids, student.exp() * weight - p)
+    # Written over, not corrected by adding: where q_t is tiny the weight is huge, and little of q_j would be left.
+    gradient.scatter_(1, ids, student.exp() - p)
     return kl, gradient.mul_(temperature)
 
 

@@ -1,7 +1,7 @@
 """k-means for many tokens at once: padded batches, greedy k-means++, Lloyd's algorithm, float32.
 
-Every random number is a hash of (seed, token, step, candidate), so a token's senses do not depend on which other
-tokens share its batch.
+Every random number is a hash of (seed, token, step, candidate), and a token stops when its own centroids rest, so its
+senses do not depend on which other tokens share its batch, beyond the rounding of sums of another padded length.
 """
 
 from __future__ import annotations
@@ -89,32 +89,42 @@ def _greedy_start(points: Tensor, real: Tensor, k: int, tokens: npt.NDArray[np.i
 
 def _uniforms(seed: int, tokens: npt.NDArray[np.int64], step: int, candidates: int) -> Tensor:
     """Shape (batch, candidates), in [0, 1)."""
-    return torch.from_numpy(uniform(seed, tokens[:, None], step, np.arange(candidates)[None, :])).float()
+    return torch.from_numpy(uniform(seed, tokens[:, None], step, np.arange(candidates)[None, :]))
 
 
 def _draw(weights: Tensor, uniforms: Tensor) -> Tensor:
-    """Indices along n with probability proportional to weight; where all weights are zero, index 0."""
+    """Indices along n with probability proportional to weight; where all weights are zero, index 0.
+
+    The uniforms are float64: rounded to float32, one in 2^25 would be 1, and draw padding.
+    """
     cumulative = weights.double().cumsum(1)
-    target = uniforms.double() * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, target, right=True).clamp_max(weights.shape[1] - 1)
+    total = cumulative[:, -1:]
+    drawn = torch.searchsorted(cumulative, uniforms * total, right=True).clamp_max(weights.shape[1] - 1)
+    return torch.where(total > 0, drawn, 0)
 
 
 def _lloyd(
     points: Tensor, real: Tensor, counts: Tensor, centroids: Tensor, iterations: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Iterate until no centroid of any token moves; returns centroids, labels, squared distance to the nearest."""
+    """Iterate until no centroid moves; returns centroids, labels, squared distance to the nearest.
+
+    A token whose centroids have come to rest keeps them while the others of its batch go on, so that its senses do
+    not depend on theirs.
+    """
     k = centroids.shape[1]
     limit = _TOLERANCE * points.square().sum((1, 2)) / (counts * points.shape[2])
     labels, nearest = _assign(points, real, centroids)
+    done = torch.zeros(len(points), dtype=torch.bool, device=points.device)
     for _ in range(iterations):
         sizes = _sum_by_label(real.float()[..., None], labels, real, k)
         moved = _sum_by_label(points, labels, real, k) / sizes.clamp_min(1)
         moved = torch.where(sizes > 0, moved, centroids)
         moved, reseeded = _reseed_empty(points, nearest, moved, sizes[..., 0] == 0)
         shift = (moved - centroids).square().sum((1, 2))
-        centroids = moved
+        centroids = torch.where(done[:, None, None], centroids, moved)
         labels, nearest = _assign(points, real, centroids)
-        if bool((shift <= limit).all()) and not reseeded:
+        done |= (shift <= limit) & ~reseeded
+        if bool(done.all()):
             break
     # The centroids of the result are the means of the final assignment.
     sizes = _sum_by_label(real.float()[..., None], labels, real, k)
@@ -135,13 +145,17 @@ def _sum_by_label(values: Tensor, labels: Tensor, real: Tensor, k: int) -> Tenso
     return belongs.transpose(1, 2) @ values
 
 
-def _reseed_empty(points: Tensor, nearest: Tensor, centroids: Tensor, empty: Tensor) -> tuple[Tensor, bool]:
-    """Put each empty cluster on the state that is farthest from its centroid, if any is off its centroid."""
+def _reseed_empty(points: Tensor, nearest: Tensor, centroids: Tensor, empty: Tensor) -> tuple[Tensor, Tensor]:
+    """Put each empty cluster on the state that is farthest from its centroid, if any is off its centroid.
+
+    Returns:
+        The centroids, and for which tokens of the batch any was moved.
+    """
     if not bool(empty.any()):
-        return centroids, False
+        return centroids, empty.any(1)
     order = nearest.argsort(dim=1, descending=True)
     rank = (empty.long().cumsum(1) - 1).clamp_min(0).clamp_max(order.shape[1] - 1)
     far = torch.gather(order, 1, rank)
     useful = empty & (torch.gather(nearest, 1, far) > 0)
     replacement = torch.gather(points, 1, far[..., None].expand(-1, -1, points.shape[2]))
-    return torch.where(useful[..., None], replacement, centroids), bool(useful.any())
+    return torch.where(useful[..., None], replacement, centroids), useful.any(1)

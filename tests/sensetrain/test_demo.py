@@ -1,0 +1,108 @@
+"""The whole line with the random teacher: it ends with all its artefacts, reuses them, and survives being killed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import lexgraph
+from sensetrain.models import ModelFolder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample with fewer essays and questions."""
+    folder = tmp_path_factory.mktemp("data") / "sample"
+    shutil.copytree(lexgraph.sample_data(), folder)
+    for index, essay in enumerate(sorted(folder.glob("corpora/essays/*.txt"))):
+        if index % 8:
+            essay.unlink()
+    questions = next(folder.glob("eval/arc/*.jsonl"))
+    questions.write_text("".join(questions.read_text(encoding="utf-8").splitlines(keepends=True)[:6]), encoding="utf-8")
+    return folder
+
+
+def start(data: Path, teacher: ModelFolder, out: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "sensetrain", "demo", "--data", data, "--teacher", teacher.path, "--out", out]
+    return subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    return out, err
+
+
+@pytest.fixture(scope="module")
+def demo(data: Path, teacher: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demo") / "out"
+    stdout, stderr = finish(start(data, teacher, out))
+    assert "wiktionary" in stdout
+    assert "report.html" in stderr
+    return out
+
+
+def outcome(folder: Path) -> dict[str, object]:
+    """What must not depend on interruptions: everything but time and memory."""
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    for artefact in results["artefacts"].values():
+        artefact["facts"].pop("seconds", None)
+    return {key: results[key] for key in ("results", "graph", "artefacts", "teacher", "recipe")}
+
+
+def test_everything_is_there(demo: Path) -> None:
+    names = {path.name for path in demo.iterdir()}
+    assert {"report.html", "results.json", "lexgraph.duckdb", "senses", "students"} <= names
+    assert not [name for name in names if name.startswith(".")]
+    results = json.loads((demo / "results.json").read_text(encoding="utf-8"))
+    assert [row["model"] for row in results["results"]] == ["teacher", "cut", "kd", "dskd"]
+    assert results["recipe"] == "paper"
+    assert {"ingest", "collect", "cluster", "teach", "kd", "dskd", "evaluate"} <= results["stages"].keys()
+    kd, dskd = (results["artefacts"][f"students/{name}"] for name in ("kd", "dskd"))
+    assert kd["facts"]["steps"] == dskd["facts"]["steps"]
+    assert all(dskd["settings"][name] == kd["settings"][name] for name in kd["settings"] if name != "method")
+
+
+def test_the_report_needs_nothing_from_outside(demo: Path) -> None:
+    page = (demo / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") >= 5
+    assert not re.findall(r"""(?:src|href)=["'](?!#)[^"']*""", re.sub(r"xlink:href=\"#[^\"]*\"", "", page))
+    assert "<script" not in page
+    for word in ("dskd", "wiktionary", "negation", "collect"):
+        assert word in page
+
+
+def test_a_second_run_reuses_everything_and_says_so(demo: Path, data: Path, teacher: ModelFolder) -> None:
+    before = outcome(demo)
+    _, stderr = finish(start(data, teacher, demo))
+    for stage in ("ingest", "tokenize", "plan", "collect", "cluster", "compose", "neighbours", "teach", "kd", "dskd"):
+        assert re.search(rf"^{stage}: .* is up to date", stderr, re.MULTILINE), stage
+    assert outcome(demo) == before
+
+
+@pytest.mark.parametrize("at", ["plan", "teach", "kd"])
+def test_a_killed_demo_goes_on_and_ends_the_same(
+    at: str, demo: Path, data: Path, teacher: ModelFolder, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    process = start(data, teacher, out)
+    marker = {"plan": out / "plan", "teach": out / ".cache.partial", "kd": out / "students/.kd.partial"}[at]
+    deadline = time.monotonic() + 200
+    while not marker.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    assert process.poll() is None, "it ended before it could be killed"
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    _, stderr = finish(start(data, teacher, out))
+    assert "tokenize: " in stderr
+    assert "is up to date" in stderr
+    assert outcome(out) == outcome(demo)
+    assert not list(out.rglob(".*.partial"))

@@ -1,0 +1,256 @@
+"""Training: the loss does not depend on how the work is cut, and a student is a plain checkpoint."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from lexgraph.common.errors import UserError
+from sensetrain import stages
+from sensetrain.config import DistilSettings, DSKDSettings, StudentSettings
+from sensetrain.corpus import Tokens
+from sensetrain.distill import train
+from sensetrain.distill.data import IGNORE, CachedSequences, collate
+from sensetrain.distill.teacher_cache import TeacherCache, teach
+from sensetrain.distill.trainer import DSKDTrainer
+from sensetrain.models import ModelFolder, cut_student
+from sensetrain.neighbours import Neighbours
+
+SETTINGS = DSKDSettings(layers=2, train_layers=2, epochs=1, batch_size=4, seed=3, gamma=30.0, learning_rate=1e-2)
+
+
+def dataset_of(line, seed: int = 3) -> CachedSequences:
+    near = Neighbours.open(line.neighbours)
+    related = (near.positive_offsets.diff() > 0) | (near.negative_offsets.diff() > 0)
+    return CachedSequences(Tokens.open(line.tokens), TeacherCache.open(line.cache), seed, related)
+
+
+def trainer_of(line, tmp_path: Path, batch_size: int, accumulate: int, kept: int = 8) -> DSKDTrainer:
+    """A trainer over the first sequences, whose one step takes them all."""
+    settings = SETTINGS.model_copy(update={"batch_size": batch_size, "accumulate": accumulate})
+    dataset = torch.utils.data.Subset(dataset_of(line), range(kept))
+    return DSKDTrainer(
+        rows=line.senses_source().rows, settings=settings, temperature=2.0,
+        model=cut_student(line.teacher, 2, 2).double(), args=train._arguments(settings, tmp_path),
+        train_dataset=dataset, data_collator=collate,
+    )  # fmt: skip
+
+
+def one_step(
+    line, tmp_path: Path, batch_size: int, accumulate: int
+) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
+    trainer = trainer_of(line, tmp_path, batch_size, accumulate)
+    trainer.args.max_grad_norm = 0.0
+    gradients: dict[str, torch.Tensor] = {}
+
+    def keep(optimizer, *_) -> None:
+        named = trainer.model.named_parameters()
+        gradients.update({n: p.grad.clone() for n, p in named if p.grad is not None})
+
+    trainer.create_optimizer()
+    trainer.optimizer.register_step_pre_hook(keep)
+    trainer.train()
+    return trainer.state.log_history[0], gradients
+
+
+def test_accumulation_does_not_change_loss_or_gradients(line, tmp_path: Path) -> None:
+    whole_log, whole = one_step(line, tmp_path / "a", 8, 1)
+    assert whole
+    for batch_size, accumulate in ((4, 2), (2, 4), (1, 8)):
+        log, gradients = one_step(line, tmp_path / f"{batch_size}", batch_size, accumulate)
+        assert log["loss"] == pytest.approx(whole_log["loss"], rel=1e-6)
+        assert gradients.keys() == whole.keys()
+        for name, gradient in gradients.items():
+            torch.testing.assert_close(gradient, whole[name], rtol=1e-6, atol=1e-9)
+
+
+def test_the_loss_is_the_equation(line, tmp_path: Path) -> None:
+    """L = CE + alpha T^2 KL + L_sense, in float64 loops over positions, from the design's equations."""
+    trainer = trainer_of(line, tmp_path, 3, 1, kept=3)
+    items = [trainer.train_dataset[i] for i in range(3)]
+    batch = collate(items)
+    loss = float(trainer.compute_loss(trainer.model, batch).detach())
+    source = line.senses_source()
+    ce = kl = sense = 0.0
+    targets = sampled = 0
+    for item in items:
+        with torch.no_grad():
+            out = trainer.model(input_ids=item["input_ids"][None], output_hidden_states=True)
+        for t in range(len(item["input_ids"]) - 1):
+            logits, state = out.logits[0, t].double(), out.hidden_states[-1][0, t].double()
+            ce -= float(torch.log_softmax(logits, 0)[item["input_ids"][t + 1]])
+            q = torch.softmax(logits / 2.0, 0)
+            p = item["top_logprobs"][t].double().exp()
+            listed = item["top_ids"][t]
+            tail_p, tail_q = 1 - float(p.sum()), 1 - float(q[listed].sum())
+            kl += 4.0 * (float((p * (p / q[listed]).log()).sum()) + tail_p * np.log(tail_p / tail_q))
+            targets += 1
+            if item["sampled"][t]:
+                sampled += 1
+                for rows, sign in ((item["positive"][t], 1), (item["negative"][t], -1)):
+                    distances = [
+                        float((state - source.rows[r].double()).square().mean()) for r in rows.tolist() if r >= 0
+                    ]
+                    terms = distances if sign > 0 else [max(0.0, SETTINGS.gamma - d) for d in distances]
+                    sense += sum(terms) / max(1, len(terms))
+    assert sampled
+    assert loss == pytest.approx(ce / targets + kl / targets + sense / sampled, rel=1e-5)
+
+
+def test_padding_does_not_change_the_loss(line, tmp_path: Path) -> None:
+    """The same sequences with more padding, and with pads of another token."""
+    trainer = trainer_of(line, tmp_path, 3, 1, kept=3)
+    batch = collate([trainer.train_dataset[i] for i in range(3)])
+    plain = float(trainer.compute_loss(trainer.model, dict(batch)).detach())
+    wider = dict(batch)
+    for name, value in (("input_ids", 7), ("attention_mask", 0), ("labels", IGNORE)):
+        wider[name] = torch.nn.functional.pad(batch[name], (0, 9), value=value)
+    assert float(trainer.compute_loss(trainer.model, wider).detach()) == pytest.approx(plain, rel=1e-9)
+
+
+def test_beta_zero_is_kd_exactly(line, tmp_path: Path) -> None:
+    kd = DistilSettings(layers=2, train_layers=1, epochs=0.5, seed=1)
+    zero = DSKDSettings(**kd.model_dump(), beta_p=0.0, beta_n=0.0)
+    stages.kd_stage(line.cache, line.tokens, line.neighbours, line.teacher, tmp_path / "kd", kd).ensure()
+    source = line.senses_source()
+    stages.dskd_stage(line.cache, line.tokens, line.neighbours, line.teacher, source, tmp_path / "zero", zero).ensure()
+    first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("kd", "zero"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_sampled_positions_follow_seed_and_epoch_and_nothing_else(line) -> None:
+    first, second = dataset_of(line), dataset_of(line)
+    picks = [first[i]["sampled"] for i in range(len(first))]
+    assert all(torch.equal(picks[i], second[i]["sampled"]) for i in reversed(range(len(second))))
+    second.set_epoch(1)
+    assert any(not torch.equal(picks[i], second[i]["sampled"]) for i in range(len(second)))
+    other = dataset_of(line, seed=4)
+    assert any(not torch.equal(picks[i], other[i]["sampled"]) for i in range(len(other)))
+
+
+def test_each_epoch_samples_anew(line, tmp_path: Path, monkeypatch) -> None:
+    """The data loader tells the dataset which epoch it is."""
+    seen: list[int] = []
+    monkeypatch.setattr(CachedSequences, "set_epoch", lambda self, epoch: seen.append(epoch))
+    settings = SETTINGS.model_copy(update={"epochs": 2.0, "batch_size": 64})
+    train.kd(line.cache, line.tokens, line.neighbours, line.teacher, tmp_path / "kd", settings)
+    assert sorted(set(seen)) == [0, 1]
+
+
+@pytest.fixture(scope="module")
+def student(line, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("students") / "dskd"
+    source = line.senses_source()
+    stages.dskd_stage(line.cache, line.tokens, line.neighbours, line.teacher, source, out, SETTINGS).ensure()
+    return out
+
+
+def history_of(student: Path) -> list[dict[str, float]]:
+    return json.loads((student / "training.json").read_text(encoding="utf-8"))
+
+
+def test_training_lowers_the_loss(student: Path) -> None:
+    history = history_of(student)
+    assert len(history) > 10
+    for term in ("loss", "ce", "kl"):
+        assert np.mean([e[term] for e in history[-4:]]) < np.mean([e[term] for e in history[:4]])
+    assert all(0 < entry["sampled_share"] <= 1 for entry in history)
+    assert any(entry["related_share"] > 0 for entry in history)
+
+
+def test_a_heavier_sense_term_ends_lower(line, tmp_path: Path) -> None:
+    ends = []
+    for beta in (0.01, 30.0):
+        out = tmp_path / str(beta)
+        settings = SETTINGS.model_copy(update={"beta_p": beta, "beta_n": 0.0, "epochs": 0.5})
+        train.dskd(line.cache, line.tokens, line.neighbours, line.teacher, line.senses_source(), out, settings)
+        # The term is logged with its weight.
+        ends.append(np.mean([entry["sense"] / beta for entry in history_of(out)[-4:]]))
+    assert ends[1] < 0.9 * ends[0]
+
+
+def test_the_same_seed_gives_the_same_student(student: Path, line, tmp_path: Path) -> None:
+    source = line.senses_source()
+    again = tmp_path / "again"
+    stages.dskd_stage(line.cache, line.tokens, line.neighbours, line.teacher, source, again, SETTINGS).ensure()
+    first, second = (load_file(path / "model.safetensors") for path in (student, again))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_frozen_parts_are_the_teachers(student: Path, line, tmp_path: Path) -> None:
+    settings = StudentSettings(layers=2, train_layers=2)
+    stages.cut_stage(line.teacher, tmp_path / "cut", settings).ensure()
+    before, after = (load_file(path / "model.safetensors") for path in (tmp_path / "cut", student))
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(name.startswith("model.layers.") for name in changed)
+    teacher = load_file(line.teacher.path / "model.safetensors")
+    assert all(torch.equal(after[name], teacher[name]) for name in after.keys() - changed)
+
+
+def test_a_student_is_a_plain_checkpoint(student: Path, tmp_path: Path) -> None:
+    """A process that cannot import this project gets the same logits."""
+    text = "The bank of the river was quiet."
+    tokenizer = AutoTokenizer.from_pretrained(student)
+    with torch.inference_mode():
+        here = AutoModelForCausalLM.from_pretrained(student)(**tokenizer(text, return_tensors="pt")).logits
+    program = (
+        "import sys, torch\n"
+        "for name in ('sensetrain', 'lexgraph'): sys.modules[name] = None\n"
+        "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
+        "folder, text, out = sys.argv[1:]\n"
+        "ids = AutoTokenizer.from_pretrained(folder)(text, return_tensors='pt')\n"
+        "with torch.inference_mode(): torch.save(AutoModelForCausalLM.from_pretrained(folder)(**ids).logits, out)\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program, str(student), text, str(tmp_path / "logits.pt")], check=True, cwd=tmp_path
+    )
+    assert torch.equal(torch.load(tmp_path / "logits.pt", weights_only=True), here)
+
+
+def test_a_cache_of_another_teacher_is_refused(line, other_teacher: ModelFolder, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"inputs\.teacher"):
+        train.kd(line.cache, line.tokens, line.neighbours, other_teacher, tmp_path / "out", DistilSettings())
+    assert not (tmp_path / "out").exists()
+
+
+def test_senses_of_another_teacher_are_refused(line, other_teacher: ModelFolder) -> None:
+    from sensetrain.distill.teacher_cache import SenseSource
+
+    with pytest.raises(UserError, match=r"inputs\.teacher"):
+        SenseSource.open(line.senses, line.composed, line.neighbours, other_teacher)
+
+
+def test_an_interrupted_cache_goes_on_and_ends_the_same(line, tmp_path: Path, monkeypatch) -> None:
+    from sensetrain.config import TeachSettings
+    from sensetrain.distill import teacher_cache
+
+    settings = TeachSettings(top_k=16, batch_tokens=500)
+    source = line.senses_source()
+    teach(line.tokens, line.teacher, source, tmp_path / "whole", settings)
+    real, passes = teacher_cache.last_hidden_state, 0
+
+    def stop_at_third(*arguments):
+        nonlocal passes
+        passes += 1
+        if passes == 3:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(teacher_cache, "last_hidden_state", stop_at_third)
+    with pytest.raises(KeyboardInterrupt):
+        teach(line.tokens, line.teacher, source, tmp_path / "parts", settings)
+    total = passes
+    teach(line.tokens, line.teacher, source, tmp_path / "parts", settings)
+    assert passes > total
+    whole, parts = (tmp_path / name / "cache.safetensors" for name in ("whole", "parts"))
+    assert whole.read_bytes() == parts.read_bytes()
