@@ -40,11 +40,15 @@ class Graph:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of what is in: the sources' names and file hashes and the schema, not the time of ingest."""
-        sources = self._connection.execute(
-            "SELECT name, reader, sha256, tool_version FROM sources ORDER BY 1"
-        ).fetchall()
-        return sha256_of_json([list(map(str, row)) for row in sources])
+        """A hash of what is in: the sources and every edge, stated and derived, but not the time of ingest.
+
+        Ids of edges are hashes of their content, so their exclusive or stands for the whole set of them.
+        """
+        content = self._connection.execute(
+            "SELECT (SELECT list([name, reader] || sha256 ORDER BY name) FROM sources), "
+            "(SELECT count(*) FROM relations), (SELECT bit_xor(id) FROM relations)"
+        ).fetchone()
+        return sha256_of_json(content)
 
     def synonyms(self, word: str) -> list[str]:
         """Synonyms of a word from all sources, stated and derived, sorted."""

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lexgraph.common.errors import UserError
 
+Compute = Literal["auto", "bf16", "fp32"]
+"""Number type of a forward pass; `auto` is bf16 where the hardware multiplies it, else fp32."""
+
 StateOf = Literal["next", "same"]
 """Which token a state belongs to: the one it predicts (decoders) or its own (encoders)."""
 
@@ -54,7 +57,19 @@ class PlanSettings(Settings):
     seed: int = Field(0, ge=0, description="Decides which occurrences are drawn.")
 
 
-class CollectSettings(Settings):
+class ForwardSettings(Settings):
+    """Settings of stages that run a model forward."""
+
+    compute: Compute = Field("auto", description="Number type that models compute in.")
+
+    def shape(self) -> dict[str, Any]:
+        """As for all settings, with the number type that `auto` stands for on this machine."""
+        from sensetrain.models import resolve_compute
+
+        return {**super().shape(), "compute": resolve_compute(self.compute)}
+
+
+class CollectSettings(ForwardSettings):
     """Settings of `collect`."""
 
     dtype: Literal["bf16", "fp32"] = Field("bf16", description="Number type of the stored states.")
@@ -75,10 +90,15 @@ class ComposeSettings(Settings):
     max_tokens: int = Field(3, ge=2, description="Most tokens in one word (DSKD 3.3: 3).")
 
 
-class TeachSettings(Settings):
+class TeachSettings(ForwardSettings):
     """Settings of `teach`."""
 
-    top_k: int = Field(64, ge=1, description="Teacher logits kept a position; the rest is kept as one mass.")
+    top_k: int | None = Field(
+        None,
+        ge=1,
+        description="Keep the K largest teacher log-probabilities a target and the rest as one mass; "
+        "if not given, keep the teacher's state, which gives all of them.",
+    )
     temperature: float = Field(2.0, gt=0, description="Temperature of the distillation term.")
     kappa: int = Field(5, ge=1, description="Nearest positive and negative senses a position (DSKD 4.2: 5).")
     batch_tokens: int = Field(4096, ge=1, description="Most tokens in one forward pass, padding included.")
@@ -92,14 +112,16 @@ class StudentSettings(Settings):
 
 
 class DistilSettings(StudentSettings):
-    """Settings of `kd`: L = CE + alpha T^2 KL (DSKD 4.1)."""
+    """Settings of `kd`: L = CE + alpha T^2 KL (DSKD 4.1), by AdamW with a cosine schedule."""
 
+    train_layers: int = Field(2, ge=1, description="Last layers of the student that are trained.")
     alpha: float = Field(1.0, ge=0, description="Weight of the distillation term.")
     learning_rate: float = Field(1e-3, gt=0, description="Peak rate (small runs: 1e-3; the paper, Llama: 5e-5).")
     epochs: float = Field(2.0, gt=0, description="Passes over the training sequences.")
     batch_size: int = Field(4, ge=1, description="Sequences a step and device.")
     accumulate: int = Field(1, ge=1, description="Batches whose gradients are added up before a step.")
     weight_decay: float = Field(0.0, ge=0, description="AdamW's weight decay.")
+    max_grad_norm: float = Field(1.0, ge=0, description="Gradients are clipped to this norm; 0 for no clipping.")
     seed: int = Field(0, ge=0, description="Decides the order of sequences and the sampled positions.")
 
 
@@ -111,7 +133,7 @@ class DSKDSettings(DistilSettings):
     gamma: float = Field(1.0, ge=0, description="Margin of the hinge, in squared distance a dimension.")
 
 
-class EvaluateSettings(Settings):
+class EvaluateSettings(ForwardSettings):
     """Settings of `evaluate`."""
 
     batch_tokens: int = Field(2048, ge=1, description="Most tokens in one forward pass, padding included.")

@@ -40,6 +40,7 @@ _SEQUENCES = pa.schema(
     ]
 )
 _WIKITEXT_TITLE = re.compile(r"^ = [^=].*[^=] = $")
+_MARKS = ("\u0120", "\u2581")  # byte-level BPE and SentencePiece write a leading space so
 _DOCUMENTS_AT_ONCE = 256
 
 
@@ -71,7 +72,7 @@ def tokenize(files: Sequence[Path], teacher: ModelFolder, out: Path, settings: T
     """Tokenize text files into the artefact `tokens`.
 
     Raises:
-        UserError: the corpus is empty, not UTF-8, or a single document, so that none can be held out.
+        UserError: the corpus is empty, not UTF-8, or too small to hold a document out.
     """
     tokenizer = teacher.tokenizer()
     with making(out, "tokens", settings.shape(), text_inputs(files, teacher)) as draft:
@@ -96,22 +97,25 @@ def tokenize(files: Sequence[Path], teacher: ModelFolder, out: Path, settings: T
         if not sequences:
             raise UserError("the corpus is empty: no text in it", path=files[0], remedy="give text with words in it")
         split = hold_out(len(lengths), settings)
-        if len(lengths) == 1:
+        totals = {name: sum(n for n, s in zip(lengths, split, strict=True) if s == name) for name in (TRAIN, HELDOUT)}
+        if min(totals.values()) < 2:
             raise UserError(
-                "the corpus is a single document, so none can be held out", path=files[0],
-                remedy="give it as several files, one a document",
+                f"no text is left to train on or to hold out: {len(lengths)} documents", path=files[0],
+                remedy="give the corpus as several files, one a document",
             )  # fmt: skip
         pq.write_table(
             pa.table({"document": range(len(lengths)), "tokens": lengths, "split": split}), draft.folder / DOCUMENTS
         )
-        totals = {name: sum(n for n, s in zip(lengths, split, strict=True) if s == name) for name in (TRAIN, HELDOUT)}
         draft.facts.update(documents=len(lengths), sequences=sequences, words=words, tokens=totals)
     return read_manifest(out, "tokens")
 
 
 def hold_out(documents: int, settings: TokenizeSettings) -> list[str]:
-    """The split of each document: of D documents the share `heldout` with the smallest hash, at least one."""
-    count = max(1, round(settings.heldout * documents))
+    """The split of each document: of D documents the share `heldout` with the smallest hash, at least one.
+
+    At least one document is left for training, too.
+    """
+    count = min(max(1, round(settings.heldout * documents)), max(1, documents - 1))
     order = np.argsort(hash64(settings.seed, np.arange(documents)), kind="stable")
     chosen = set(order[:count].tolist())
     return [HELDOUT if document in chosen else TRAIN for document in range(documents)]
@@ -158,13 +162,21 @@ def _pieces(ids: Sequence[int], length: int) -> Iterator[tuple[int, Sequence[int
         yield start, ids[start : start + length]
 
 
-def word_prefix(tokenizer: PreTrainedTokenizerBase) -> str:
-    """What stands before a word inside a text: a space where the tokenizer marks one, else nothing.
+def word_mark(tokenizer: PreTrainedTokenizerBase) -> str:
+    """What tokens begin with that stand at the beginning of a word inside a text: one of _MARKS, or nothing."""
+    pieces = tokenizer.convert_ids_to_tokens(tokenizer("a word", add_special_tokens=False)["input_ids"])
+    return next((mark for mark in _MARKS if any(piece.startswith(mark) for piece in pieces[1:])), "")
 
-    Tokenizers that add their own mark (SentencePiece's dummy prefix) or split at spaces (WordPiece) need none.
+
+def word_prefix(tokenizer: PreTrainedTokenizerBase) -> str:
+    """What to write before a word so that it gets the tokens that it has inside a text.
+
+    A space where the tokenizer marks one and does not put it there by itself (SentencePiece's dummy prefix), else
+    nothing.
     """
-    plain, spaced = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("word", " word"))
-    return " " if len(spaced) == 1 and plain != spaced else ""
+    mark = word_mark(tokenizer)
+    first = tokenizer.convert_ids_to_tokens(tokenizer("word", add_special_tokens=False)["input_ids"])[0]
+    return "" if first.startswith(mark) else " "
 
 
 @dataclass(frozen=True)

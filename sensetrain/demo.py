@@ -33,6 +33,7 @@ from sensetrain.config import (
     TokenizeSettings,
 )
 from sensetrain.distill.teacher_cache import SenseSource
+from sensetrain.distill.train import RECIPE
 from sensetrain.evaluate.lm import evaluate
 from sensetrain.inputs import DataFolder
 from sensetrain.manifest import Manifest, read_manifest
@@ -79,7 +80,7 @@ def run_demo(out: Path, teacher_name: str, settings: DemoSettings) -> dict[str, 
     out.mkdir(parents=True, exist_ok=True)
     log = _Log(out / STAGES)
     graph = _ingest(data, out / GRAPH, log)
-    teacher: ModelFolder = log.run("fetch", lambda: find_model(teacher_name))
+    teacher = find_model(teacher_name) if "fetch" in log.costs else log.run("fetch", lambda: find_model(teacher_name))
     senses = _senses(data, graph, teacher, out, settings, log)
     _students(teacher, senses, out, log)
     _evaluate(data, teacher, out, log)
@@ -156,7 +157,7 @@ def _results(teacher: ModelFolder, out: Path, log: _Log) -> dict[str, Any]:
     with lexgraph.open(out / GRAPH) as graph:
         counts = graph.counts().to_pylist()
     return {
-        "recipe": "paper",
+        "recipe": RECIPE,
         "teacher": {"name": teacher.name, "fingerprint": teacher.fingerprint},
         "results": read_json(out / EVALUATION)["results"],
         "graph": counts,

@@ -18,7 +18,12 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.files import read_json, replacing_folder, sha256_of, sha256_of_json, write_json
 from sensetrain import __version__
 
-FORMAT = 1
+FORMATS = {
+    "tokens": 2, "plan": 1, "states": 1, "senses": 2, "composed": 1, "neighbours": 1, "cache": 2, "student": 2,
+}  # fmt: skip
+"""Format of each kind. It goes up with every change of layout or of what the numbers mean, and what was made by an
+earlier one is then made again instead of being taken for current."""
+
 MANIFEST = "manifest.json"
 _PURPOSE = ".purpose.json"
 
@@ -40,7 +45,7 @@ class Manifest:
     inputs: Mapping[str, str]
     facts: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
-    format: int = FORMAT
+    format: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -92,8 +97,9 @@ def making(
         inputs: see `Manifest`.
         name: file name of the manifest.
         resumable: keep the unfinished folder when interrupted, and find it again when the same is made next.
+            Files whose names begin with a dot are scaffolding: no part of the artefact, gone once it is whole.
     """
-    purpose = {"kind": kind, "settings": dict(settings), "inputs": dict(inputs)}
+    purpose = {"kind": kind, "format": FORMATS[kind], "settings": dict(settings), "inputs": dict(inputs)}
     partial = path.with_name(f".{path.name}.partial")
     if resumable and partial.exists() and not _same_purpose(partial, purpose):
         shutil.rmtree(partial)
@@ -101,10 +107,14 @@ def making(
         write_json(folder / _PURPOSE, purpose)
         draft = Draft(folder)
         yield draft
-        (folder / _PURPOSE).unlink()
-        files = {str(f.relative_to(folder)): sha256_of(f) for f in sorted(folder.rglob("*")) if f.is_file()}
-        manifest = Manifest(kind, settings, inputs, draft.facts, files, FORMAT, _versions())
+        (folder / name).unlink(missing_ok=True)
+        members = sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
+        files = {str(f.relative_to(folder)): sha256_of(f) for f in members}
+        manifest = Manifest(kind, settings, inputs, draft.facts, files, FORMATS[kind], _versions())
         write_json(folder / name, {**manifest.__dict__, "fingerprint": manifest.fingerprint})
+        # Hashing takes long for large artefacts: what makes the work resumable goes only once that is done.
+        for scaffold in folder.glob(".*"):
+            scaffold.unlink()
 
 
 def _same_purpose(partial: Path, purpose: dict[str, Any]) -> bool:
@@ -129,16 +139,19 @@ def read_manifest(path: Path, kind: str, *, name: str = MANIFEST, verify: bool =
         raise UserError(
             f"there is no {kind} here (no {name})", path=path, remedy=f"make one: sensetrain {_COMMAND[kind]}"
         )
-    raw = read_json(file)
-    stated = raw.pop("fingerprint", None)
     try:
+        raw = dict(read_json(file))
+        stated = raw.pop("fingerprint", None)
         manifest = Manifest(**raw)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise UserError(f"not a manifest of ours: {error}", path=file) from None
     if manifest.kind != kind:
         raise UserError(f"this is {manifest.kind!r}, not {kind!r}", path=file, field="kind")
-    if manifest.format != FORMAT:
-        raise UserError(f"format {manifest.format}, this version reads {FORMAT}", path=file, field="format")
+    if manifest.format != FORMATS[kind]:
+        raise UserError(
+            f"format {manifest.format}, this version reads {FORMATS[kind]}", path=file, field="format",
+            remedy=f"make it again: sensetrain {_COMMAND[kind]}",
+        )  # fmt: skip
     if stated != manifest.fingerprint:
         raise UserError("the hash does not match the content", path=file, field="fingerprint", remedy="make it again")
     for member, expected in manifest.files.items():

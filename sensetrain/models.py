@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import read_json, sha256_of, sha256_of_json
 from sensetrain import fetch
+from sensetrain.config import Compute
 
 # Loading a model shows no bar of its own: stages show theirs, on stderr.
 transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -50,18 +51,83 @@ class ModelFolder:
         return sha256_of_json(backend)
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """The model's (fast) tokenizer."""
+        """The model's tokenizer.
+
+        Raises:
+            UserError: there is none, or only a slow one, whose rules cannot be hashed.
+        """
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.path)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise UserError(f"no tokenizer can be loaded: {error}", path=self.path) from None
+        if not hasattr(tokenizer, "backend_tokenizer"):
+            raise UserError("the tokenizer has no fast form (tokenizer.json)", path=self.path)
         return tokenizer
 
-    def load(self, dtype: torch.dtype | None = None) -> PreTrainedModel:
-        """The model in evaluation mode on `device()`, in `dtype` or else `compute_dtype()`."""
-        return _on_device(
-            AutoModelForCausalLM.from_pretrained(self.path, dtype=dtype or compute_dtype(), use_safetensors=True)
-        )
+    def load(self, compute: Compute = "auto") -> PreTrainedModel:
+        """The model in evaluation mode on `device()`.
+
+        Raises:
+            UserError: it cannot be loaded, or its logits are not its head on its last hidden state.
+        """
+        dtype = torch.bfloat16 if resolve_compute(compute) == "bf16" else torch.float32
+        model: PreTrainedModel = self._from_pretrained(dtype=dtype)[0].to(device()).eval()
+        self._check_head(model)
+        return model
+
+    def load_layers(self, layers: int) -> PreTrainedModel:
+        """The model with its first layers only, in float32 on the CPU; the others are never read.
+
+        Raises:
+            UserError: the model cannot be loaded, or cannot be cut by its configuration alone.
+        """
+        config = self.config()
+        for key in ("num_hidden_layers", "layer_types"):
+            value = getattr(config, key, None)
+            if value is not None:
+                setattr(config, key, layers if isinstance(value, int) else value[:layers])
+        model, info = self._from_pretrained(dtype=torch.float32, config=config)
+        if info["missing_keys"] or info["mismatched_keys"]:
+            raise UserError(f"{type(model).__name__} cannot be cut to {layers} layers", path=self.path)
+        cut: PreTrainedModel = model
+        return cut
+
+    def config(self) -> Any:
+        """The model's configuration (of its text part, where it has several)."""
+        try:
+            return AutoConfig.from_pretrained(self.path).get_text_config()
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"the configuration cannot be read: {error}", path=self.path / "config.json") from None
+
+    def _from_pretrained(self, **options: Any) -> tuple[Any, dict[str, Any]]:
+        level = transformers.utils.logging.get_verbosity()
+        # The report of keys that were not used is what load_layers is about, not a warning to the user.
+        transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        try:
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                self.path, use_safetensors=True, output_loading_info=True, **options
+            )
+            model, info = loaded
+            return model, info
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise UserError(f"the model cannot be loaded: {error}", path=self.path) from None
+        finally:
+            transformers.utils.logging.set_verbosity(level)
+
+    def _check_head(self, model: PreTrainedModel) -> None:
+        """Some architectures scale their logits in ways of their own, which `logits_of` does not know."""
+        ids = torch.arange(4, device=device())[None] % model.config.get_text_config().vocab_size
+        with torch.inference_mode():
+            ours, theirs = (
+                logits_of(model, last_hidden_state(model, ids, torch.ones_like(ids))),
+                model(ids).logits.float(),
+            )
+        # A scale of its own is off by far more than rounding in any number type.
+        if not torch.allclose(ours, theirs, rtol=0.02, atol=0.02 * float(theirs.abs().max())):
+            raise UserError(
+                f"{type(model).__name__} does more to its logits than its LM head says; it is not supported",
+                path=self.path, field="architectures",
+            )  # fmt: skip
 
 
 def find_model(name: str) -> ModelFolder:
@@ -99,22 +165,20 @@ def _from_hub(name: str) -> Path:
         ) from None
 
 
-def _on_device(model: Any) -> PreTrainedModel:
-    moved: PreTrainedModel = model.to(device()).eval()
-    return moved
-
-
 def device() -> torch.device:
     """The GPU when there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def compute_dtype() -> torch.dtype:
-    """bf16 where the hardware multiplies it, else fp32 (four times faster than emulated bf16 on such CPUs)."""
+def resolve_compute(compute: Compute) -> Literal["bf16", "fp32"]:
+    """What `auto` stands for here: emulated bf16 is four times slower than fp32, so only where it is native."""
+    if compute != "auto":
+        return compute
     if torch.cuda.is_available():
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if native else torch.float32
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16" if native else "fp32"
 
 
 @torch.inference_mode()
@@ -131,6 +195,12 @@ def last_hidden_state(model: PreTrainedModel, ids: Tensor, mask: Tensor) -> Tens
     """
     states: Tensor = model.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
     return states
+
+
+def state_width(model: PreTrainedModel) -> int:
+    """Width of the last hidden state: what the LM head takes in."""
+    head: nn.Linear = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    return int(head.weight.shape[1])
 
 
 def logits_of(model: PreTrainedModel, states: Tensor) -> Tensor:
@@ -163,34 +233,16 @@ def cut_student(teacher: ModelFolder, layers: int | None, train_layers: int) -> 
         train_layers: how many of the last kept layers are trained; everything else is frozen.
 
     Raises:
-        UserError: more layers are asked for than there are.
+        UserError: more layers are asked for than there are, or the model cannot be cut.
     """
-    config = AutoConfig.from_pretrained(teacher.path)
-    total = config.num_hidden_layers
+    total = teacher.config().num_hidden_layers
     keep = total // 2 if layers is None else layers
     if keep > total or train_layers > keep:
         raise UserError(f"cannot keep {keep} and train {train_layers} of {total} layers", field="layers")
-    whole = AutoModelForCausalLM.from_pretrained(teacher.path, dtype=torch.float32, use_safetensors=True)
-    stack, _ = decoder_layers(whole, total)
-    config = whole.config.__class__.from_dict({**whole.config.to_dict(), **_shortened(whole.config, keep)})
-    student = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
-    inside = re.compile(re.escape(stack) + r"\.(\d+)\.")
-    kept = {
-        name: value for name, value in whole.state_dict().items()
-        if not (found := inside.match(name)) or int(found[1]) < keep
-    }  # fmt: skip
-    student.load_state_dict(kept, strict=True)
-    student.tie_weights()
+    student = teacher.load_layers(keep)
     freeze_all_but_last(student, train_layers)
-    return _on_device(student)
-
-
-def _shortened(config: Any, keep: int) -> dict[str, Any]:
-    """The configuration entries that count layers; some models list a type for each layer."""
-    changes: dict[str, Any] = {"num_hidden_layers": keep}
-    if getattr(config, "layer_types", None):
-        changes["layer_types"] = config.layer_types[:keep]
-    return changes
+    moved: PreTrainedModel = student.to(device())  # type: ignore[arg-type]
+    return moved
 
 
 def freeze_all_but_last(student: PreTrainedModel, train_layers: int) -> None:

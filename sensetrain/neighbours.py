@@ -18,10 +18,10 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 import lexgraph
-from sensetrain.corpus import word_prefix
+from sensetrain.corpus import word_mark
 from sensetrain.manifest import Manifest, making, read_manifest
 from sensetrain.models import ModelFolder
-from sensetrain.senses.compose import ComposedWords
+from sensetrain.senses.compose import ComposedWords, compose_inputs
 from sensetrain.senses.dictionary import SenseDictionary
 
 FILE = "neighbours.safetensors"
@@ -40,7 +40,7 @@ def neighbours(graph: Path, dictionary_path: Path, composed_path: Path, teacher:
     dictionary = SenseDictionary.load(dictionary_path, inputs={"tokenizer": teacher.tokenizer_fingerprint})
     composed = ComposedWords.open(composed_path)
     if dictionary.manifest is not None:
-        composed.manifest.require(composed_path, {"senses": dictionary.manifest.fingerprint})
+        composed.manifest.require(composed_path, compose_inputs(graph, dictionary.manifest))
     with making(out, "neighbours", {}, neighbours_inputs(composed.manifest)) as draft:
         first, counts = word_rows(dictionary, composed)
         token_word = whole_words(teacher.tokenizer(), dictionary.vocabulary, composed.words)
@@ -70,17 +70,18 @@ def word_rows(dictionary: SenseDictionary, composed: ComposedWords) -> tuple[Int
 def whole_words(tokenizer: PreTrainedTokenizerBase, vocabulary: int, words: list[str]) -> Int:
     """For each token id the index of the word that it is, or -1.
 
-    A token is a whole word if its text, with the mark that the tokenizer puts before a word and case aside, is one
-    of `words` (sorted); a token without that mark may be the inside of a word, and is none.
+    A token is a whole word if it carries the mark that the tokenizer puts before a word (with WordPiece: if it does
+    not carry the mark of a continuation) and its text, case aside, is one of `words` (sorted).
     """
-    prefix = word_prefix(tokenizer)
-    texts = pa.array(tokenizer.batch_decode([[token] for token in range(vocabulary)]))
-    if prefix:
-        marked = pc.starts_with(texts, prefix)
-        texts = pc.if_else(marked, pc.utf8_slice_codeunits(texts, len(prefix)), None)
-    found = pc.index_in(pc.utf8_lower(texts), value_set=pa.array(words, pa.string()))
-    words_of_tokens: Int = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return words_of_tokens
+    pieces = pa.array(tokenizer.convert_ids_to_tokens(list(range(vocabulary))), pa.string())
+    mark = word_mark(tokenizer)
+    begins = pc.starts_with(pieces, mark) if mark else pc.invert(pc.starts_with(pieces, "##"))
+    texts = pa.array(tokenizer.batch_decode([[token] for token in range(vocabulary)]), pa.string())
+    texts = pc.if_else(begins, pc.utf8_lower(pc.utf8_trim_whitespace(texts)), None)
+    found: Int = pc.fill_null(pc.index_in(texts, value_set=pa.array(words, pa.string())), -1).to_numpy(
+        zero_copy_only=False
+    )
+    return found.astype(np.int64)
 
 
 def _index(words: list[str], pairs: pa.Table) -> Int:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig
-
 from lexgraph.common.terminal import say
 from sensetrain import corpus, neighbours
 from sensetrain.config import (
@@ -84,7 +82,9 @@ def plan_stage(tokens: Path, out: Path, settings: PlanSettings) -> Stage:
 
 def collect_stage(tokens: Path, planned: Path, teacher: ModelFolder, out: Path, settings: CollectSettings) -> Stage:
     """A plan to states."""
-    inputs = collect.collect_inputs(read_manifest(planned, "plan"), teacher)
+    made = read_manifest(planned, "plan")
+    made.require(planned, {"tokens": read_manifest(tokens, "tokens").fingerprint, **_tokenizer(teacher)})
+    inputs = collect.collect_inputs(made, teacher)
     return Stage(
         "collect", out, "states", settings.shape(), inputs,
         lambda: collect.collect(tokens, planned, teacher, out, settings),
@@ -93,9 +93,10 @@ def collect_stage(tokens: Path, planned: Path, teacher: ModelFolder, out: Path, 
 
 def cluster_stage(states: Path, planned: Path, teacher: ModelFolder, out: Path, settings: ClusterSettings) -> Stage:
     """States to a dictionary."""
-    vocabulary = AutoConfig.from_pretrained(teacher.path).vocab_size
-    shape = cluster.cluster_settings(read_manifest(planned, "plan"), settings)
-    inputs = cluster.cluster_inputs(read_manifest(states, "states"))
+    made, plan_made = read_manifest(states, "states"), read_manifest(planned, "plan")
+    made.require(states, {"plan": plan_made.fingerprint, "teacher": teacher.fingerprint})
+    vocabulary = teacher.config().vocab_size
+    shape, inputs = cluster.cluster_settings(plan_made, settings), cluster.cluster_inputs(made)
     return Stage(
         "cluster", out, "senses", shape, inputs,
         lambda: cluster.cluster(states, planned, out, vocabulary, settings), dictionary.MANIFEST,
@@ -104,7 +105,9 @@ def cluster_stage(states: Path, planned: Path, teacher: ModelFolder, out: Path, 
 
 def compose_stage(graph: Path, senses: Path, teacher: ModelFolder, out: Path, settings: ComposeSettings) -> Stage:
     """A dictionary and a graph to composed words."""
-    inputs = compose.compose_inputs(graph, read_manifest(senses, "senses", name=dictionary.MANIFEST))
+    made = read_manifest(senses, "senses", name=dictionary.MANIFEST)
+    made.require(senses / dictionary.MANIFEST, _tokenizer(teacher))
+    inputs = compose.compose_inputs(graph, made)
     return Stage(
         "compose", out, "composed", settings.shape(), inputs,
         lambda: compose.compose(graph, senses, teacher, out, settings),
@@ -113,7 +116,9 @@ def compose_stage(graph: Path, senses: Path, teacher: ModelFolder, out: Path, se
 
 def neighbours_stage(graph: Path, senses: Path, composed: Path, teacher: ModelFolder, out: Path) -> Stage:
     """Composed words and a graph to neighbours."""
-    inputs = neighbours.neighbours_inputs(read_manifest(composed, "composed"))
+    made, senses_made = read_manifest(composed, "composed"), read_manifest(senses, "senses", name=dictionary.MANIFEST)
+    made.require(composed, {**compose.compose_inputs(graph, senses_made), **_tokenizer(teacher)})
+    inputs = neighbours.neighbours_inputs(made)
     return Stage(
         "neighbours", out, "neighbours", {}, inputs,
         lambda: neighbours.neighbours(graph, senses, composed, teacher, out),
@@ -139,7 +144,7 @@ def cut_stage(teacher: ModelFolder, out: Path, settings: StudentSettings) -> Sta
 
 def kd_stage(cache: Path, tokens: Path, near: Path, teacher: ModelFolder, out: Path, settings: DistilSettings) -> Stage:
     """A cache to a student by KD."""
-    inputs = train.student_inputs(read_manifest(cache, "cache"))
+    inputs = _cache_inputs(cache, tokens, near, teacher, None)
     return Stage(
         "kd", out, "student", train.student_settings("kd", settings), inputs,
         lambda: train.kd(cache, tokens, near, teacher, out, settings),
@@ -150,8 +155,21 @@ def dskd_stage(
     cache: Path, tokens: Path, near: Path, teacher: ModelFolder, senses: SenseSource, out: Path, settings: DSKDSettings
 ) -> Stage:
     """A cache and senses to a student by DSKD."""
-    inputs = train.student_inputs(read_manifest(cache, "cache"))
+    inputs = _cache_inputs(cache, tokens, near, teacher, senses)
     return Stage(
         "dskd", out, "student", train.student_settings("dskd", settings), inputs,
         lambda: train.dskd(cache, tokens, near, teacher, senses, out, settings),
     )  # fmt: skip
+
+
+def _tokenizer(teacher: ModelFolder) -> dict[str, str]:
+    return {"tokenizer": teacher.tokenizer_fingerprint}
+
+
+def _cache_inputs(
+    cache: Path, tokens: Path, near: Path, teacher: ModelFolder, senses: SenseSource | None
+) -> dict[str, str]:
+    """What a student of this cache is made from, once it is clear that the cache fits what is named beside it."""
+    made = read_manifest(cache, "cache")
+    train.check_inputs(made, cache, read_manifest(tokens, "tokens"), read_manifest(near, "neighbours"), teacher, senses)
+    return train.student_inputs(made)

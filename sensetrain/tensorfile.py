@@ -28,7 +28,7 @@ class TensorFile:
     """Tensors of known shapes in one safetensors file, writable by rows.
 
     Args:
-        path: the file; made (sparse, zeros) unless it is there with the same layout.
+        path: the file; made (sparse, zeros) unless it is there with the same layout. `created` says which.
         tensors: name -> (number type, shape).
     """
 
@@ -41,7 +41,8 @@ class TensorFile:
         text = json.dumps(header).encode()
         text += b" " * (-len(text) % 8)  # the format wants its data aligned
         prefix = len(text).to_bytes(8, "little") + text
-        if not path.exists() or path.stat().st_size != len(prefix) + end:
+        self.created = not _has_layout(path, prefix, len(prefix) + end)
+        if self.created:
             with path.open("wb") as handle:
                 handle.write(prefix)
                 handle.truncate(len(prefix) + end)
@@ -65,11 +66,24 @@ class TensorFile:
             array.flush()  # type: ignore[attr-defined]
 
 
-class Done:
-    """Which units of a long job are finished: one byte each, so that an interrupted job goes on where it stopped."""
+def _has_layout(path: Path, prefix: bytes, size: int) -> bool:
+    if not path.exists() or path.stat().st_size != size:
+        return False
+    with path.open("rb") as handle:
+        return handle.read(len(prefix)) == prefix
 
-    def __init__(self, path: Path, units: int) -> None:
-        if not path.exists() or path.stat().st_size != units:
+
+class Done:
+    """Which units of a long job are finished: one byte each, so that an interrupted job goes on where it stopped.
+
+    Args:
+        path: the marks; kept from an earlier start.
+        units: how many there are.
+        afresh: forget earlier marks, since what they speak of is gone.
+    """
+
+    def __init__(self, path: Path, units: int, *, afresh: bool) -> None:
+        if afresh or not path.exists() or path.stat().st_size != units:
             path.write_bytes(bytes(units))
         self._flags = np.memmap(path, dtype=np.uint8, mode="r+", shape=(units,))
 

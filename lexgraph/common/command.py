@@ -20,13 +20,14 @@ def run(command: click.Command, program: str) -> None:
         err.print(f"{program}: error: {error}", markup=False, style="red", soft_wrap=True)
         sys.exit(1)
     except OSError as error:
-        err.print(
-            f"{program}: error: {error.filename or ''}: {os.strerror(error.errno or 0)}", markup=False, style="red"
-        )
+        # Libraries raise OSError with nothing but a text, too.
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        place = f"{error.filename}: " if error.filename else ""
+        err.print(f"{program}: error: {place}{reason}", markup=False, style="red", soft_wrap=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        err.print(f"{program}: interrupted; what is finished is kept, run the same command to go on", markup=False)
+        err.print(f"{program}: interrupted; run the same command again to go on", markup=False)
         sys.exit(130)

@@ -38,6 +38,10 @@ class Advance:
         """Move the bar on by `amount`."""
         self._bar.advance(self._task, amount)
 
+    def of(self, total: float) -> None:
+        """Say how much there is in all, where that was not known at first."""
+        self._bar.update(self._task, total=total)
+
 
 class _ProgressBar(AbstractContextManager[Advance]):
     def __init__(self, description: str, total: float | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -17,19 +16,12 @@ from sensetrain.distill.teacher_cache import TeacherCache, target_offsets
 from sensetrain.hashing import hash64
 
 IGNORE = -100
-_POOL_SHARE, _POOL_LEAST = 0.4, 25
+POOL_SHARE, POOL_LEAST = 0.4, 25
 
 
-class Item(TypedDict):
-    """One sequence; everything but `input_ids` has one row for each position but the last."""
-
-    input_ids: Tensor
-    top_ids: Tensor
-    top_logprobs: Tensor
-    positive: Tensor
-    negative: Tensor
-    related: Tensor
-    sampled: Tensor
+Item = dict[str, Tensor]
+"""One sequence: `input_ids`, and with one row for each position but the last what the cache says of the teacher
+(`teacher_...`), `positive`, `negative`, `related` and `sampled`."""
 
 
 class CachedSequences(Dataset[Item]):
@@ -70,8 +62,7 @@ class CachedSequences(Dataset[Item]):
         draw = hash64(self.seed, self.epoch, sequence, np.arange(len(ids) - 1))
         return {
             "input_ids": torch.from_numpy(ids),
-            "top_ids": self.cache.top_ids[rows].long(),
-            "top_logprobs": self.cache.top_logprobs[rows],
+            **self.cache.of_teacher(rows),
             "positive": positive,
             "negative": negative,
             "related": torch.from_numpy(related),
@@ -94,8 +85,8 @@ def two_pools(
         draw: a random number for each position; the smallest are taken.
     """
     count = int(related.sum())
-    wanted = min(count, max(_POOL_LEAST, round(_POOL_SHARE * count)))
-    return _smallest(related, draw, wanted) | _smallest(own_only, draw, wanted or _POOL_LEAST)
+    wanted = min(count, max(POOL_LEAST, round(POOL_SHARE * count)))
+    return _smallest(related, draw, wanted) | _smallest(own_only, draw, wanted or POOL_LEAST)
 
 
 def _smallest(pool: npt.NDArray[np.bool_], draw: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.bool_]:
@@ -113,16 +104,10 @@ def collate(items: Sequence[Item]) -> dict[str, Tensor]:
         position t (already shifted; -100 for none), and the cache's rows of all targets in the same order.
     """
     ids = [item["input_ids"] for item in items]
+    labels = [torch.cat([part[1:], torch.tensor([IGNORE])]) for part in ids]
     return {
         "input_ids": pad_sequence(ids, batch_first=True),
         "attention_mask": pad_sequence([torch.ones_like(part) for part in ids], batch_first=True),
-        "labels": pad_sequence(
-            [torch.cat([part[1:], torch.tensor([IGNORE])]) for part in ids], batch_first=True, padding_value=IGNORE
-        ),
-        "top_ids": torch.cat([item["top_ids"] for item in items]),
-        "top_logprobs": torch.cat([item["top_logprobs"] for item in items]),
-        "positive": torch.cat([item["positive"] for item in items]),
-        "negative": torch.cat([item["negative"] for item in items]),
-        "related": torch.cat([item["related"] for item in items]),
-        "sampled": torch.cat([item["sampled"] for item in items]),
+        "labels": pad_sequence(labels, batch_first=True, padding_value=IGNORE),
+        **{name: torch.cat([item[name] for item in items]) for name in items[0] if name != "input_ids"},
     }

@@ -7,6 +7,7 @@ product is done twice. Equal to `losses.cross_entropy_sum` and `losses.kl_sum` u
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,12 +18,40 @@ from sensetrain.distill.losses import tail_log_ratio
 _CHUNK_BYTES = 32 << 20  # of float32 logits
 
 
+@dataclass(frozen=True)
+class TopK:
+    """The teacher's most probable tokens; all others are one further outcome.
+
+    Attributes:
+        ids: int64, shape (n, K).
+        logprobs: shape (n, K), at the temperature.
+    """
+
+    ids: Tensor
+    logprobs: Tensor
+
+
+@dataclass(frozen=True)
+class TeacherStates:
+    """The teacher's last hidden states, from which its head gives the whole distribution.
+
+    Attributes:
+        states: shape (n, teacher's width).
+        head: the teacher's LM head.
+    """
+
+    states: Tensor
+    head: nn.Module
+
+
+Teacher = TopK | TeacherStates
+
+
 def head_loss(
     states: Tensor,
     head: nn.Module,
     targets: Tensor,
-    teacher_ids: Tensor,
-    teacher_logprobs: Tensor,
+    teacher: Teacher,
     *,
     temperature: float,
     alpha: float,
@@ -34,17 +63,22 @@ def head_loss(
         states: the student's last hidden states, shape (n, d).
         head: the LM head, a linear layer.
         targets: int64, shape (n,).
-        teacher_ids: int64, shape (n, K): the teacher's most probable tokens.
-        teacher_logprobs: shape (n, K): their log-probabilities at the temperature.
+        teacher: what the teacher says of the same positions.
         temperature: T.
         alpha: weight of the KL term; at 0 it is not computed.
-        soft_cap: logits are cap * tanh(logits / cap) in models that say so.
+        soft_cap: logits are cap * tanh(logits / cap) in models that say so, teacher and student alike.
     """
     outputs: tuple[Tensor, Tensor, Tensor] = _HeadLoss.apply(
-        states, head.weight, getattr(head, "bias", None), targets, teacher_ids, teacher_logprobs,
-        temperature, alpha, soft_cap,
-    )  # type: ignore[no-untyped-call]  # fmt: skip
+        states, head.weight, getattr(head, "bias", None), targets, teacher, temperature, alpha, soft_cap
+    )  # type: ignore[no-untyped-call]
     return outputs
+
+
+def _logits(states: Tensor, weight: Tensor, bias: Tensor | None, soft_cap: float | None) -> Tensor:
+    """The head on a chunk of states, in at least float32."""
+    logits = nn.functional.linear(states, weight.to(states.dtype), None if bias is None else bias.to(states.dtype))
+    logits = logits.to(torch.promote_types(states.dtype, torch.float32))
+    return torch.tanh(logits / soft_cap).mul_(soft_cap) if soft_cap else logits
 
 
 class _HeadLoss(torch.autograd.Function):
@@ -55,8 +89,7 @@ class _HeadLoss(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor | None,
         targets: Tensor,
-        teacher_ids: Tensor,
-        teacher_logprobs: Tensor,
+        teacher: Teacher,
         temperature: float,
         alpha: float,
         soft_cap: float | None,
@@ -70,15 +103,11 @@ class _HeadLoss(torch.autograd.Function):
         size = max(1, _CHUNK_BYTES // (weight.shape[0] * wide.itemsize))
         for start in range(0, len(states), size):
             part = slice(start, start + size)
-            logits = nn.functional.linear(states[part], matrix, None if bias is None else bias.to(states.dtype))
-            logits = logits.to(wide)
-            if soft_cap:
-                logits = torch.tanh(logits / soft_cap).mul_(soft_cap)
+            logits = _logits(states[part], weight, bias, soft_cap)
             slope = 1 - (logits / soft_cap).square() if soft_cap else None
             further: Tensor | None = None
             if alpha:
-                teacher = teacher_logprobs[part].to(wide)
-                kl_part, further = _kl_and_gradient(logits, teacher_ids[part], teacher, temperature)
+                kl_part, further = _kl_and_gradient(logits, teacher, part, temperature, soft_cap)
                 kl = kl + kl_part
             ce_part, gradient = _ce_and_gradient(logits, targets[part])  # overwrites the logits: last
             ce = ce + ce_part
@@ -105,7 +134,7 @@ class _HeadLoss(torch.autograd.Function):
             state_grad * scale.to(state_grad.dtype),
             None if weight_grad is None else (weight_grad * scale).to(ctx.weight_dtype),
             None if bias_grad is None else (bias_grad * scale).to(ctx.weight_dtype),
-            *([None] * 6),
+            *([None] * 5),
         )
 
 
@@ -117,8 +146,30 @@ def _ce_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     return (log_normaliser - at_target).sum(), gradient
 
 
-def _kl_and_gradient(logits: Tensor, ids: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """T^2 KL as in `losses.kl_sum`, and its gradient with respect to the logits.
+def _kl_and_gradient(
+    logits: Tensor, teacher: Teacher, part: slice, temperature: float, soft_cap: float | None
+) -> tuple[Tensor, Tensor]:
+    """T^2 KL of a chunk, and its gradient with respect to the student's logits."""
+    if isinstance(teacher, TopK):
+        return _listed_kl(logits, teacher.ids[part], teacher.logprobs[part].to(logits.dtype), temperature)
+    states, head = teacher.states[part].to(logits.dtype), teacher.head
+    weight: Any = head.weight
+    return _whole_kl(logits, _logits(states, weight, getattr(head, "bias", None), soft_cap), temperature)
+
+
+def _whole_kl(logits: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """KL over the whole vocabulary; with u = logits / T, d KL / d u = q - p. Overwrites the teacher's logits."""
+    student = logits / temperature
+    student = student.sub_(student.logsumexp(1, keepdim=True))
+    wanted = teacher.div_(temperature)
+    wanted = wanted.sub_(wanted.logsumexp(1, keepdim=True))
+    p = wanted.exp()
+    kl = temperature**2 * (p * wanted.sub_(student)).sum()
+    return kl, student.exp_().sub_(p).mul_(temperature)
+
+
+def _listed_kl(logits: Tensor, ids: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """KL as in `losses.kl_sum`.
 
     With u = logits / T, student probabilities q, teacher probabilities p of the listed tokens, and tails p_t and q_t:
     d KL / d u_j = q_j - p_j for listed tokens, and q_j (1 - p_t / q_t) for the others.

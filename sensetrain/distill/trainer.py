@@ -6,6 +6,7 @@ batches and all processes; the sense term has its own count, of the sampled posi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from transformers import Trainer
 
+from lexgraph.common.errors import UserError
 from sensetrain.config import DistilSettings, DSKDSettings
 from sensetrain.distill.data import IGNORE
-from sensetrain.distill.head_loss import head_loss
+from sensetrain.distill.head_loss import Teacher, TeacherStates, TopK, head_loss
 from sensetrain.distill.losses import sense_sum
 
 
@@ -66,9 +68,9 @@ class KDTrainer(Trainer):
             input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False, logits_to_keep=1
         )
         has_target = inputs["labels"] != IGNORE
-        states = self._last.states[has_target]
+        states = self._last.take()[has_target]
         loss, ce, kl = head_loss(
-            states, self._last.head, inputs["labels"][has_target], inputs["top_ids"], inputs["top_logprobs"],
+            states, self._last.head, inputs["labels"][has_target], self._teacher(inputs),
             temperature=self.temperature, alpha=self.settings.alpha, soft_cap=self._last.soft_cap,
         )  # fmt: skip
         further = self.further_terms(states, inputs, sampled)
@@ -78,14 +80,29 @@ class KDTrainer(Trainer):
         loss = loss * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
 
+    def _teacher(self, inputs: dict[str, Tensor]) -> Teacher:
+        if "teacher_states" in inputs:
+            # The student's head is the teacher's, copied and frozen.
+            return TeacherStates(inputs["teacher_states"], self._last.head)
+        return TopK(inputs["teacher_top_ids"].long(), inputs["teacher_top_logprobs"])
+
     def further_terms(self, states: Tensor, inputs: dict[str, Tensor], sampled: Tensor) -> dict[str, Tensor]:
         """Terms beyond CE and KL, already divided by their counts; `states` are those of all targets."""
         return {}
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log the terms since the last time beside the loss."""
+        """Log the terms since the last time beside the loss; a loss that is not finite ends the training.
+
+        Raises:
+            UserError: the loss is NaN or infinite.
+        """
         if "loss" in logs:
-            logs = {**logs, **self._terms.take()}
+            logs = {**logs, **self._terms.take(self.state.global_step)}
+            if not math.isfinite(float(logs["loss"])):
+                raise UserError(
+                    f"the loss of step {self.state.global_step} is not finite", field="loss",
+                    remedy="lower the learning rate, or look at that step's batch",
+                )  # fmt: skip
         super().log(logs, *args, **kwargs)
 
 
@@ -123,40 +140,47 @@ class DSKDTrainer(KDTrainer):
 class _LastHiddenState:
     """What the LM head would read, of the last forward pass, and the head.
 
-    A hook works through every wrapper (DDP, FSDP), where reaching for the inner model would bypass it.
+    A hook works through the wrappers of data-parallel training, where reaching for the inner model would bypass them.
     """
 
     def __init__(self, model: Any) -> None:
-        self.states = torch.empty(0)
+        self._states: Tensor | None = None
         self.head: nn.Module = model.get_output_embeddings()
         self.soft_cap: float | None = getattr(model.config, "final_logit_softcapping", None)
         model.base_model.register_forward_hook(self._remember)
 
     def _remember(self, module: nn.Module, arguments: Any, output: Any) -> None:
-        self.states = output.last_hidden_state
+        self._states = output.last_hidden_state
+
+    def take(self) -> Tensor:
+        """The states, which are then forgotten, so that their graph does not outlive the step."""
+        if self._states is None:
+            raise RuntimeError("no forward pass since the states were last taken")
+        states, self._states = self._states, None
+        return states
 
 
 class _Terms:
-    """Means over batches since the last time they were taken.
+    """What is logged beside the loss, since the last time.
 
-    The loss's terms, the share of targets with the sense term, and the share of those whose token has relations.
+    The loss's terms as means over steps (each batch adds its share of its step's value), the share of targets with
+    the sense term, and the share of those whose token has relations.
     """
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
-        self._batches = 0
+        self._counts = torch.zeros(3)
+        self._step = 0
 
     def add(self, terms: dict[str, Tensor], inputs: dict[str, Tensor]) -> None:
-        sampled = inputs["sampled"]
-        shares = {
-            "sampled_share": sampled.float().mean(),
-            "related_share": (inputs["related"] & sampled).sum() / sampled.sum().clamp_min(1),
-        }
-        for name, value in {**terms, **shares}.items():
+        for name, value in terms.items():
             self._sums[name] = self._sums.get(name, torch.zeros(())) + value.detach().float().cpu()
-        self._batches += 1
+        sampled = inputs["sampled"]
+        self._counts += torch.tensor([int((inputs["related"] & sampled).sum()), int(sampled.sum()), len(sampled)])
 
-    def take(self) -> dict[str, float]:
-        means = {name: float(total) / max(self._batches, 1) for name, total in self._sums.items()}
-        self._sums, self._batches = {}, 0
-        return means
+    def take(self, step: int) -> dict[str, float]:
+        steps = max(1, step - self._step)
+        means = {name: float(total) / steps for name, total in self._sums.items()}
+        related, sampled, targets = self._counts.tolist()
+        self._sums, self._counts, self._step = {}, torch.zeros(3), step
+        return {**means, "sampled_share": sampled / max(1, targets), "related_share": related / max(1, sampled)}

@@ -21,7 +21,7 @@ from sensetrain.corpus import HELDOUT, Tokens
 from sensetrain.evaluate.questions import Question, read_questions
 from sensetrain.models import ModelFolder, device, last_hidden_state, logits_of
 from sensetrain.senses.collect import padded
-from sensetrain.senses.plan import plan_batches
+from sensetrain.senses.plan import members_of, plan_batches
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def evaluate(
 
 
 def _measure(folder: ModelFolder, tokens: Tokens, questions: Sequence[Question], settings: EvaluateSettings) -> Result:
-    model = folder.load()
+    model = folder.load(settings.compute)
     total, count = heldout_nll(model, tokens, settings.batch_tokens, folder.name)
     accuracy = accuracy_norm = None
     if questions:
@@ -84,15 +84,11 @@ def _measure(folder: ModelFolder, tokens: Tokens, questions: Sequence[Question],
 def heldout_nll(model: PreTrainedModel, tokens: Tokens, batch_tokens: int, name: str = "") -> tuple[float, int]:
     """Sum of -log p over the targets of the held-out sequences, and how many they are."""
     sequences = tokens.split(HELDOUT)
-    lengths = tokens.lengths()[sequences]
-    plan = plan_batches(sequences, lengths - 1, batch_tokens)
-    batch, order = plan["batch"].to_numpy(), plan["sequence"].to_numpy()
+    batches = list(members_of(plan_batches(sequences, tokens.lengths()[sequences] - 1, batch_tokens)))
     total, count = 0.0, 0
-    with progress(f"perplexity {name} (batches)", int(batch[-1]) + 1) as advance:
-        for number in range(int(batch[-1]) + 1):
-            members = order[batch == number]
-            ids, mask = padded(tokens, members, tokens.lengths()[members])
-            losses = target_losses(model, ids, mask)
+    with progress(f"perplexity {name} (batches)", len(batches)) as advance:
+        for members in batches:
+            losses = target_losses(model, *padded(tokens, members, tokens.lengths()[members]))
             total, count = total + float(losses.double().sum()), count + len(losses)
             advance()
     return total, count
@@ -131,8 +127,9 @@ def choice_scores(
     prompts: list[list[int]] = tokenizer([question.prompt for question in questions])["input_ids"]
     requests: list[tuple[int, list[int], int]] = []  # question, ids, first counted target
     for index, question in enumerate(questions):
-        endings = tokenizer([" " + choice for choice in question.choices], add_special_tokens=False)["input_ids"]
-        requests += [(index, prompts[index] + ending, len(prompts[index]) - 1) for ending in endings]
+        whole = tokenizer([f"{question.prompt} {choice}" for choice in question.choices])["input_ids"]
+        # The choice's tokens are those beyond the prompt's, as lm-evaluation-harness takes them.
+        requests += [(index, ids, len(prompts[index]) - 1) for ids in whole]
     scores = np.empty(len(requests))
     with progress(f"questions {name} (choices)", len(requests)) as advance:
         for members in _by_length([len(ids) for _, ids, _ in requests], batch_tokens):
@@ -151,17 +148,14 @@ def choice_scores(
 
 
 def _by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[np.ndarray]:
-    plan = plan_batches(np.arange(len(lengths)), np.asarray(lengths) - 1, batch_tokens)
-    batch, members = plan["batch"].to_numpy(), plan["sequence"].to_numpy()
-    for number in range(int(batch[-1]) + 1):
-        yield members[batch == number]
+    yield from members_of(plan_batches(np.arange(len(lengths)), np.asarray(lengths) - 1, batch_tokens))
 
 
 def accuracies(questions: Sequence[Question], scores: Sequence[Sequence[float]]) -> tuple[float, float]:
     """Accuracy by log-likelihood, and by log-likelihood a character."""
     right = right_norm = 0
     for question, score in zip(questions, scores, strict=True):
-        lengths = [len(choice) for choice in question.choices]
+        lengths = [max(1, len(choice)) for choice in question.choices]
         right += int(np.argmax(score)) == question.answer
         right_norm += int(np.argmax(np.asarray(score) / np.asarray(lengths))) == question.answer
     return right / len(questions), right_norm / len(questions)

@@ -33,10 +33,13 @@ def read_questions(path: Path, limit: int | None = None) -> list[Question]:
     if not path.is_file():
         raise UserError("no such file", path=path)
     questions: list[Question] = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip() and (limit is None or len(questions) < limit):
-                questions.append(_question(line, path, number))
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"not UTF-8 text: {error.reason}", path=path, remedy="convert it to UTF-8") from None
+    for number, line in enumerate(lines, start=1):
+        if line.strip() and (limit is None or len(questions) < limit):
+            questions.append(_question(line, path, number))
     if not questions:
         raise UserError("no question in the file", path=path)
     return questions

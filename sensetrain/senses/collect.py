@@ -12,14 +12,13 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from torch import Tensor
-from transformers import AutoConfig
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import progress, say
 from sensetrain.config import CollectSettings
 from sensetrain.corpus import Tokens
 from sensetrain.manifest import Manifest, making, read_manifest
-from sensetrain.models import ModelFolder, device, last_hidden_state
+from sensetrain.models import ModelFolder, device, last_hidden_state, state_width
 from sensetrain.senses.plan import Batch, Plan, check_tokens
 from sensetrain.tensorfile import Done, TensorFile
 
@@ -47,11 +46,10 @@ def collect(tokens_path: Path, plan_path: Path, teacher: ModelFolder, out: Path,
     tokens.manifest.require(tokens_path, {"tokenizer": teacher.tokenizer_fingerprint})
     inputs = collect_inputs(plan.manifest, teacher)
     with making(out, "states", settings.shape(), inputs, resumable=True) as draft:
-        model = teacher.load()
-        rows, width = len(plan.sequence), AutoConfig.from_pretrained(teacher.path).hidden_size
+        model = teacher.load(settings.compute)
+        rows, width = len(plan.sequence), state_width(model)
         file = TensorFile(draft.folder / STATES, {"states": (settings.dtype, (rows, width))})
-        marks = draft.folder / ".done"
-        done = Done(marks, plan.batch_count)
+        done = Done(draft.folder / ".done", plan.batch_count, afresh=file.created)
         if done.count:
             say(f"collect: going on after {done.count} of {plan.batch_count} batches")
         with progress("collect (samples)", rows) as advance:
@@ -65,7 +63,6 @@ def collect(tokens_path: Path, plan_path: Path, teacher: ModelFolder, out: Path,
                     file.flush()
                     done.mark(batch.number)
                 advance(len(batch.rows))
-        marks.unlink()
         draft.facts.update(states=rows, width=width, batches=plan.batch_count)
     return read_manifest(out, "states")
 
@@ -95,7 +92,7 @@ def _check_finite(states: Tensor, batch: Batch) -> None:
         at = int(bad.nonzero()[0])
         raise UserError(
             f"the teacher's state of sequence {batch.sequences[batch.slots[at]]}, position {batch.positions[at]} "
-            "is not finite", field=f"batch {batch.number}", remedy="run the teacher in fp32",
+            "is not finite", field=f"batch {batch.number}", remedy="--compute fp32",
         )  # fmt: skip
 
 

@@ -128,6 +128,12 @@ def plan_batches(sequences: npt.NDArray[np.int64], positions: npt.NDArray[np.int
     return pa.table({"batch": batch, "sequence": chosen, "length": lengths})
 
 
+def members_of(batches: pa.Table) -> Iterator[npt.NDArray[np.int64]]:
+    """The sequences of each batch of `plan_batches`, in order."""
+    number, sequences = batches["batch"].to_numpy(), batches["sequence"].to_numpy()
+    yield from np.split(sequences, np.flatnonzero(np.diff(number)) + 1)
+
+
 @dataclass(frozen=True)
 class Batch:
     """One forward pass of the plan.

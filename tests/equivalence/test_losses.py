@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from sensetrain.distill import head_loss as head_module
-from sensetrain.distill.head_loss import head_loss
+from sensetrain.distill.head_loss import TeacherStates, TopK, head_loss
 from sensetrain.distill.losses import cross_entropy_sum, kl_sum, sense_sum
 
 KAPPA = 5
@@ -173,7 +173,7 @@ class Case:
 
     def fast(self, alpha, cap=None):
         loss, ce, kl = head_loss(
-            self.states, self.head, self.targets, self.ids, self.values,
+            self.states, self.head, self.targets, TopK(self.ids, self.values),
             temperature=self.temperature, alpha=alpha, soft_cap=cap,
         )  # fmt: skip
         return loss, ce, kl, torch.autograd.grad(loss, self.leaves())
@@ -226,11 +226,40 @@ def test_gradcheck_and_the_scale_of_what_comes_after():
     def loss(states, weight, bias):
         head = SimpleNamespace(weight=weight, bias=bias)
         total, _, _ = head_loss(
-            states, head, case.targets, case.ids, case.values, temperature=2.0, alpha=0.7, soft_cap=3.0
+            states, head, case.targets, TopK(case.ids, case.values), temperature=2.0, alpha=0.7, soft_cap=3.0
         )
         return 0.25 * total
 
     assert torch.autograd.gradcheck(loss, (case.states, weight, bias))
+
+
+@pytest.mark.parametrize("chunk", [1, 3 * 17 * 8, 32 << 20])
+@pytest.mark.parametrize(("temperature", "cap"), [(1.0, None), (2.0, None), (2.0, 1.5)])
+def test_head_loss_from_the_teachers_states_is_the_full_kl(monkeypatch, chunk, temperature, cap):
+    """T^2 KL over the whole vocabulary by torch's kl_div, and its gradient by autograd, in float64."""
+    monkeypatch.setattr(head_module, "_CHUNK_BYTES", chunk)
+    case = Case()
+    teacher = torch.nn.Linear(6, 17, dtype=torch.float64)
+    teacher_states = torch.from_numpy(np.random.default_rng(9).normal(size=(11, 6)))
+    loss, ce, kl = head_loss(
+        case.states, case.head, case.targets, TeacherStates(teacher_states, teacher),
+        temperature=temperature, alpha=0.7, soft_cap=cap,
+    )  # fmt: skip
+    gradients = torch.autograd.grad(loss, case.leaves())
+
+    def capped(logits):
+        return cap * torch.tanh(logits / cap) if cap else logits
+
+    student = capped(case.head(case.states))
+    p = (capped(teacher(teacher_states)) / temperature).log_softmax(1).detach()
+    q = (student / temperature).log_softmax(1)
+    plain_kl = temperature**2 * functional.kl_div(q, p, reduction="sum", log_target=True)
+    plain_ce = functional.cross_entropy(student, case.targets, reduction="sum")
+    assert float(kl) == pytest.approx(float(plain_kl.detach()), rel=1e-10)
+    assert float(ce) == pytest.approx(float(plain_ce.detach()), rel=1e-10)
+    expected = torch.autograd.grad(plain_ce + 0.7 * plain_kl, case.leaves())
+    for found, wanted in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-10)
 
 
 def test_kl_gradient_of_listed_tokens_survives_a_student_that_leaves_nothing_to_the_others():
@@ -238,7 +267,7 @@ def test_kl_gradient_of_listed_tokens_survives_a_student_that_leaves_nothing_to_
     random = np.random.default_rng(0)
     ids, values, _ = teacher_of(random, 5, 200, 10, 1.0)
     logits = torch.from_numpy(random.normal(size=(5, 200))).float().scatter_add(1, ids, torch.full((5, 10), 20.0))
-    _, gradient = head_module._kl_and_gradient(logits.clone(), ids, values.float(), 1.0)
+    _, gradient = head_module._listed_kl(logits.clone(), ids, values.float(), 1.0)
     q = logits.double().softmax(1).gather(1, ids)
     torch.testing.assert_close(gradient.gather(1, ids).double(), q - values.exp(), rtol=0, atol=1e-6)
 

@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from lexgraph.common.command import run
 from lexgraph.common.errors import UserError
 from sensetrain import config
 from sensetrain.cli import cli
 from sensetrain.models import ModelFolder
 
 
-def sensetrain(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sensetrain", *map(str, arguments)]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
+@dataclass(frozen=True)
+class Done:
+    """How a command ended and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def sensetrain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """The command in this process, ended as the program ends it (a process of its own imports torch for seconds)."""
+
+    def call(*arguments: object, cwd: Path) -> Done:
+        monkeypatch.chdir(cwd)
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        monkeypatch.setattr(sys, "argv", ["sensetrain", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            run(cli, "sensetrain")
+        printed = capsys.readouterr()
+        return Done(int(ended.value.code or 0), printed.out, printed.err)
+
+    return call
 
 
 def test_the_single_commands_make_the_whole_line(
-    tmp_path: Path, teacher: ModelFolder, corpus_folder: Path, sample_graph: Path
+    tmp_path: Path, teacher: ModelFolder, corpus_folder: Path, sample_graph: Path, sensetrain
 ) -> None:
     teach = ["--teacher", teacher.path]
-    questions = sorted((Path(corpus_folder).parent).glob("*.jsonl"))
-    assert not questions
     line = [
         ["tokenize", "--text", corpus_folder, *teach, "--sequence-length", 32, "--heldout", 0.2],
         ["plan", "--max-samples", 20],
@@ -63,7 +83,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_a_clear_message(name: str, tmp_path: Path, line) -> None:
+def test_bad_input_is_a_clear_message(name: str, tmp_path: Path, line, sensetrain) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.txt").write_text("Some text.", encoding="utf-8")
     (tmp_path / "empty.txt").write_text("\n", encoding="utf-8")
@@ -80,7 +100,9 @@ def test_bad_input_is_a_clear_message(name: str, tmp_path: Path, line) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
-def test_a_dictionary_of_another_teacher_is_refused_by_field(line, other_teacher: ModelFolder, tmp_path: Path) -> None:
+def test_a_dictionary_of_another_teacher_is_refused_by_field(
+    line, other_teacher: ModelFolder, tmp_path: Path, sensetrain
+) -> None:
     done = sensetrain(
         "teach", "--teacher", other_teacher.path, "--tokens", line.tokens, "--dictionary", line.senses,
         "--composed", line.composed, "--neighbours", line.neighbours, cwd=tmp_path,
@@ -90,7 +112,19 @@ def test_a_dictionary_of_another_teacher_is_refused_by_field(line, other_teacher
     assert "Traceback" not in done.stderr
 
 
-def test_unknown_flags_end_with_status_two(tmp_path: Path) -> None:
+def test_a_stage_that_is_up_to_date_is_still_checked_against_what_is_named(
+    line, other_teacher: ModelFolder, tmp_path: Path, sensetrain
+) -> None:
+    """Existing senses do not make `cluster --teacher other` a success."""
+    done = sensetrain(
+        "cluster", "--teacher", other_teacher.path, "--states", line.states, "--plan", line.plan, "--out", line.senses,
+        "--k", 4, "--dtype", "fp32", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "inputs.teacher" in done.stderr
+
+
+def test_unknown_flags_end_with_status_two(tmp_path: Path, sensetrain) -> None:
     done = sensetrain("plan", "--nonsense", cwd=tmp_path)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lexgraph.common.errors import UserError
-from sensetrain.manifest import MANIFEST, is_current, making, read_manifest
+from sensetrain.manifest import FORMATS, MANIFEST, is_current, making, read_manifest
 
 SETTINGS, INPUTS = {"k": 3}, {"tokens": "a" * 64}
 
@@ -111,6 +111,14 @@ def test_interrupted_work_is_found_again_only_for_the_same_purpose(tmp_path: Pat
     assert interrupted({"k": 2}) == []
     make(tmp_path / "a", settings={"k": 2}, resumable=True)
     assert sorted(read_manifest(tmp_path / "a", "plan").files) == ["file.txt", "part0.txt"]
+
+
+def test_an_artefact_of_an_earlier_format_is_made_again(tmp_path: Path, monkeypatch) -> None:
+    make(tmp_path / "a")
+    monkeypatch.setitem(FORMATS, "plan", FORMATS["plan"] + 1)
+    assert not is_current(tmp_path / "a", "plan", SETTINGS, INPUTS)
+    with pytest.raises(UserError, match="format"):
+        read_manifest(tmp_path / "a", "plan")
 
 
 def test_current_means_same_kind_settings_and_inputs(tmp_path: Path) -> None:

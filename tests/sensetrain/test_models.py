@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GraniteConfig,
+    GraniteForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from lexgraph.common.errors import UserError
 from sensetrain.models import ModelFolder, cut_student, find_model, last_hidden_state, logits_of
@@ -53,7 +61,8 @@ def test_a_student_is_the_first_layers_of_its_teacher(name: str, tmp_path: Path)
     models()[name].save_pretrained(tmp_path)
     student = cut_student(ModelFolder(name, tmp_path), 3, 2)
     assert student.config.num_hidden_layers == 3
-    whole = AutoModelForCausalLM.from_pretrained(tmp_path)
+    whole = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
+    student.eval()
     ids = torch.randint(90, (2, 9))
     # The same model with the layers cut off by hand.
     body = whole.base_model
@@ -84,6 +93,17 @@ def test_the_last_hidden_state_is_what_the_head_reads(teacher: ModelFolder) -> N
     states = last_hidden_state(model, ids, mask)
     with torch.inference_mode():
         torch.testing.assert_close(logits_of(model, states), model(ids).logits)
+
+
+def test_a_model_that_scales_its_logits_is_refused(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = GraniteConfig(
+        vocab_size=90, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, logits_scaling=8.0,
+    )  # fmt: skip
+    GraniteForCausalLM(config).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="does more to its logits"):
+        ModelFolder("granite", tmp_path).load()
 
 
 def test_padding_on_the_right_does_not_change_states(teacher: ModelFolder) -> None:
