@@ -88,7 +88,9 @@ def test_a_second_run_reuses_everything_and_says_so(demo: Path, data: Path, teac
     assert outcome(demo) == before
 
 
-@pytest.mark.parametrize("at", ["plan", "teach", "kd"])
+@pytest.mark.parametrize(
+    "at", ["teach", pytest.param("plan", marks=pytest.mark.slow), pytest.param("kd", marks=pytest.mark.slow)]
+)
 def test_a_killed_demo_goes_on_and_ends_the_same(
     at: str, demo: Path, data: Path, teacher: ModelFolder, tmp_path: Path
 ) -> None:
