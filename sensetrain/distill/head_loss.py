@@ -7,6 +7,7 @@ product is done twice. Equal to `losses.cross_entropy_sum` and `losses.kl_sum` u
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 
 from sensetrain.distill.losses import tail_log_ratio
 
-_CHUNK_BYTES = 32 << 20  # of float32 logits
+_CHUNK_BYTES = 24 << 20  # of float32 logits of one matrix product
+_BLOCK_ROWS = 16  # of them that are worked on at a time
 
 
 @dataclass(frozen=True)
@@ -104,23 +106,31 @@ class _HeadLoss(torch.autograd.Function):
         for start in range(0, len(states), size):
             part = slice(start, start + size)
             logits = _logits(states[part], weight, bias, soft_cap)
-            slope = 1 - (logits / soft_cap).square() if soft_cap else None
-            further: Tensor | None = None
-            if alpha:
-                kl_part, further = _kl_and_gradient(logits, teacher, part, temperature, soft_cap)
-                kl = kl + kl_part
-            ce_part, gradient = _ce_and_gradient(logits, targets[part])  # overwrites the logits: last
-            ce = ce + ce_part
-            if further is not None:
-                gradient.add_(further, alpha=alpha)
-            if slope is not None:
-                gradient.mul_(slope)
-            narrow = gradient.to(states.dtype)
+            theirs = _teacher_logits(teacher, part, logits, soft_cap) if alpha else logits
+            # The products want many rows at a time, everything else wants few, so that they stay in the cache.
+            for rows in _blocks(len(logits)):
+                here = slice(start + rows.start, start + rows.stop)
+                block = logits[rows]
+                slope = 1 - (block / soft_cap).square() if soft_cap else None
+                further: Tensor | None = None
+                if alpha:
+                    kl_part, further = (
+                        _listed_kl(block, teacher, here, temperature)
+                        if isinstance(teacher, TopK)
+                        else _whole_kl(block, theirs[rows], temperature)
+                    )
+                    kl = kl + kl_part
+                ce = ce + _ce_and_gradient_(block, targets[here])
+                if further is not None:
+                    block.add_(further, alpha=alpha)
+                if slope is not None:
+                    block.mul_(slope)
+            narrow = logits.to(states.dtype)
             state_grad[part] = narrow @ matrix
             if weight_grad is not None:
                 weight_grad += narrow.T @ states[part]
             if bias_grad is not None:
-                bias_grad += gradient.sum(0)
+                bias_grad += logits.sum(0)
         ctx.save_for_backward(state_grad, weight_grad, bias_grad)
         ctx.weight_dtype = weight.dtype
         ctx.mark_non_differentiable(ce, kl)
@@ -138,23 +148,24 @@ class _HeadLoss(torch.autograd.Function):
         )
 
 
-def _ce_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum of -log p(target), and its gradient softmax - onehot, which takes the place of the logits."""
+def _blocks(rows: int) -> Iterator[slice]:
+    return (slice(start, min(start + _BLOCK_ROWS, rows)) for start in range(0, rows, _BLOCK_ROWS))
+
+
+def _ce_and_gradient_(logits: Tensor, targets: Tensor) -> Tensor:
+    """Sum of -log p(target); its gradient softmax - onehot takes the place of the logits."""
     at_target = logits.gather(1, targets[:, None])
     gradient, log_normaliser = _softmax_(logits)
     gradient.scatter_add_(1, targets[:, None], torch.full_like(at_target, -1.0))
-    return (log_normaliser - at_target).sum(), gradient
+    return (log_normaliser - at_target).sum()
 
 
-def _kl_and_gradient(
-    logits: Tensor, teacher: Teacher, part: slice, temperature: float, soft_cap: float | None
-) -> tuple[Tensor, Tensor]:
-    """T^2 KL of a chunk, and its gradient with respect to the student's logits."""
+def _teacher_logits(teacher: Teacher, part: slice, logits: Tensor, soft_cap: float | None) -> Tensor:
+    """The teacher's logits over the whole vocabulary where its states are given, else nothing: `logits` untouched."""
     if isinstance(teacher, TopK):
-        return _listed_kl(logits, teacher.ids[part], teacher.logprobs[part].to(logits.dtype), temperature)
-    states, head = teacher.states[part].to(logits.dtype), teacher.head
-    weight: Any = head.weight
-    return _whole_kl(logits, _logits(states, weight, getattr(head, "bias", None), soft_cap), temperature)
+        return logits
+    weight: Any = teacher.head.weight
+    return _logits(teacher.states[part].to(logits.dtype), weight, getattr(teacher.head, "bias", None), soft_cap)
 
 
 def _whole_kl(logits: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -168,12 +179,13 @@ def _whole_kl(logits: Tensor, teacher: Tensor, temperature: float) -> tuple[Tens
     return kl, student.exp_().sub_(p).mul_(temperature)
 
 
-def _listed_kl(logits: Tensor, ids: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def _listed_kl(logits: Tensor, listed: TopK, part: slice, temperature: float) -> tuple[Tensor, Tensor]:
     """KL as in `losses.kl_sum`.
 
     With u = logits / T, student probabilities q, teacher probabilities p of the listed tokens, and tails p_t and q_t:
     d KL / d u_j = q_j - p_j for listed tokens, and q_j (1 - p_t / q_t) for the others.
     """
+    ids, teacher = listed.ids[part], listed.logprobs[part].to(logits.dtype)
     scaled = logits / temperature
     at_listed = scaled.gather(1, ids)
     q, log_normaliser = _softmax_(scaled)

@@ -267,7 +267,7 @@ def test_kl_gradient_of_listed_tokens_survives_a_student_that_leaves_nothing_to_
     random = np.random.default_rng(0)
     ids, values, _ = teacher_of(random, 5, 200, 10, 1.0)
     logits = torch.from_numpy(random.normal(size=(5, 200))).float().scatter_add(1, ids, torch.full((5, 10), 20.0))
-    _, gradient = head_module._listed_kl(logits.clone(), ids, values.float(), 1.0)
+    _, gradient = head_module._listed_kl(logits.clone(), TopK(ids, values.float()), slice(0, 5), 1.0)
     q = logits.double().softmax(1).gather(1, ids)
     torch.testing.assert_close(gradient.gather(1, ids).double(), q - values.exp(), rtol=0, atol=1e-6)
 
