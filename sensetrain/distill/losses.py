@@ -1,7 +1,7 @@
 """The losses, as sums over positions.
 
-The trainer divides by global counts, so neither padding nor gradient accumulation nor the number of processes
-changes them.
+The trainer divides by global counts, so neither padding nor gradient accumulation changes them. Cross-entropy and KL
+stand here in their plain form, on all logits at once; training computes the same in chunks (`head_loss`).
 """
 
 from __future__ import annotations
