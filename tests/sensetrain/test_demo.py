@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -32,7 +33,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start(data: Path, teacher: ModelFolder, out: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "sensetrain", "demo", "--data", data, "--teacher", teacher.path, "--out", out]
-    return subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[str, str]:

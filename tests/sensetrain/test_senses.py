@@ -94,7 +94,7 @@ def test_the_dictionary_is_what_its_docstring_says(line) -> None:
     dictionary, plan = SenseDictionary.load(line.senses), Plan.open(line.plan)
     states = load_file(line.states / "states.safetensors")["states"]
     counts = dictionary.counts()
-    assert torch.equal(torch.nonzero(counts).flatten(), torch.from_numpy(plan.token))
+    assert torch.equal(torch.nonzero(counts).flatten(), torch.from_numpy(plan.token.copy()))
     assert int(dictionary.sizes.sum()) == len(states)
     torch.testing.assert_close(dictionary.spread, states.double().std(0, correction=0).float())
     for index, token in enumerate(plan.token.tolist()):
