@@ -88,9 +88,10 @@ def run_demo(out: Path, teacher_name: str, settings: DemoSettings) -> dict[str, 
     results = _results(teacher, out, log)
     write_json(out / RESULTS, results)
     page = write_report(out)
+    columns = ["perplexity", "accuracy", "accuracy_norm"]
     print_table(
-        ["model", "perplexity", "accuracy", "accuracy_norm"],
-        [(r["model"], f"{r['perplexity']:.4g}", r["accuracy"], r["accuracy_norm"]) for r in results["results"]],
+        ["model", *columns],
+        [(r["model"], *(f"{r[name]:.4g}" for name in columns)) for r in results["results"]],
     )
     say(f"results: {out / RESULTS}\nreport: {page}")
     return results
