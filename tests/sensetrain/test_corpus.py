@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from lexgraph.common.errors import UserError
 from sensetrain import stages
 from sensetrain.config import TokenizeSettings
-from sensetrain.corpus import HELDOUT, TRAIN, Tokens, text_files, tokenize, word_prefix
+from sensetrain.corpus import HELDOUT, TRAIN, Tokens, text_files, tokenize, word_mark, word_prefix
 from sensetrain.models import ModelFolder
 
 
@@ -109,8 +111,9 @@ def test_a_changed_text_is_tokenized_again(tmp_path: Path, teacher: ModelFolder,
 
 
 def test_words_stand_behind_a_space_where_the_tokenizer_marks_one(teacher: ModelFolder) -> None:
-    # The random teacher's vocabulary is small: `word` is one token only with a larger one.
-    tokenizer = teacher.tokenizer()
-    assert word_prefix(tokenizer) in ("", " ")
-    plain, spaced = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("the", " the"))
-    assert plain != spaced
+    """Byte-level BPE marks a leading space; WordPiece marks continuations instead, and needs none."""
+    assert (word_mark(teacher.tokenizer()), word_prefix(teacher.tokenizer())) == ("\u0120", " ")
+    pieces = Tokenizer(models.WordPiece({"[UNK]": 0, "a": 1, "word": 2, "##s": 3}, unk_token="[UNK]"))
+    pieces.pre_tokenizer = pre_tokenizers.Whitespace()
+    wordpiece = PreTrainedTokenizerFast(tokenizer_object=pieces, unk_token="[UNK]")
+    assert (word_mark(wordpiece), word_prefix(wordpiece)) == ("", "")
