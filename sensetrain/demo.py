@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 import lexgraph
-from lexgraph.common.files import read_json, sha256_of_json, write_json
+from lexgraph.common.files import read_json, sha256_of, sha256_of_json, write_json
 from lexgraph.common.terminal import print_table, say
 from lexgraph.ingest import ingest, is_current
 from sensetrain import stages
@@ -137,9 +137,7 @@ def _evaluate(data: DataFolder, teacher: ModelFolder, out: Path, log: _Log) -> N
     models = [ModelFolder("teacher", teacher.path), *(ModelFolder(n, out / "students" / n) for n in STUDENTS)]
     questions, settings, file = data.questions(), EvaluateSettings(), out / EVALUATION
     tokens = read_manifest(out / "tokens", "tokens").fingerprint
-    purpose = sha256_of_json(
-        [[m.fingerprint for m in models], tokens, questions.read_text(encoding="utf-8"), settings.shape()]
-    )
+    purpose = sha256_of_json([[m.fingerprint for m in models], tokens, sha256_of(questions), settings.shape()])
     if file.exists() and read_json(file).get("purpose") == purpose:
         say(f"evaluate: {file} is up to date")
         return
