@@ -54,7 +54,7 @@ def connect_readonly(path: Path) -> Connection:
 
 
 @contextmanager
-def writing(path: Path, *, create: bool = False) -> Iterator[Connection]:
+def writing(path: Path, *, create: bool = False, keep: bool = True) -> Iterator[Connection]:
     """Give a connection to a copy of the graph; the copy takes the graph's place if the block succeeds.
 
     The block runs in one transaction. A second writer, in this or another process, gets a `UserError` at once.
@@ -62,6 +62,7 @@ def writing(path: Path, *, create: bool = False) -> Iterator[Connection]:
     Args:
         path: the graph's file.
         create: make the graph if there is none.
+        keep: False throws the copy away in the end, for a dry run.
     """
     if not create and not path.exists():
         raise UserError("there is no graph here", path=path, remedy=_MAKE_ONE)
@@ -77,7 +78,7 @@ def writing(path: Path, *, create: bool = False) -> Iterator[Connection]:
         # We hold the lock, so what lies here was left by a writer that was killed.
         for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial*"):
             left.unlink()
-        with replacing(path) as beside:
+        with replacing(path, keep=keep) as beside:
             _write_copy_of(path, beside)
             try:
                 yield from _transaction(beside, path)

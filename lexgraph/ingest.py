@@ -30,16 +30,22 @@ class Source:
 
     @property
     def files(self) -> list[Path]:
-        """All input files, in the order of the reader's inputs."""
+        """All inputs, in the order of the reader's roles; some readers take folders, too."""
         return [path for role in self.reader.inputs for path in self.inputs.get(role, ())]
 
+    @property
+    def contents(self) -> list[Path]:
+        """All input files, those of folders in the order of their names."""
+        return [file for path in self.files for file in (_files_in(path) if path.is_dir() else [path])]
 
-def ingest(database: Path, sources: Sequence[Source]) -> list[Intake]:
+
+def ingest(database: Path, sources: Sequence[Source], *, dry_run: bool = False) -> list[Intake]:
     """Replace each source whole, then derive, all in one transaction.
 
     Args:
         database: the graph's file; made if absent.
         sources: what to read; a name that is in the graph already is replaced.
+        dry_run: read and count everything, then leave the graph as it was.
 
     Returns:
         What became of every row, one intake a source.
@@ -51,9 +57,10 @@ def ingest(database: Path, sources: Sequence[Source]) -> list[Intake]:
         _check(source)
         if source.label in {earlier.label for earlier in sources[:index]}:
             raise UserError(f"two sources are called {source.label!r}", field="--name", remedy="name them apart")
-    with writing(database, create=True) as connection:
+    with writing(database, create=True, keep=not dry_run) as connection:
         intakes = [_replace(connection, source) for source in sources]
-        _finish(connection)
+        if not dry_run:
+            _finish(connection)
     return intakes
 
 
@@ -82,14 +89,20 @@ def derive(database: Path) -> None:
         _finish(connection)
 
 
+def _files_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
 def _check(source: Source) -> None:
     if source.label == negation.SOURCE:
         raise UserError(f"{negation.SOURCE!r} names what is derived", field="--name", remedy="choose another name")
     if not source.files:
         wanted = " or ".join(f"--{role}" for role in source.reader.inputs) if len(source.reader.inputs) > 1 else "FILE"
         raise UserError("nothing to read", field=wanted)
+    if source.options.lang == "all" and not source.reader.multilingual:
+        raise UserError("the files of this reader hold one language", field="--lang", remedy="name it: --lang en")
     for path in source.files:
-        if not path.is_file():
+        if not (path.is_file() or (source.reader.folders and path.is_dir())):
             raise UserError("no such file", path=path)
 
 
@@ -104,17 +117,18 @@ def _replace(connection: Connection, source: Source) -> Intake:
 
 
 def _record(connection: Connection, source: Source, intake: Intake) -> None:
-    files = source.files
+    files = source.contents
+    tool, version = intake.tool or ("lexgraph", __version__)
     connection.execute("DELETE FROM intake WHERE source = ?", [source.label])
     if rows := [[source.label, *row] for row in intake.rows()]:
         connection.executemany("INSERT INTO intake VALUES (?, ?, ?, ?)", rows)
     connection.execute(
-        "INSERT OR REPLACE INTO sources (name, reader, licence, url, files, sha256, bytes, tool, tool_version, "
-        "ingested_at) VALUES (?, ?, ?, ?, ?, ?, ?, 'lexgraph', ?, ?)",
+        "INSERT OR REPLACE INTO sources (name, reader, revision, licence, url, files, sha256, bytes, tool, "
+        "tool_version, ingested_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            source.label, source.reader.name, source.reader.licence, source.reader.url,
+            source.label, source.reader.name, intake.revision, source.reader.licence, source.reader.url,
             [path.name for path in files], [sha256_of(path) for path in files],
-            sum(path.stat().st_size for path in files), __version__,
+            sum(path.stat().st_size for path in files), tool, version,
             datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
         ],
     )  # fmt: skip
@@ -136,5 +150,5 @@ def is_current(database: Path, sources: Sequence[Source]) -> bool:
         return False
     with connection:
         held = connection.execute("SELECT name, reader, sha256, tool_version FROM sources").fetchall()
-    wanted = [(s.label, s.reader.name, [sha256_of(path) for path in s.files], __version__) for s in sources]
+    wanted = [(s.label, s.reader.name, [sha256_of(path) for path in s.contents], __version__) for s in sources]
     return sorted(held) == sorted(wanted)

@@ -49,16 +49,17 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, keep: bool = True) -> Iterator[Path]:
     """Give a path beside `path` to write to; rename it to `path` if the block succeeds.
 
-    A block that raises leaves `path` as it was and nothing beside it.
+    A block that raises leaves `path` as it was and nothing beside it; so does one with `keep=False`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield beside
-        beside.replace(path)
+        if keep:
+            beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
 

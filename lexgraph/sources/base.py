@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow as pa
+
 from lexgraph.common.errors import UserError
 from lexgraph.database import Connection
 
@@ -18,7 +20,8 @@ STAGING = """
 CREATE OR REPLACE TEMP TABLE staged_senses (
     word VARCHAR, lang VARCHAR, pos VARCHAR, gloss VARCHAR, tags VARCHAR[]);
 CREATE OR REPLACE TEMP TABLE staged_relations (
-    word VARCHAR, related VARCHAR, lang VARCHAR, kind VARCHAR, pos VARCHAR, gloss VARCHAR, note VARCHAR);
+    word VARCHAR, related VARCHAR, lang VARCHAR, kind VARCHAR, pos VARCHAR, gloss VARCHAR, note VARCHAR,
+    tags VARCHAR[]);
 CREATE OR REPLACE TEMP TABLE staged_morphology (
     word VARCHAR, lang VARCHAR, pos VARCHAR, segmentation VARCHAR,
     prefixes VARCHAR[], roots VARCHAR[], suffixes VARCHAR[]);
@@ -31,8 +34,14 @@ class Intake:
 
     An outcome is `kept` or the reason for dropping, so that for each unit what was read is the sum over all
     outcomes and nothing is lost without a word.
+
+    Attributes:
+        revision: the edition or date of the files, where they tell.
+        tool: name and version of the program that read them, where it is not lexgraph.
     """
 
+    revision: str | None = None
+    tool: tuple[str, str] | None = None
     outcomes: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     examples: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
@@ -56,12 +65,31 @@ class Options:
     """What the user may say to a reader.
 
     Attributes:
-        lang: ISO 639 code of the language to keep.
+        lang: ISO 639 code of the language to keep, or `all` for readers whose files hold several.
         skip_malformed: count and skip damaged lines instead of refusing the file.
+        tool: the tool to read with, one of `Reader.tools`; None for our own reader.
     """
 
     lang: str = "en"
     skip_malformed: bool = False
+    tool: str | None = None
+
+
+def put(connection: Connection, table: str, batch: pa.Table, lang: str | None = None) -> None:
+    """Append a batch to a staging table, columns by name; those that the batch lacks are NULL.
+
+    Args:
+        connection: the writer's.
+        table: `staged_senses`, `staged_relations` or `staged_morphology`.
+        batch: the rows; column names as in `STAGING`.
+        lang: the language of all rows, where the batch has no column `lang`.
+    """
+    connection.register("staged_batch", batch)
+    if lang is None:
+        connection.execute(f"INSERT INTO {table} BY NAME FROM staged_batch")
+    else:
+        connection.execute(f"INSERT INTO {table} BY NAME SELECT *, $lang AS lang FROM staged_batch", {"lang": lang})
+    connection.unregister("staged_batch")
 
 
 def text_lines(path: Path, options: Options, intake: Intake, unit: str) -> Iterator[tuple[int, str]]:
@@ -94,6 +122,9 @@ class Reader:
         licence: of the source that this format usually carries.
         url: the source's home page.
         inputs: what files it takes: `files`, or the names of several options.
+        multilingual: whether its files hold several languages, so that `--lang all` means something.
+        folders: whether a folder may be given instead of a file.
+        tools: other programs that can read the format (`--with`).
         stage: fills the staging tables from the files and says what became of every row.
     """
 
@@ -104,3 +135,6 @@ class Reader:
     url: str
     stage: Callable[[Connection, Inputs, Options], Intake]
     inputs: tuple[str, ...] = ("files",)
+    multilingual: bool = False
+    folders: bool = False
+    tools: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ from python_calamine import CalamineError, CalamineWorkbook
 
 from lexgraph.common.errors import UserError
 from lexgraph.database import Connection
-from lexgraph.sources.base import KEPT, Inputs, Intake, Options, Reader, text_lines
+from lexgraph.sources.base import KEPT, Inputs, Intake, Options, Reader, put, text_lines
 
 _WORD, _POS, _SEGMENTATION = "Word", "POS", "MorphoLexSegm"
 _POS_NAMES = {"NN": "noun", "VB": "verb", "JJ": "adj", "RB": "adv"}
@@ -37,13 +37,7 @@ def stage(connection: Connection, inputs: Inputs, options: Options) -> Intake:
     """
     intake = Intake()
     rows = [row for path in inputs["files"] for row in _rows(path, options, intake)]
-    connection.register("morphology_batch", pa.Table.from_pylist(rows, schema=_SCHEMA))
-    connection.execute(
-        "INSERT INTO staged_morphology SELECT word, $lang, pos, segmentation, prefixes, roots, suffixes "
-        "FROM morphology_batch",
-        {"lang": options.lang},
-    )
-    connection.unregister("morphology_batch")
+    put(connection, "staged_morphology", pa.Table.from_pylist(rows, schema=_SCHEMA), options.lang)
     return intake
 
 

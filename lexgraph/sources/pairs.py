@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from lexgraph.database import Connection
-from lexgraph.sources.base import KEPT, Inputs, Intake, Options, Reader, text_lines
+from lexgraph.sources.base import KEPT, Inputs, Intake, Options, Reader, put, text_lines
 
 _KINDS = {"synonyms": "synonym", "antonyms": "antonym"}
 
@@ -19,17 +19,12 @@ def stage(connection: Connection, inputs: Inputs, options: Options) -> Intake:
     for role, kind in _KINDS.items():
         for path in inputs.get(role, ()):
             pairs = list(_pairs(path, options, intake))
-            staged = pa.table({"word": [a for a, _ in pairs], "related": [b for _, b in pairs]}, schema=_SCHEMA)
-            connection.register("pairs_batch", staged)
-            connection.execute(
-                "INSERT INTO staged_relations SELECT word, related, $lang, $kind, NULL, NULL, NULL FROM pairs_batch",
-                {"lang": options.lang, "kind": kind},
-            )
-            connection.unregister("pairs_batch")
+            columns = {"word": [a for a, _ in pairs], "related": [b for _, b in pairs], "kind": [kind] * len(pairs)}
+            put(connection, "staged_relations", pa.table(columns, schema=_SCHEMA), options.lang)
     return intake
 
 
-_SCHEMA = pa.schema([("word", pa.string()), ("related", pa.string())])
+_SCHEMA = pa.schema([(name, pa.string()) for name in ("word", "related", "kind")])
 
 
 def _pairs(path: Path, options: Options, intake: Intake) -> Iterator[tuple[str, str]]:

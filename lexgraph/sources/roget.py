@@ -18,7 +18,7 @@ import pyarrow as pa
 from lexgraph import resources
 from lexgraph.common.errors import UserError
 from lexgraph.database import Connection
-from lexgraph.sources.base import KEPT, Inputs, Intake, Options, Reader, text_lines
+from lexgraph.sources.base import KEPT, Inputs, Intake, Options, Reader, put, text_lines
 
 _HEAD = re.compile(r"^\s+#\s*(\d+[a-z]?)\.\s*(.*)$")
 _POS = re.compile(r"^(N|V|Adj|Adv|Phr|Int|Pron)\.(?=\s|$)")
@@ -60,12 +60,7 @@ def stage(connection: Connection, inputs: Inputs, options: Options) -> Intake:
             )  # fmt: skip
         links = [*_synonyms(heads), *_antonyms(heads)]
         columns = list(zip(*links, strict=True)) if links else [()] * len(_SCHEMA)
-        connection.register("roget_batch", pa.table(list(columns), schema=_SCHEMA))
-        connection.execute(
-            "INSERT INTO staged_relations SELECT word, related, $lang, kind, pos, NULL, note FROM roget_batch",
-            {"lang": options.lang},
-        )
-        connection.unregister("roget_batch")
+        put(connection, "staged_relations", pa.table(list(columns), schema=_SCHEMA), options.lang)
     return intake
 
 

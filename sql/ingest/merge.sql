@@ -6,7 +6,7 @@ SELECT *, row_id([getvariable('source'), lang, word, related, kind, pos, sense::
 FROM (
     SELECT *, CASE WHEN gloss <> '' THEN row_id([getvariable('source'), lang, word, pos, gloss]) END AS sense
     FROM (SELECT clean_word(word) AS word, clean_word(related) AS related, lang, kind, pos, trim(gloss) AS gloss,
-                 nullif(trim(note), '') AS note FROM staged_relations)
+                 nullif(trim(note), '') AS note, tags FROM staged_relations)
 );
 
 -- Each link gets exactly one outcome; the first reason that applies is the one that is counted.
@@ -28,7 +28,7 @@ WHERE word <> ''
 GROUP BY ALL;
 
 CREATE OR REPLACE TEMP TABLE new_relations AS
-SELECT id, word, related, lang, kind, pos, sense, note, getvariable('source') AS source FROM judged WHERE outcome = 'kept';
+SELECT id, word, related, lang, kind, pos, sense, note, tags, getvariable('source') AS source FROM judged WHERE outcome = 'kept';
 
 DELETE FROM senses WHERE source = getvariable('source') AND id NOT IN (SELECT id FROM new_senses);
 INSERT INTO senses BY NAME SELECT * FROM new_senses WHERE id NOT IN (SELECT id FROM senses);

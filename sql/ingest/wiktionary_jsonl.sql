@@ -15,8 +15,8 @@ CREATE OR REPLACE TEMP TABLE kept_senses AS
 SELECT word, lang_code AS lang, pos, sense, sense.glosses[-1] AS gloss
 FROM (SELECT word, lang_code, pos, unnest(senses) AS sense FROM kept_entries);
 
-INSERT INTO staged_senses
-SELECT word, lang, pos, gloss, sense.tags FROM kept_senses WHERE gloss IS NOT NULL;
+INSERT INTO staged_senses BY NAME
+SELECT word, lang, pos, gloss, sense.tags AS tags FROM kept_senses WHERE gloss IS NOT NULL;
 
 -- Links of a sense are tied to it by its gloss; links of an entry may carry the dump's own words for a sense.
 CREATE OR REPLACE TEMP TABLE link_lists AS
@@ -34,6 +34,6 @@ SELECT word, lang_code, pos, NULL, unnest([
     {kind: 'coordinate', links: coordinate_terms}, {kind: 'derived', links: derived}])
 FROM kept_entries;
 
-INSERT INTO staged_relations
-SELECT word, link.word, lang, kind, pos, gloss, link.sense
+INSERT INTO staged_relations BY NAME
+SELECT word, link.word AS related, lang, kind, pos, gloss, link.sense AS note
 FROM (SELECT word, lang, pos, gloss, list.kind AS kind, unnest(list.links) AS link FROM link_lists);

@@ -20,7 +20,7 @@ from lexgraph.sources import READERS
 from lexgraph.sources.base import Options
 
 SAMPLE = lexgraph.sample_data()
-STATE_TABLES = ("words", "senses", "relations", "morphology", "negation_rules", "intake")
+STATE_TABLES = ("words", "senses", "relations", "morphology", "negation_rules", "derivation", "intake")
 
 
 def sample_sources() -> dict[str, Source]:

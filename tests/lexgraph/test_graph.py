@@ -12,7 +12,8 @@ import lexgraph
 from lexgraph.common.errors import UserError
 from lexgraph.ingest import ingest, remove
 
-TABLES = {"sources", "intake", "words", "senses", "relations", "morphology", "negation_rules", "schema_migrations"}
+TABLES = {"sources", "intake", "words", "senses", "relations", "morphology", "negation_rules", "derivation"}
+TABLES |= {"schema_migrations"}
 
 
 def test_sqlalchemy_reflects_tables_keys_indexes_and_views(sample_graph):
@@ -23,7 +24,8 @@ def test_sqlalchemy_reflects_tables_keys_indexes_and_views(sample_graph):
         keys = {name: inspector.get_pk_constraint(name)["constrained_columns"] for name in TABLES - {"morphology"}}
         assert keys == {
             "sources": ["name"], "intake": ["source", "unit", "outcome"], "words": ["word", "lang"], "senses": ["id"],
-            "relations": ["id"], "negation_rules": ["affix", "spelling", "kind"], "schema_migrations": ["number"],
+            "relations": ["id"], "negation_rules": ["affix", "spelling", "kind"], "derivation": ["negation"],
+            "schema_migrations": ["number"],
         }  # fmt: skip
         indexes = {index["name"]: index["column_names"] for name in TABLES for index in inspector.get_indexes(name)}
         assert indexes == {

@@ -1,0 +1,108 @@
+"""Commands that change the graph."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+import lexgraph
+from lexgraph.cli.options import db_option, format_option
+from lexgraph.common import terminal
+from lexgraph.common.terminal import say
+from lexgraph.ingest import Source
+from lexgraph.ingest import derive as derive_graph
+from lexgraph.ingest import ingest as ingest_sources
+from lexgraph.ingest import remove as remove_source
+from lexgraph.output import print_arrow
+from lexgraph.sources import READERS
+from lexgraph.sources.base import Intake, Options, Reader
+
+
+@click.group()
+def ingest() -> None:
+    """Read a source into the graph, replacing what that source said before."""
+
+
+def _ingest_command(reader: Reader) -> click.Command:
+    """`lexgraph ingest <reader>`, made from the reader's description."""
+
+    @db_option
+    @click.option("--name", default=reader.source, show_default=True, help="What the source is called in the graph.")
+    @click.option("--lang", default="en", show_default=True, help=_lang_help(reader))
+    @click.option("--skip-malformed", is_flag=True, help="Count and skip damaged lines instead of refusing the file.")
+    @click.option("--dry-run", is_flag=True, help="Read and count everything, but leave the graph as it is.")
+    def command(
+        db: Path, name: str, lang: str, skip_malformed: bool, dry_run: bool, tool: str | None = None,
+        **inputs: Sequence[Path],
+    ) -> None:  # fmt: skip
+        started = time.perf_counter()
+        options = Options(lang=lang, skip_malformed=skip_malformed, tool=tool)
+        (intake,) = ingest_sources(db, [Source(reader, inputs, name, options)], dry_run=dry_run)
+        print_intake(name, intake)
+        what = f"read, {db} left as it was" if dry_run else f"in {db}"
+        say(f"{name}: {what}, after {time.perf_counter() - started:.1f} s")
+
+    return click.command(reader.name, help=reader.summary)(_with_inputs(command, reader))
+
+
+def _lang_help(reader: Reader) -> str:
+    return "ISO 639 code of the language to keep" + (", or all." if reader.multilingual else ".")
+
+
+def _with_inputs(command: Callable[..., Any], reader: Reader) -> Callable[..., Any]:
+    """The command with an argument or option for each kind of input that the reader takes."""
+    path = click.Path(path_type=Path, dir_okay=True)
+    if reader.tools:
+        help_ = "Read with this tool instead of our own reader."
+        command = click.option("--with", "tool", type=click.Choice(reader.tools), help=help_)(command)
+    for role in reversed(reader.inputs):
+        if role == "files":
+            command = click.argument("files", metavar="FILE...", nargs=-1, required=True, type=path)(command)
+        else:
+            help_ = f"A file of {role}; may be repeated."
+            command = click.option(f"--{role}", multiple=True, type=path, help=help_)(command)
+    return command
+
+
+for _reader in READERS.values():
+    ingest.add_command(_ingest_command(_reader))
+
+
+def print_intake(name: str, intake: Intake) -> None:
+    """What was read, kept and dropped, and where the first dropped rows stand."""
+    terminal.print_table(["source", "unit", "outcome", "rows"], [(name, *row) for row in intake.rows()])
+    for reason, places in intake.examples.items():
+        say(f"{name}: dropped because {reason}: {', '.join(places)}{' ...' if len(places) == 5 else ''}")
+
+
+@click.command()
+@db_option
+def derive(db: Path) -> None:
+    """Recompute what follows from negation (every ingest and remove does so by itself)."""
+    derive_graph(db)
+    say(f"derived anew in {db}")
+
+
+@click.command()
+@click.argument("name")
+@db_option
+def remove(name: str, db: Path) -> None:
+    """Take a source away, with everything that was derived from it."""
+    remove_source(db, name)
+    say(f"{name}: removed from {db}")
+
+
+@click.command()
+@db_option
+@format_option
+def sources(db: Path, format_: str) -> None:
+    """List the sources in the graph."""
+    with lexgraph.open(db) as graph:
+        print_arrow(graph.sources(), format_)
+
+
+COMMANDS = (ingest, derive, remove, sources)

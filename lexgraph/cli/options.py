@@ -1,0 +1,30 @@
+"""Flags that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import rich_click as click
+
+from lexgraph.common.errors import UserError
+from lexgraph.output import FORMATS
+
+db_option = click.option(
+    "--db", type=click.Path(path_type=Path, dir_okay=False), default="lexgraph.duckdb", show_default=True,
+    envvar="LEXGRAPH_DB", help="The graph's file.",
+)  # fmt: skip
+format_option = click.option(
+    "--format", "format_", type=click.Choice(FORMATS), default="table", show_default=True, help="How to print."
+)
+
+
+def values_of(params: Sequence[str]) -> dict[str, str]:
+    """The values of `--param K=V`, by name."""
+    values = {}
+    for param in params:
+        key, equals, value = param.partition("=")
+        if not equals:
+            raise UserError(f"not K=V: {param!r}", field="--param")
+        values[key] = value
+    return values
