@@ -126,7 +126,8 @@ def _record(connection: Connection, source: Source, intake: Intake) -> None:
         "INSERT OR REPLACE INTO sources (name, reader, revision, licence, url, files, sha256, bytes, tool, "
         "tool_version, ingested_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            source.label, source.reader.name, intake.revision, source.reader.licence, source.reader.url,
+            source.label, source.reader.name, intake.revision, intake.licence or source.reader.licence,
+            source.reader.url,
             [path.name for path in files], [sha256_of(path) for path in files],
             sum(path.stat().st_size for path in files), tool, version,
             datetime.datetime.now(datetime.UTC).replace(tzinfo=None),

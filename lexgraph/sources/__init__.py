@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from lexgraph.sources import morpholex, pairs, roget, wiktionary_jsonl
+from lexgraph.sources import morpholex, pairs, roget, wiktionary_jsonl, wordnet
 from lexgraph.sources.base import Reader
 
 READERS: dict[str, Reader] = {
-    reader.name: reader for reader in (wiktionary_jsonl.READER, roget.READER, pairs.READER, morpholex.READER)
+    reader.name: reader
+    for reader in (wiktionary_jsonl.READER, roget.READER, pairs.READER, morpholex.READER, wordnet.READER)
 }

@@ -37,10 +37,12 @@ class Intake:
 
     Attributes:
         revision: the edition or date of the files, where they tell.
+        licence: what the files say themselves, where that is not the reader's usual licence.
         tool: name and version of the program that read them, where it is not lexgraph.
     """
 
     revision: str | None = None
+    licence: str | None = None
     tool: tuple[str, str] | None = None
     outcomes: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     examples: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
