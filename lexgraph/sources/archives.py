@@ -27,16 +27,15 @@ _DAMAGE = (
 
 
 class Bounded:
-    """A binary stream that refuses to give more than `limit` bytes.
+    """A binary stream that refuses to give more than `LARGEST` bytes.
 
     Args:
         stream: what to read from.
         path: the file to name in the message.
-        limit: in bytes.
     """
 
-    def __init__(self, stream: IO[bytes], path: Path, limit: int = LARGEST) -> None:
-        self._stream, self._path, self._left = stream, path, limit
+    def __init__(self, stream: IO[bytes], path: Path) -> None:
+        self._stream, self._path, self._left = stream, path, LARGEST
 
     def read(self, size: int = -1) -> bytes:
         """As `io.RawIOBase.read`; raises `UserError` at the first byte beyond the limit."""

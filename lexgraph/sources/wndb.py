@@ -38,6 +38,10 @@ _EXAMPLE = re.compile(r"\s*[;:]\s*((as in )?e\.g\.,?\s*)?\"")
 _COPYRIGHT = re.compile(rb"WordNet (\d+(?:\.\d+)*) Copyright")
 
 
+class _LineError(ValueError):
+    """A line that is not in the format, in the words of the message to the user."""
+
+
 @dataclass
 class Wordnet:
     """One wordnet as rows for the staging SQL; a synset's key is an integer, words count from 1 in each synset.
@@ -110,23 +114,23 @@ def _synset(line: str, letters: str, prefix: str, wordnet: Wordnet, keys: set[in
     """Add one line's synset, words and pointers, all or nothing.
 
     Raises:
-        ValueError, IndexError: the line is not in the format.
+        ValueError, IndexError: the line is not in the format; `_LineError` says how.
     """
     data, bar, text = line.partition("|")
     if not bar:
-        raise ValueError("no gloss")
+        raise _LineError("no gloss")
     fields = data.split()
     offset, letter, words = fields[0], fields[2], int(fields[3], 16)
     key = _key(offset, letter)
     if letter not in letters:
-        raise ValueError(f"a synset of type {letter!r} in this file")
+        raise _LineError(f"a synset of type {letter!r} in this file")
     if key in keys:
-        raise ValueError(f"a second synset {offset}")
+        raise _LineError(f"a second synset {offset}")
     after = 4 + 2 * words
     pointers = int(fields[after])
     ends = after + 1 + 4 * pointers
     if words < 1 or len(fields) < ends or (len(fields) > ends and letter != "v"):
-        raise ValueError("it has not the number of words and pointers that it states")
+        raise _LineError("it has not the number of words and pointers that it states")
     found = [_pointer(key, words, *fields[at : at + 4]) for at in range(after + 1, ends, 4)]
     members = [(key, number, *_word(fields[2 + 2 * number])) for number in range(1, words + 1)]
     wordnet.synsets.append((key, f"{prefix}-{offset}-{letter}", POS_NAMES[letter], gloss(text), words))
@@ -138,14 +142,14 @@ def _synset(line: str, letters: str, prefix: str, wordnet: Wordnet, keys: set[in
 def _key(offset: str, letter: str) -> int:
     """An integer for a synset; satellite adjectives (s) share the numbers of adjectives (a)."""
     if len(offset) != 8:
-        raise ValueError(f"{offset!r} is no offset of eight digits")
+        raise _LineError(f"{offset!r} is no offset of eight digits")
     return int(offset) * 4 + "nvar".index("a" if letter == "s" else letter)
 
 
 def _pointer(key: int, words: int, symbol: str, offset: str, letter: str, ends: str) -> tuple[int, int, str, int, int]:
     number, target = int(ends[:2], 16), int(ends[2:], 16)
     if len(ends) != 4 or number > words:
-        raise ValueError(f"{ends!r} does not name two words")
+        raise _LineError(f"{ends!r} does not name two words")
     return key, number, _RELATIONS.get(symbol, symbol), _key(offset, letter), target
 
 
@@ -168,9 +172,9 @@ def _read_exceptions(path: Path, content: bytes, wordnet: Wordnet, options: Opti
     """Lines `geese goose`: an inflected form and its lemmas."""
     for number, raw in _lines(content):
         try:
-            inflected, *lemmas = raw.decode("utf-8").replace("_", " ").split()
+            inflected, *lemmas = (form.replace("_", " ") for form in raw.decode("utf-8").split())
             if not lemmas:
-                raise ValueError("a form without its lemma")
+                raise _LineError("a form without its lemma")
         except ValueError as error:
             _malformed("exceptions", _reason(error), path, number, options, intake)
         else:
@@ -182,7 +186,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "not UTF-8"
     # What Python says of a field that is missing or no number means nothing to the reader of the message.
-    return "not a line of WNDB" if isinstance(error, IndexError) or "int()" in str(error) else str(error)
+    return str(error) if isinstance(error, _LineError) else "not a line of WNDB"
 
 
 def _malformed(unit: str, reason: str, path: Path, number: int, options: Options, intake: Intake) -> None:
