@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,10 +12,12 @@ import pyarrow as pa
 from sqlalchemy import Engine, create_engine
 
 from lexgraph import relations
+from lexgraph.checks import Finding, run_checks
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import sha256_of_json
 from lexgraph.database import Connection, connect_readonly
 from lexgraph.relations import Edge, Negation
+from lexgraph.statistics import SECTIONS, statistics
 
 
 class Graph:
@@ -84,6 +87,14 @@ class Graph:
     def counts(self) -> pa.Table:
         """Edges by source and kind: columns `source`, `kind`, `edges`."""
         return relations.counts(self._connection)
+
+    def statistics(self, sections: Collection[str] = SECTIONS) -> dict[str, pa.Table]:
+        """Figures about the graph as a whole, a table for each section; `lexgraph.statistics` says which columns."""
+        return statistics(self._connection, sections)
+
+    def check(self, codes: Iterable[str] = (), limit: int = 3) -> list[Finding]:
+        """What is wrong or suspicious, by code, with up to `limit` examples each; all checks if no code is given."""
+        return run_checks(self._connection, codes, limit)
 
     def sources(self) -> pa.Table:
         """The table of sources."""

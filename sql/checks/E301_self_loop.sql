@@ -1,0 +1,6 @@
+-- code: E301
+-- severity: error
+-- title: a word is related to itself
+-- remedy: ingest the source again (lexgraph ingest ...): readers drop self loops
+SELECT word || ' - ' || related || ' ' || kind || ' (' || source || ')' AS what
+FROM relations WHERE word_key(word) = word_key(related);
