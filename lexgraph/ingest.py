@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,15 +109,17 @@ def _check(source: Source) -> None:
 
 def _replace(connection: Connection, source: Source) -> Intake:
     connection.execute(STAGING)
-    intake = source.reader.stage(connection, source.inputs, source.options)
+    with ThreadPoolExecutor(1) as aside:  # hashing takes as long as reading, and needs no GIL
+        hashes = aside.submit(lambda: [sha256_of(path) for path in source.contents])
+        intake = source.reader.stage(connection, source.inputs, source.options)
     run_script(connection, "ingest/merge", source=source.label)
-    for outcome, rows in connection.execute("SELECT outcome, count(*) FROM judged GROUP BY 1 ORDER BY 1").fetchall():
-        intake.add("links", outcome, rows)
-    _record(connection, source, intake)
+    for unit, outcome, rows in connection.execute("FROM merge_outcomes WHERE times > 0 ORDER BY ALL").fetchall():
+        intake.add(unit, outcome, int(rows))
+    _record(connection, source, intake, hashes.result())
     return intake
 
 
-def _record(connection: Connection, source: Source, intake: Intake) -> None:
+def _record(connection: Connection, source: Source, intake: Intake, hashes: list[str]) -> None:
     files = source.contents
     tool, version = intake.tool or ("lexgraph", __version__)
     connection.execute("DELETE FROM intake WHERE source = ?", [source.label])
@@ -128,7 +131,7 @@ def _record(connection: Connection, source: Source, intake: Intake) -> None:
         [
             source.label, source.reader.name, intake.revision, intake.licence or source.reader.licence,
             source.reader.url,
-            [path.name for path in files], [sha256_of(path) for path in files],
+            [path.name for path in files], hashes,
             sum(path.stat().st_size for path in files), tool, version,
             datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
         ],

@@ -16,12 +16,13 @@ KEPT = "kept"
 
 Inputs = Mapping[str, Sequence[Path]]
 
+# What every reader fills. `times`: how often a row stands in the files, where the reader has counted (else once).
 STAGING = """
 CREATE OR REPLACE TEMP TABLE staged_senses (
-    word VARCHAR, lang VARCHAR, pos VARCHAR, gloss VARCHAR, tags VARCHAR[]);
+    word VARCHAR, lang VARCHAR, pos VARCHAR, gloss VARCHAR, tags VARCHAR[], times BIGINT);
 CREATE OR REPLACE TEMP TABLE staged_relations (
     word VARCHAR, related VARCHAR, lang VARCHAR, kind VARCHAR, pos VARCHAR, gloss VARCHAR, note VARCHAR,
-    tags VARCHAR[]);
+    tags VARCHAR[], times BIGINT);
 CREATE OR REPLACE TEMP TABLE staged_morphology (
     word VARCHAR, lang VARCHAR, pos VARCHAR, segmentation VARCHAR,
     prefixes VARCHAR[], roots VARCHAR[], suffixes VARCHAR[]);

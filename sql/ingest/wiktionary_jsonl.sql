@@ -1,39 +1,38 @@
--- From `entries` (one row a line of wiktextract JSONL) to staged senses and links of one language.
-
-CREATE OR REPLACE TEMP TABLE entry_outcomes AS
-SELECT line,
-       CASE WHEN redirect IS NOT NULL THEN 'redirect'
-            WHEN coalesce(trim(word), '') = '' THEN 'no word'
-            WHEN lang_code IS DISTINCT FROM getvariable('lang') THEN 'other language'
-            ELSE 'kept' END AS outcome
-FROM entries;
-
-CREATE OR REPLACE TEMP TABLE kept_entries AS
-SELECT e.* FROM entries e JOIN entry_outcomes o USING (line) WHERE o.outcome = 'kept';
-
-CREATE OR REPLACE TEMP TABLE kept_senses AS
-SELECT word, lang_code AS lang, pos, sense, sense.glosses[-1] AS gloss
-FROM (SELECT word, lang_code, pos, unnest(senses) AS sense FROM kept_entries);
+-- From `facts` (what a file of wiktextract JSONL says, see wiktionary_facts.sql) to staged senses and links.
 
 INSERT INTO staged_senses BY NAME
-SELECT word, lang, pos, gloss, sense.tags AS tags FROM kept_senses WHERE gloss IS NOT NULL;
+SELECT word, lang, pos, gloss, tags, times FROM facts WHERE kind = 'sense';
 
 -- Links of a sense are tied to it by its gloss; links of an entry may carry the dump's own words for a sense.
-CREATE OR REPLACE TEMP TABLE link_lists AS
-SELECT word, lang, pos, gloss, unnest([
-    {kind: 'synonym', links: sense.synonyms}, {kind: 'antonym', links: sense.antonyms},
-    {kind: 'hypernym', links: sense.hypernyms}, {kind: 'hyponym', links: sense.hyponyms},
-    {kind: 'holonym', links: sense.holonyms}, {kind: 'meronym', links: sense.meronyms},
-    {kind: 'coordinate', links: sense.coordinate_terms}, {kind: 'derived', links: sense.derived}]) AS list
-FROM kept_senses
-UNION ALL
-SELECT word, lang_code, pos, NULL, unnest([
-    {kind: 'synonym', links: synonyms}, {kind: 'antonym', links: antonyms},
-    {kind: 'hypernym', links: hypernyms}, {kind: 'hyponym', links: hyponyms},
-    {kind: 'holonym', links: holonyms}, {kind: 'meronym', links: meronyms},
-    {kind: 'coordinate', links: coordinate_terms}, {kind: 'derived', links: derived}])
-FROM kept_entries;
+INSERT INTO staged_relations BY NAME
+SELECT word, related, lang, kind, pos, gloss, note, tags, times FROM facts
+WHERE kind IN ('synonym', 'antonym', 'hypernym', 'hyponym', 'holonym', 'meronym', 'coordinate', 'derived');
+
+-- An entry that is a form of another word: the edge leaves that word, and the gloss is this entry's, so it is a note.
+INSERT INTO staged_relations BY NAME
+SELECT related AS word, word AS related, lang, replace(kind, ' of', '') AS kind, pos, note,
+       list_filter(tags, lambda t: t NOT IN ('alt-of', 'form-of')) AS tags, times
+FROM facts WHERE kind IN ('alternative of', 'form of');
 
 INSERT INTO staged_relations BY NAME
-SELECT word, link.word AS related, lang, kind, pos, gloss, link.sense AS note
-FROM (SELECT word, lang, pos, gloss, list.kind AS kind, unnest(list.links) AS link FROM link_lists);
+SELECT word, related, lang, if(kind = 'alternative form', 'alternative', 'form') AS kind, pos, tags, times
+FROM facts WHERE kind IN ('alternative form', 'inflected form');
+
+-- A redirect has no language of its own: it belongs to the entries that it leads to.
+CREATE OR REPLACE TEMP TABLE redirects AS
+SELECT coalesce(f.note, f.word) AS title, f.related AS target, f.times, e.lang
+FROM (SELECT * FROM facts WHERE kind = 'redirect') f
+LEFT JOIN (SELECT DISTINCT word, lang FROM facts WHERE kind = 'entry') e ON e.word = f.related;
+
+INSERT INTO staged_relations BY NAME
+SELECT target AS word, title AS related, lang, 'alternative' AS kind, 'redirect' AS note, times FROM redirects WHERE lang IS NOT NULL;
+
+CREATE OR REPLACE TEMP TABLE wiktionary_outcomes AS
+SELECT 'entries' AS unit, if(kind = 'entry', 'kept', kind) AS outcome, sum(times) AS times
+FROM facts WHERE kind IN ('entry', 'no word', 'other language') GROUP BY ALL
+UNION ALL
+SELECT 'entries', if(found, 'kept', 'redirect to no entry that is kept'), sum(times)
+FROM (SELECT DISTINCT title, target, times, lang IS NOT NULL AS found FROM redirects) GROUP BY ALL
+UNION ALL
+SELECT 'forms', if(kind LIKE '% form', 'kept', kind), sum(times)
+FROM facts WHERE kind IN ('alternative form', 'inflected form', 'inflection table', 'not a form of its own') GROUP BY ALL;

@@ -122,7 +122,8 @@ def test_intake_of_the_sample_adds_up(sample_graph):
     assert read["hg2vec", "lines"] == read["hg2vec", "links"] == lines["hg2vec"] == 995
     assert read["morpholex", "rows"] == lines["morpholex"] - 1 == 223
     assert {f"{source} {unit}" for source, unit in read} == {
-        "wiktionary entries", "wiktionary links", "roget expressions", "roget links", "hg2vec lines", "hg2vec links",
+        "wiktionary entries", "wiktionary links", "wiktionary senses",
+        "roget expressions", "roget links", "hg2vec lines", "hg2vec links",
         "morpholex rows",
     }  # fmt: skip
 

@@ -77,7 +77,9 @@ def test_other_languages_redirects_and_entries_without_a_word_are_counted(databa
         tmp_path, HAPPY, HAPPY | {"lang_code": "de", "word": "froh"}, redirect, {"word": "  "}, {"pos": "x"}
     )
     (intake,) = ingest(database, [source])
-    assert intake.outcomes["entries"] == {"kept": 1, "other language": 1, "redirect": 1, "no word": 2}
+    assert intake.outcomes["entries"] == {
+        "kept": 1, "other language": 1, "redirect to no entry that is kept": 1, "no word": 2,
+    }  # fmt: skip
     assert rows(database, "SELECT word, lang FROM words ORDER BY 1") == [("glad", "en"), ("happy", "en")]
 
 
@@ -87,16 +89,83 @@ def test_another_language_can_be_kept(database, tmp_path):
     assert rows(database, "SELECT word, lang FROM words ORDER BY 1") == [("froh", "de"), ("glücklich", "de")]
 
 
+def test_all_languages_can_be_kept(database, tmp_path):
+    german = HAPPY | {"lang_code": "de", "word": "froh", "synonyms": [{"word": "glücklich"}]}
+    ingest(database, [wiktionary(tmp_path, HAPPY, german, lang="all")])
+    assert rows(database, "SELECT word, related, lang FROM relations ORDER BY 1") == [
+        ("froh", "glücklich", "de"), ("happy", "glad", "en"),
+    ]  # fmt: skip
+
+
+def test_a_list_of_pairs_has_one_language(database, tmp_path):
+    with pytest.raises(UserError, match="one language"):
+        ingest(database, [pairs(tmp_path, "a1 b1", lang="all")])
+
+
+def test_alternatives_forms_and_redirects_leave_the_word_that_they_belong_to(database, tmp_path):
+    dog = {
+        "word": "dog", "pos": "noun", "senses": [{"glosses": ["An animal."]}],
+        "forms": [
+            {"form": "dogs", "tags": ["plural"]}, {"form": "dawg", "tags": ["alternative", "slang"]},
+            {"form": "strong", "tags": ["table-tags"], "source": "conjugation"},
+            {"form": "hund", "tags": ["romanization"]},
+        ],
+    }  # fmt: skip
+    of_dog = [
+        {"word": "dogge", "pos": "noun", "senses": [
+            {"glosses": ["Obsolete form of dog."], "tags": ["alt-of", "obsolete"], "alt_of": [{"word": "dog"}]}]},
+        {"word": "dogs", "pos": "verb", "senses": [
+            {"glosses": ["third person of dog"], "tags": ["form-of"], "form_of": [{"word": "dog"}]}]},
+        {"title": "the dog", "redirect": "dog", "pos": "hard-redirect", "lang_code": None},
+    ]  # fmt: skip
+    (intake,) = ingest(database, [wiktionary(tmp_path, dog, *of_dog)])
+    assert rows(database, "SELECT word, related, kind, pos, note, tags FROM relations ORDER BY kind, related, pos") == [
+        ("dog", "dawg", "alternative", "noun", None, ["alternative", "slang"]),
+        ("dog", "dogge", "alternative", "noun", "Obsolete form of dog.", ["obsolete"]),
+        ("dog", "the dog", "alternative", None, "redirect", None),
+        ("dog", "dogs", "form", "noun", None, ["plural"]),
+        ("dog", "dogs", "form", "verb", "third person of dog", None),
+    ]
+    assert intake.outcomes["entries"] == {"kept": 4}
+    assert intake.outcomes["forms"] == {"kept": 2, "inflection table": 1, "not a form of its own": 1}
+
+
+def test_tags_of_links_and_senses_are_gathered_and_follow_the_source(database, tmp_path):
+    def happy(*tags):
+        return {
+            "word": "happy", "pos": "adj", "senses": [{"glosses": ["Glad."], "tags": list(tags)}],
+            "synonyms": [{"word": "glad", "tags": list(tags)}],
+        }  # fmt: skip
+
+    for entries, tags in (
+        ([happy("formal"), happy("dated", "formal")], ["dated", "formal"]),
+        ([happy("rare")], ["rare"]),
+        ([happy()], None),
+    ):
+        ingest(database, [wiktionary(tmp_path, *entries)])
+        assert rows(database, "SELECT tags FROM relations UNION ALL SELECT tags FROM senses") == [(tags,), (tags,)]
+
+
 def test_words_are_cleaned(database, tmp_path):
     stored = {
         "bank#English": "bank", "shore#Etymology 1": "shore", "Thesaurus:joyful": "joyful", "Wikisaurus:merry": "merry",
         "w:Happy_Days": "Happy_Days", "  over   joyed ": "over joyed", "cafe\u0301": "caf\u00e9", "C#": "C#",
         "#MeToo": "#MeToo", "F# minor": "F# minor",
     }  # fmt: skip
-    ingest(
-        database, [wiktionary(tmp_path, {"word": "x1", "pos": "noun", "synonyms": [{"word": raw} for raw in stored]})]
-    )
+    entry = {"word": "x1", "pos": "noun", "synonyms": [{"word": raw} for raw in stored]}
+    (intake,) = ingest(database, [wiktionary(tmp_path, entry)])
     assert {related for _, related, *_ in links(database)} == set(stored.values())
+    assert intake.outcomes["words mended"] == {
+        "link anchor cut off": 2, "namespace prefix cut off": 3, "white space": 1, "normalised to NFC": 1,
+    }  # fmt: skip
+
+
+def test_a_text_in_square_brackets_is_no_list(database, tmp_path):
+    entry = {"word": "x1", "pos": "noun", "synonyms": [{"word": "[[]]"}, {"word": "[sic]"}],
+             "senses": [{"glosses": ["[1913] Old."]}, {"glosses": ["[1913]"]}]}  # fmt: skip
+    (intake,) = ingest(database, [wiktionary(tmp_path, entry)])
+    assert intake.outcomes["senses"] == {"kept": 2}
+    assert {related for _, related, *_ in links(database)} == {"[sic]"}
 
 
 def test_dropped_links_say_why(database, tmp_path):
@@ -117,12 +186,14 @@ def test_a_sense_without_gloss_keeps_its_links_and_ties_them_to_nothing(database
     assert rows(database, "FROM senses") == []
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".zst"])
 def test_compressed_files_read_like_plain_ones(database, tmp_path, suffix):
     plain = (json.dumps(HAPPY | {"lang_code": "en"}) + "\n").encode()
     path = tmp_path / f"w.jsonl{suffix}"
     if suffix == ".gz":
         path.write_bytes(gzip.compress(plain))
+    elif suffix == ".bz2":
+        path.write_bytes(bz2.compress(plain))
     else:
         with pa.output_stream(str(path), compression="zstd") as stream:
             stream.write(plain)
@@ -130,18 +201,14 @@ def test_compressed_files_read_like_plain_ones(database, tmp_path, suffix):
     assert edges(database) == {("glad", "happy", "synonym")}
 
 
-def test_a_cut_off_gz_is_refused_even_when_damage_is_skipped(database, tmp_path):
-    path = write(tmp_path / "w.jsonl.gz", gzip.compress(json.dumps(HAPPY).encode() * 50)[:-20])
+@pytest.mark.parametrize("packer", [gzip, bz2], ids=["gz", "bz2"])
+def test_a_cut_off_file_is_refused_even_when_damage_is_skipped(database, tmp_path, packer):
+    lines = b"".join(json.dumps(HAPPY | {"word": f"w{n}"}).encode() + b"\n" for n in range(500))
+    path = write(tmp_path / f"w.jsonl.{packer.__name__.replace('gzip', 'gz')}", packer.compress(lines)[:-20])
     for skip in (False, True):
-        with pytest.raises(UserError, match=r"w\.jsonl\.gz.*damaged or cut off"):
+        with pytest.raises(UserError, match=r"w\.jsonl\..*damaged or cut off"):
             read(database, path, skip_malformed=skip)
     assert not database.exists()
-
-
-def test_bz2_is_refused_with_a_remedy(database, tmp_path):
-    path = write(tmp_path / "w.jsonl.bz2", bz2.compress(json.dumps(HAPPY).encode()))
-    with pytest.raises(UserError, match="unpack it first"):
-        read(database, path)
 
 
 def test_skipped_damage_is_named_by_its_line_and_costs_nothing_else(database, tmp_path):
