@@ -1,0 +1,115 @@
+"""From a page to rows: entries, pages of the Thesaurus, redirects."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lexgraph.sources.dump import layout, templates
+from lexgraph.sources.dump.lists import Lists
+from lexgraph.sources.dump.markup import plain, without_comments
+from lexgraph.sources.dump.pages import Page
+from lexgraph.sources.dump.rows import Yield
+from lexgraph.sources.dump.sections import Section, language_sections, sections
+from lexgraph.sources.dump.senses import Senses
+
+_WS = re.compile(r"\{\{\s*ws\s*\|")
+_SENSE_HEADING = re.compile(r"\{\{\s*ws sense\s*\|([^{}]*)\}\}|Sense\s*\d*\s*:?\s*(.*)")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to keep of a dump.
+
+    Attributes:
+        languages: name in the headings: code.
+        thesaurus: number of the namespace of the Thesaurus.
+    """
+
+    languages: dict[str, str]
+    thesaurus: int = 110
+
+
+def read_page(page: Page, wanted: Wanted, out: Yield) -> None:
+    """Add a page's rows; its own outcome is counted under `pages`."""
+    out.newest = max(out.newest, page.timestamp)
+    if page.namespace not in (0, wanted.thesaurus):
+        out.count("pages", "other namespace")
+    elif page.redirect is not None:
+        out.count("pages", "redirect")
+        if page.namespace == 0:
+            out.redirects.append((page.title, page.redirect.split("#")[0]))
+        else:
+            out.count("redirects", "in the Thesaurus")
+    elif page.model != "wikitext":
+        out.count("pages", "not wikitext", example=page.title)
+    elif not page.text.strip():
+        out.count("pages", "no text", example=page.title)
+    else:
+        kept = [_read_language(page, name, text, wanted, out) for name, text in language_sections(_text_of(page))]
+        out.count("pages", "kept" if any(kept) else "no entry of the language" if kept else "no language section")
+
+
+def _text_of(page: Page) -> str:
+    return without_comments(page.text)
+
+
+def _read_language(page: Page, name: str, text: str, wanted: Wanted, out: Yield) -> bool:
+    code = wanted.languages.get(plain(name))
+    if code is None:
+        known = plain(name) in layout.languages()
+        outcome = "other language" if known else "language not in the table"
+        out.count("language sections", outcome, example=None if known else f"{page.title}: {plain(name)}")
+        return False
+    out.count("language sections")
+    if page.namespace == wanted.thesaurus:
+        _read_thesaurus(page.title.partition(":")[2], code, text, out)
+        return True
+    out.entries.append((page.title, code))
+    for section in sections(text):
+        _read_section(page.title, code, section, out)
+    return True
+
+
+def _read_section(word: str, code: str, section: Section, out: Yield) -> None:
+    if kind := layout.section_kind(section.heading):
+        Lists(word, code, section.pos, kind, out).read(section.body)
+    elif pos := layout.part_of_speech(section.heading):
+        Senses(word, code, pos, section.body, out).read()
+
+
+def _read_thesaurus(word: str, code: str, text: str, out: Yield) -> None:
+    """A page of the Thesaurus: `{{ws|word|gloss}}` under headings of senses and kinds."""
+    sense: str | None = None
+    kind: str | None = None
+    pos: str | None = None
+    for section in sections(text):
+        if layout.part_of_speech(section.heading):
+            sense, kind, pos = None, None, section.pos
+        elif heading := _SENSE_HEADING.match(section.heading):
+            # Words that follow a sense without a heading of their own are its synonyms.
+            sense, kind = plain((heading[1] or heading[2] or "").split("|")[-1]) or None, "synonym"
+        else:
+            kind = layout.section_kind(section.heading)
+        for found in _WS.finditer(section.body):
+            _relate(word, code, kind, pos, sense, section.body, found.start(), out)
+
+
+def _relate(
+    word: str, code: str, kind: str | None, pos: str | None, sense: str | None, body: str, start: int, out: Yield
+) -> None:
+    end = templates.end_of(body, start)
+    template = templates.parse(body[start:end]) if end else None
+    if template is None or kind is None:
+        out.count("Thesaurus words", "under no heading of a relation" if template else "the template does not end")
+        return
+    positional = template.positional
+    if len(positional) > 1 and positional[0] == code:  # newer pages name the language first
+        positional = positional[1:]
+    related = plain(positional[0]) if positional else ""
+    if not related:
+        out.count("Thesaurus words", "no word", example=word)
+        return
+    said = plain(template.named.get("q", ""))
+    out.count("Thesaurus words")
+    out.relations.append((word, related, code, kind, pos, None, sense, [said] if said else None))

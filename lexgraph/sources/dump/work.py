@@ -1,0 +1,234 @@
+"""Reading a whole dump: in pieces, by several processes where that pays, always in the file's order.
+
+What comes out does not depend on how many processes work on it: pieces are handed back in the order of the file.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lexgraph.common.errors import UserError
+from lexgraph.sources.dump import pages, rows, streams
+from lexgraph.sources.dump.entries import Wanted, read_page
+from lexgraph.sources.dump.rows import Yield
+from lexgraph.sources.dump.streams import MisalignedError, Range
+
+_BATCH = 4 << 20  # bytes of XML that a process gets at a time
+_WORTHWHILE = 24 << 20  # bytes of XML below which one process is done before others have started
+_PACKED = 4  # bz2 makes wikitext about that much smaller
+_RANGE_LIMIT = 1 << 30
+
+
+@dataclass
+class Piece:
+    """What one piece of the dump yielded.
+
+    Attributes:
+        tables: staging table or temporary table: its rows.
+        outcomes, examples, newest: as in `Yield`.
+        damage: (byte or None, title, what is wrong) of pages that could not be read.
+        position: how far in the file, in bytes.
+        ended: whether the dump's last tag was seen.
+    """
+
+    tables: dict[str, pa.Table]
+    outcomes: dict[str, dict[str, int]]
+    examples: dict[str, list[str]]
+    newest: str
+    damage: list[tuple[str, str]] = field(default_factory=list)
+    position: int = 0
+    ended: bool = False
+
+
+def read(path: Path, wanted: Wanted, workers: int | None = None) -> Iterator[Piece]:
+    """Read a dump piece by piece, in the file's order.
+
+    Args:
+        path: plain XML or bz2, of one stream or many.
+        wanted: what to keep.
+        workers: how many processes; by default one for each core, and only one for small files.
+
+    Raises:
+        UserError: the compressed data is damaged or cut off, or a process was killed.
+    """
+    packed = streams.is_bz2(path)
+    if workers is None:
+        small = path.stat().st_size * (_PACKED if packed else 1) < _WORTHWHILE
+        workers = 1 if small else _cores()
+    with _Crew(workers) as crew:
+        yield from _ranges_then_rest(path, wanted, crew) if packed else _batches(path, 0, wanted, crew)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _ranges_then_rest(path: Path, wanted: Wanted, crew: _Crew) -> Iterator[Piece]:
+    """A multistream dump range by range; from where its streams do not hold whole pages, in one go."""
+    start = 0
+    tasks = ((_read_range, piece, wanted) for piece in streams.ranges(path))
+    for piece in crew.map(tasks):
+        if piece is None:
+            break
+        start = piece.position
+        yield piece
+    if start < path.stat().st_size:
+        yield from _batches(path, start, wanted, crew)
+
+
+def _batches(path: Path, start: int, wanted: Wanted, crew: _Crew) -> Iterator[Piece]:
+    """From the byte `start` on: unpacked and cut into batches here, read elsewhere."""
+    cutter = pages.Cutter()
+    position = start
+
+    def blocks() -> Iterator[bytes]:
+        nonlocal position
+        for position, block in streams.chunks(path, start):  # noqa: B007 - read by `tasks`
+            yield block
+
+    def tasks() -> Iterator[tuple[Any, ...]]:
+        for place, batch in cutter.batches(blocks(), _BATCH):
+            yield _read_batch, batch, place, wanted, position
+
+    yield from crew.map(tasks())
+    yield _leftover(cutter, path)
+
+
+def _leftover(cutter: pages.Cutter, path: Path) -> Piece:
+    """What stands behind the last page."""
+    out, damage = Yield(), []
+    for place in cutter.too_large:
+        out.count("pages", "too large", example=f"byte {place}")
+    rest = cutter.rest.strip()
+    if not pages.is_frame(rest):
+        damage.append((f"byte {cutter.place}", "cut off" if rest.startswith(b"<page>") else "text outside of any page"))
+    piece = _packed(out, damage)
+    piece.position, piece.ended = path.stat().st_size, rest.endswith(pages.END)
+    return piece
+
+
+def _read_batch(batch: bytes, place: int, wanted: Wanted, position: int) -> Piece:
+    out: Yield = Yield()
+    damage: list[tuple[str, str]] = []
+    _read_pages(batch, place, wanted, out, damage)
+    piece = _packed(out, damage)
+    piece.position = position
+    return piece
+
+
+def _read_range(range_: Range, wanted: Wanted) -> Piece | None:
+    """The pages of a range of streams; None if it does not hold whole streams and whole pages."""
+    cutter = pages.Cutter()
+    out: Yield = Yield()
+    damage: list[tuple[str, str]] = []
+    try:
+        for place, batch in cutter.batches(_bounded(range_), _BATCH):
+            _read_pages(batch, place, wanted, out, damage)
+    except MisalignedError:
+        return None
+    if not pages.is_frame(cutter.rest) or damage:
+        return None
+    for place in cutter.too_large:
+        out.count("pages", "too large", example=f"byte {place}")
+    piece = _packed(out, damage)
+    piece.position, piece.ended = range_.end, cutter.rest.strip().endswith(pages.END)
+    return piece
+
+
+def _bounded(range_: Range) -> Iterator[bytes]:
+    """A range that unpacks to more than can be held is read batch by batch instead."""
+    size = 0
+    for block in range_.chunks():
+        size += len(block)
+        if size > _RANGE_LIMIT:
+            raise MisalignedError
+        yield block
+
+
+def _read_pages(batch: bytes, place: int, wanted: Wanted, out: Yield, damage: list[tuple[str, str]]) -> None:
+    for at, xml, wrong in pages.pages_of(batch):
+        if wrong:
+            damage.append((f"byte {place + at}", wrong))
+        elif len(xml) > pages.LARGEST_PAGE:
+            out.count("pages", "too large", example=f"byte {place + at}")
+        else:
+            try:
+                page = pages.parse(xml)
+            except pages.DamagedPageError as error:
+                damage.append((f"byte {place + at}", str(error)))
+            else:
+                read_page(page, wanted, out)
+
+
+def _packed(out: Yield, damage: list[tuple[str, str]]) -> Piece:
+    tables = {
+        "staged_senses": rows.table(out.senses, rows.SENSES),
+        "staged_relations": rows.table(out.relations, rows.RELATIONS),
+        "dump_redirects": rows.table(out.redirects, rows.REDIRECTS),
+        "dump_entries": rows.table(out.entries, rows.ENTRIES),
+    }
+    return Piece(tables, {k: dict(v) for k, v in out.outcomes.items()}, dict(out.examples), out.newest, damage)
+
+
+class _Crew:
+    """Processes that run tasks; with one worker, this process itself."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> _Crew:
+        if self._workers > 1:
+            # Not forked: DuckDB and the progress bar have threads, whose locks a forked process would inherit.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._workers, context, _start_worker)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+
+    def map(self, tasks: Iterator[tuple[Any, ...]]) -> Iterator[Any]:
+        """The results of the tasks (function, arguments...) in their order; a few are under way at a time."""
+        if self._pool is None:
+            for function, *arguments in tasks:
+                yield function(*arguments)
+            return
+        under_way: deque[Future[Any]] = deque()
+        try:
+            for function, *arguments in tasks:
+                under_way.append(self._pool.submit(function, *arguments))
+                if len(under_way) > 2 * self._workers:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        except BrokenProcessPool:
+            raise UserError(
+                "a process that was reading the dump ended before its time",
+                remedy="see that there is memory enough; in a script of your own, call lexgraph under "
+                "`if __name__ == '__main__':`",
+            ) from None
+        finally:
+            for future in under_way:
+                future.cancel()
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, and end with it however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
