@@ -5,7 +5,7 @@ from __future__ import annotations
 import rich_click as click
 
 import lexgraph
-from lexgraph.cli import asking, building, fetching, reporting
+from lexgraph.cli import asking, building, drawing, fetching, reporting
 from lexgraph.common.command import run
 
 
@@ -15,7 +15,7 @@ def cli() -> None:
     """A lexical knowledge graph in one DuckDB file that knows where every edge comes from."""
 
 
-for _room in (building, asking, reporting, fetching):
+for _room in (building, asking, reporting, fetching, drawing):
     for _command in _room.COMMANDS:
         cli.add_command(_command)
 

@@ -1,0 +1,185 @@
+"""What surrounds a word: which neighbours to show, and how each edge says where it comes from."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lexgraph import resources
+from lexgraph.common.errors import UserError
+from lexgraph.database import Connection
+
+MOST = 40
+"""Neighbours in one picture."""
+KINDS = (
+    "synonym", "coordinate", "hypernym", "hyponym", "holonym", "meronym", "derived", "derived from", "alternative",
+    "form", "antonym",
+)  # fmt: skip
+"""The order around the picture; synonyms begin on the right, antonyms end on the left."""
+
+_LINES = 6  # reasons in one hover text
+_INVERSE = {"hypernym": "hyponym", "hyponym": "hypernym", "holonym": "meronym", "meronym": "holonym"}
+_SYMMETRIC = {"synonym", "antonym", "coordinate", "alternative", "form"}
+
+Evidence = Mapping[str, Sequence[tuple[str, Sequence[str]]]]
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """One word beside another.
+
+    Attributes:
+        word: how it is spelled.
+        kind: what it is to the word in the middle.
+        derived: whether nobody states it, so that it only follows from negation.
+        sources: how many sources state it.
+        reasons: where it comes from, one line an edge.
+    """
+
+    word: str
+    kind: str
+    derived: bool
+    sources: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """A word, the neighbours that are shown, how many of each kind are not, and the pairs among those shown.
+
+    Attributes:
+        word: the word in the middle.
+        groups: kind -> its neighbours, in the order in which they are shown.
+        hidden: kind -> how many more there are.
+        pairs: (word, word, kind) among the neighbours shown.
+    """
+
+    word: str
+    groups: dict[str, list[Neighbour]]
+    hidden: dict[str, int]
+    pairs: list[tuple[str, str, str]]
+
+    @property
+    def neighbours(self) -> list[Neighbour]:
+        """All that are shown."""
+        return [neighbour for group in self.groups.values() for neighbour in group]
+
+
+def well_connected(connection: Connection, most: int) -> list[str]:
+    """Words worth a picture; none is next to another one, so that the pictures differ."""
+    chosen: list[str] = []
+    seen: set[str] = set()
+    for (word,) in connection.execute(resources.sql("report/words")).fetchall():
+        around = {other for _, other, *_ in _edges(connection, word)} if word not in seen else None
+        if around is not None and around.isdisjoint(chosen):
+            chosen.append(word)
+            seen |= around
+        if len(chosen) == most:
+            break
+    return chosen
+
+
+def neighbourhood(connection: Connection, word: str) -> Neighbourhood:
+    """What surrounds a word, at most `MOST` neighbours.
+
+    Raises:
+        UserError: the graph has no such word.
+    """
+    rows = _edges(connection, word)
+    if not rows and not connection.execute("FROM words WHERE key = word_key($word)", {"word": word}).fetchone():
+        raise UserError(
+            f"the graph has no word {word!r}", field="--words", remedy="look for it: lexgraph query --sql ..."
+        )
+    evidence = _negations(connection, {negated for row in rows for negated in row[7] or ()})
+    found = _merged(word, rows, evidence)
+    spellings = sorted({neighbour.word for neighbour in found})
+    among = connection.execute(resources.sql("report/among"), {"words": spellings}).fetchall()
+    links = Counter(end for one, other, _ in among for end in (one, other))
+    groups = {
+        # Those that most sources agree on, and then those that belong most closely to the others.
+        kind: sorted((n for n in found if n.kind == kind), key=lambda n: (n.derived, -n.sources, -links[n.word], n.word))
+        for kind in sorted({neighbour.kind for neighbour in found}, key=_place)
+    }
+    room = _shares({kind: len(group) for kind, group in groups.items()}, MOST)
+    shown = {kind: sorted(group[: room[kind]], key=lambda n: n.word.lower()) for kind, group in groups.items()}
+    words = {neighbour.word for group in shown.values() for neighbour in group}
+    hidden = {kind: len(group) - room[kind] for kind, group in groups.items() if len(group) > room[kind]}
+    return Neighbourhood(word, shown, hidden, [row for row in among if row[0] in words and row[1] in words])
+
+
+def _place(kind: str) -> tuple[int, str]:
+    """Kinds that we have no place for stand between the synonyms and the antonyms."""
+    return (KINDS.index(kind) if kind in KINDS else KINDS.index("antonym") - 1, kind)
+
+
+def _edges(connection: Connection, word: str) -> list[tuple[Any, ...]]:
+    return connection.execute(resources.sql("report/neighbourhood"), {"word": word}).fetchall()
+
+
+def _negations(connection: Connection, words: Iterable[str]) -> Evidence:
+    """word -> (base, evidence) of each base that it negates."""
+    rows = connection.execute(resources.sql("report/negations_of"), {"words": sorted(words)}).fetchall()
+    found: defaultdict[str, list[tuple[str, Sequence[str]]]] = defaultdict(list)
+    for word, base, evidence in rows:
+        found[word].append((base, evidence))
+    return found
+
+
+def _merged(word: str, rows: Iterable[tuple[Any, ...]], evidence: Evidence) -> list[Neighbour]:
+    """One neighbour for each other word, by spelling without case, and kind."""
+    edges: defaultdict[tuple[str, str], list[tuple[Any, ...]]] = defaultdict(list)
+    for row in rows:
+        forward, other, kind = row[:3]
+        edges[other.casefold(), seen_from(kind, forward)].append(row)
+    return [
+        Neighbour(
+            min((row[1] for row in group), key=lambda spelling: (spelling != spelling.lower(), spelling)),
+            kind,
+            all(row[6] is not None for row in group),
+            len({row[4] for row in group if row[6] is None}),
+            _reasons(group, evidence),
+        )
+        for (_, kind), group in sorted(edges.items())
+    ]
+
+
+def seen_from(kind: str, forward: bool) -> str:
+    """What the other word is to the one in the middle, whose edge may lead the other way."""
+    if forward or kind in _SYMMETRIC:
+        return kind
+    return _INVERSE.get(kind, f"{kind} from" if kind == "derived" else f"{kind} of")
+
+
+def _reasons(group: Sequence[tuple[Any, ...]], evidence: Evidence) -> tuple[str, ...]:
+    lines = list(dict.fromkeys(_reason(row, evidence) for row in group))
+    more = [f"and {len(lines) - _LINES} more"] if len(lines) > _LINES else []
+    return (*lines[:_LINES], *more)
+
+
+def _reason(row: tuple[Any, ...], evidence: Evidence) -> str:
+    """Where an edge comes from, in words."""
+    _, _, _, pos, source, about, rule, negated, *parent = row
+    if rule is None:
+        return f"stated by {source}" + (f" ({pos})" if pos else "") + (f": {_short(about)}" if about else "")
+    word, related, kind, parent_source = parent
+    follows = f"from {word} – {related} {kind}, {parent_source}, " if word else ""
+    because = [
+        f"{one} negates {base} ({', '.join(pieces)})" for one in negated or () for base, pieces in evidence.get(one, ())
+    ]
+    return f"derived by rule {rule}: {follows}because {' and '.join(because) or 'of its affix'}"
+
+
+def _short(text: str, most: int = 110) -> str:
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def _shares(counts: Mapping[str, int], room: int) -> dict[str, int]:
+    """Room for each kind: all alike, and what one does not need goes to the others."""
+    shares: dict[str, int] = {}
+    left = room
+    for index, (kind, count) in enumerate(sorted(counts.items(), key=lambda item: (item[1], item[0]))):
+        shares[kind] = min(count, left // (len(counts) - index))
+        left -= shares[kind]
+    return shares
