@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
@@ -16,8 +16,12 @@ from lexgraph.checks import Finding, run_checks
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import sha256_of_json
 from lexgraph.database import Connection, connect_readonly
+from lexgraph.export.tables import to_arrow
 from lexgraph.relations import Edge, Negation
 from lexgraph.statistics import SECTIONS, statistics
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 class Graph:
@@ -117,6 +121,27 @@ class Graph:
             return result.to_arrow_table()
         except duckdb.Error as error:
             raise UserError(f"DuckDB refuses the query: {error}", field="--sql") from None
+
+    def to_networkx(self, kinds: Sequence[str] | None = None, lang: str | None = None) -> nx.MultiDiGraph:
+        """A networkx MultiDiGraph of all words and edges, or of the edges of some kinds and the words on them.
+
+        A node is a word (`word@lang` in a graph of several languages). An edge's key is its id; its attributes are
+        kind, source, pos, gloss, note, tags, rule, derived_from and negated, where they are known.
+
+        Raises:
+            UserError: the graph has no such kind.
+        """
+        from lexgraph.export.networks import to_networkx  # networkx takes a while to import
+
+        return to_networkx(self._connection, kinds, lang)
+
+    def to_arrow(self, table: str = "relations", kinds: Sequence[str] | None = None) -> pa.Table:
+        """A table or view of the graph, whole, or the relations of some kinds.
+
+        Raises:
+            UserError: there is no such table, or no such kind.
+        """
+        return to_arrow(self._connection, table, kinds)
 
     def close(self) -> None:
         """Close the file."""

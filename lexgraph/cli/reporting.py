@@ -13,7 +13,10 @@ import lexgraph
 from lexgraph import statistics
 from lexgraph.checks import Finding, failed
 from lexgraph.cli.options import db_option, format_option
-from lexgraph.common.terminal import out, print_table
+from lexgraph.common.terminal import out as stdout
+from lexgraph.common.terminal import print_table, say
+from lexgraph.export import FORMATS, Filter
+from lexgraph.export import export as export_graph
 from lexgraph.output import print_arrow
 
 
@@ -40,7 +43,7 @@ def stats(section: str | None, db: Path, format_: str) -> None:
 
 def _print_sections(sections: dict[str, pa.Table]) -> None:
     for index, (name, table) in enumerate(sections.items()):
-        out.print(f"{'' if index == 0 else chr(10)}{statistics.title(name)}", style="bold", markup=False)
+        stdout.print(f"{'' if index == 0 else chr(10)}{statistics.title(name)}", style="bold", markup=False)
         print_arrow(table, "table")
 
 
@@ -65,14 +68,14 @@ def check(context: click.Context, codes: Sequence[str], limit: int, db: Path, fo
 def _print_findings(findings: Sequence[Finding]) -> None:
     """A table of what was found, then examples and remedy of each."""
     if not findings:
-        out.print("nothing found")
+        stdout.print("nothing found")
         return
     rows = [(finding.check.code, finding.check.severity, finding.count, finding.check.title) for finding in findings]
     print_table(["code", "severity", "found", "what"], rows)
     for finding in findings:
         more = ["..."] if 0 < len(finding.examples) < finding.count else []
         lines = [f"\n{finding.check.code} {finding.check.title}", *finding.examples, *more]
-        out.print("\n  ".join([*lines, f"remedy: {finding.check.remedy}"]), markup=False)
+        stdout.print("\n  ".join([*lines, f"remedy: {finding.check.remedy}"]), markup=False)
 
 
 def _findings_table(findings: Sequence[Finding]) -> pa.Table:
@@ -91,4 +94,44 @@ def _findings_table(findings: Sequence[Finding]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-COMMANDS = (stats, check)
+@click.command()
+@click.option("--format", "format_", type=click.Choice(FORMATS), required=True, help="parquet and csv make a folder.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The file or folder to make.")
+@click.option("--kinds", multiple=True, help="A kind of relation to keep, with its words; may be repeated.")
+@click.option(
+    "--licence", "licences", multiple=True,
+    help="A licence to keep, as `lexgraph sources` has it, or free (any use allowed); may be repeated.",
+)  # fmt: skip
+@click.option("--lang", help="ISO 639 code of the language to keep; all if not given.")
+@db_option
+def export(
+    format_: str, out: Path, kinds: Sequence[str], licences: Sequence[str], lang: str | None, db: Path
+) -> None:  # fmt: skip
+    """Write the graph, or the part that a licence allows, for other tools, with an attribution of its sources."""
+    with lexgraph.open(db) as graph:
+        wanted = Filter(tuple(kinds), tuple(licences), lang)
+        done = export_graph(graph.connection, format_, out, wanted, graph.fingerprint)
+    print_table(["table", "rows"], done.rows.items())
+    if done.left_out:
+        say(f"{done.left_out:,} edges left out: they rest on sources under other licences")
+    say(f"in {out}")
+
+
+@click.command("keep-rates")
+@click.option(
+    "--tokenizer", required=True, metavar="NAME", help="A tokenizer.json, a folder with one, or a fetched model."
+)
+@click.option("--max-tokens", type=click.IntRange(min=1), default=5, show_default=True, help="The largest M.")
+@click.option("--lang", default="en", show_default=True, help="ISO 639 code of the words.")
+@db_option
+@format_option
+def keep_rates(tokenizer: str, max_tokens: int, lang: str, db: Path, format_: str) -> None:
+    """Count the relations whose words have at most M tokens, for each kind and M."""
+    from lexgraph.keep_rates import keep_rates as rates
+    from lexgraph.keep_rates import load_tokenizer
+
+    with lexgraph.open(db) as graph:
+        print_arrow(rates(graph.connection, load_tokenizer(tokenizer), max_tokens, lang), format_)
+
+
+COMMANDS = (stats, check, export, keep_rates)

@@ -1,0 +1,120 @@
+"""Which rows are exported: by kind, language and licence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import duckdb
+
+from lexgraph.common.errors import UserError
+from lexgraph.database import Connection, run_script
+
+FREE = frozenset(
+    {
+        "public domain", "cc0-1.0", "pddl-1.0", "unlicense", "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause",
+        "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "gfdl-1.3", "odc-by-1.0", "odbl-1.0",
+        "wordnet licence",
+    }
+)  # fmt: skip
+"""The licences that `free` stands for, in lower case: use for any purpose, commercial ones too, and changes allowed."""
+
+UNKNOWN = "unknown"
+"""What the licence of a source is called that names none."""
+
+TABLES = ("words", "senses", "relations", "morphology", "sources")
+"""What is exported; the rows that were selected stand in the temporary tables `out_<name>`."""
+
+_TEMPORARY = (
+    *(f"out_{name}" for name in TABLES), "negated_words", "evidence_sources", "family_sources", "negation_sources",
+    "edge_sources", "licences", "licence_lists",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What to export.
+
+    Attributes:
+        kinds: of relations; all if empty. Given, only words that stand on such an edge are exported.
+        licences: allowed ones, as the sources name them (case does not count), or `free`; all if empty.
+        lang: ISO 639 code; all languages if None.
+    """
+
+    kinds: tuple[str, ...] = ()
+    licences: tuple[str, ...] = ()
+    lang: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The filter as it stands in a manifest."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+def select(connection: Connection, wanted: Filter) -> None:
+    """Fill the temporary tables `out_words`, `out_senses`, `out_relations`, `out_morphology`, `out_sources`.
+
+    Raises:
+        UserError: the graph has no such kind, licence or language.
+    """
+    _set(connection, "kinds", _known(connection, wanted.kinds, "relations", "kind", "--kinds"))
+    _set(
+        connection,
+        "lang",
+        next(iter(_known(connection, [wanted.lang] if wanted.lang else [], "words", "lang", "--lang") or []), None),
+    )
+    _set(connection, "allowed", allowed_sources(connection, wanted.licences) if wanted.licences else None)
+    run_script(connection, "export/grounds")
+    run_script(connection, "export/select")
+
+
+def clear(connection: Connection) -> None:
+    """Drop what `select` made."""
+    for table in _TEMPORARY:
+        with suppress(duckdb.Error):
+            connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
+
+
+def allowed_sources(connection: Connection, licences: Sequence[str]) -> list[str]:
+    """The sources under one of these licences.
+
+    Raises:
+        UserError: a licence is neither `free` nor that of a source in the graph.
+    """
+    held = connection.execute(
+        "SELECT name, coalesce(nullif(trim(licence), ''), $unknown) FROM sources ORDER BY name", {"unknown": UNKNOWN}
+    ).fetchall()
+    known = {licence.lower(): licence for _, licence in held}
+    allowed: set[str] = set()
+    for licence in map(str.lower, licences):
+        if licence == "free":
+            allowed |= FREE
+        elif licence in known:
+            allowed.add(licence)
+        else:
+            there = ", ".join(sorted(known.values())) or "none"
+            raise UserError(
+                f"no source is under the licence {licence!r}; there are: {there}", field="--licence",
+                remedy="name one of these, or free for all that allow any use",
+            )  # fmt: skip
+    return [name for name, licence in held if licence.lower() in allowed]
+
+
+def _known(connection: Connection, values: Sequence[str], table: str, column: str, flag: str) -> list[str] | None:
+    if not values:
+        return None
+    known = [value for (value,) in connection.execute(f"SELECT DISTINCT {column} FROM {table} ORDER BY 1").fetchall()]
+    for value in values:
+        if value not in known:
+            raise UserError(f"the graph has no {value!r}; there are: {', '.join(known) or 'none'}", field=flag)
+    return list(values)
+
+
+def _set(connection: Connection, name: str, value: list[str] | str | None) -> None:
+    if value is None:
+        connection.execute(f"SET VARIABLE {name} = NULL")
+    elif isinstance(value, str):
+        connection.execute(f"SET VARIABLE {name} = $value", {"value": value})
+    else:
+        connection.execute(f"SET VARIABLE {name} = $value::VARCHAR[]", {"value": value})

@@ -1,0 +1,81 @@
+"""Exports that DuckDB writes: a folder of Parquet or CSV files, and JSON Lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from lexgraph.common.errors import UserError
+from lexgraph.database import Connection
+from lexgraph.export.selection import TABLES
+
+_ORDER = {"words": "lang, word", "senses": "id", "relations": "id", "morphology": "ALL", "sources": "name"}
+
+
+def to_arrow(connection: Connection, table: str = "relations", kinds: Sequence[str] | None = None) -> pa.Table:
+    """A table or view of the graph, whole, or the relations of some kinds.
+
+    Raises:
+        UserError: there is no such table, or no such kind.
+    """
+    known = [name for (name,) in connection.execute(
+        "SELECT table_name FROM information_schema.tables WHERE table_catalog = current_database() ORDER BY 1"
+    ).fetchall()]  # fmt: skip
+    if table not in known:
+        raise UserError(f"the graph has no table {table!r}; there are: {', '.join(known)}", field="table")
+    if kinds is None:
+        return connection.execute(f"FROM {table}").to_arrow_table()
+    if table != "relations":
+        raise UserError(f"only relations are of a kind, not {table}", field="kinds")
+    check_kinds(connection, kinds)
+    return connection.execute(
+        "FROM relations WHERE list_contains($kinds::VARCHAR[], kind)", {"kinds": list(kinds)}
+    ).to_arrow_table()
+
+
+def check_kinds(connection: Connection, kinds: Sequence[str]) -> None:
+    """Raise a `UserError` if the graph has no relation of one of these kinds."""
+    known = [kind for (kind,) in connection.execute("SELECT DISTINCT kind FROM relations ORDER BY 1").fetchall()]
+    if unknown := [kind for kind in kinds if kind not in known]:
+        raise UserError(f"the graph has no kind {unknown[0]!r}; there are: {', '.join(known) or 'none'}", field="kinds")
+
+
+def write_tables(connection: Connection, format_: str, folder: Path) -> None:
+    """Write each table as `<name>.parquet` or `<name>.csv`, rows in a fixed order.
+
+    CSV has no lists: there they stand as JSON (`["happy","sad"]`), and NULL as an empty cell.
+    """
+    for name in TABLES:
+        options = "FORMAT parquet, COMPRESSION zstd" if format_ == "parquet" else "FORMAT csv, HEADER"
+        columns = _columns(connection, name, lists_as_json=format_ == "csv")
+        _copy(
+            connection,
+            f"SELECT {columns} FROM out_{name} ORDER BY {_ORDER[name]}",
+            folder / f"{name}.{format_}",
+            options,
+        )
+
+
+def write_edges(connection: Connection, path: Path) -> None:
+    """Write one JSON object a line for each edge; ids are text, since they are larger than JSON's readers can count."""
+    _copy(
+        connection,
+        "SELECT id::VARCHAR AS id, word, related, lang, kind, pos, source, licences, note, gloss, tags, rests_on, "
+        "rule, derived_from::VARCHAR AS derived_from, negated FROM out_relations",
+        path, "FORMAT json",
+    )  # fmt: skip
+
+
+def _columns(connection: Connection, name: str, *, lists_as_json: bool) -> str:
+    described = connection.execute(f"DESCRIBE out_{name}").fetchall()
+    return ", ".join(
+        f"to_json({column}) AS {column}" if lists_as_json and kind.endswith("[]") else column
+        for column, kind, *_ in described
+    )
+
+
+def _copy(connection: Connection, query: str, path: Path, options: str) -> None:
+    quoted = str(path).replace("'", "''")
+    connection.execute(f"COPY ({query}) TO '{quoted}' ({options})")
