@@ -123,7 +123,8 @@ def test_intake_of_the_sample_adds_up(sample_graph):
     assert read["morpholex", "rows"] == lines["morpholex"] - 1 == 223
     assert {f"{source} {unit}" for source, unit in read} == {
         "wiktionary entries", "wiktionary links", "wiktionary senses",
-        "roget heads", "roget expressions", "roget tags", "roget references", "roget links", "hg2vec lines", "hg2vec links",
+        "roget heads", "roget expressions", "roget tags", "roget references", "roget links",
+        "hg2vec lines", "hg2vec links",
         "morpholex rows",
     }  # fmt: skip
 
