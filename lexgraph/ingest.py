@@ -84,10 +84,16 @@ def remove(database: Path, name: str) -> None:
         _finish(connection)
 
 
-def derive(database: Path) -> None:
-    """Recompute everything that follows from negation."""
+def derive(database: Path, negation_mode: str = negation.EVIDENCE) -> None:
+    """Recompute everything that follows from negation.
+
+    Args:
+        database: the graph's file.
+        negation_mode: `evidence`, or `paper` for the DSKD paper's blind stripping, which lasts until the next ingest,
+            remove or derive.
+    """
     with writing(database) as connection:
-        _finish(connection)
+        _finish(connection, negation_mode)
 
 
 def _files_in(folder: Path) -> list[Path]:
@@ -138,10 +144,10 @@ def _record(connection: Connection, source: Source, intake: Intake, hashes: list
     )  # fmt: skip
 
 
-def _finish(connection: Connection) -> None:
+def _finish(connection: Connection, negation_mode: str = negation.EVIDENCE) -> None:
+    # First the words as the sources alone have them: what an earlier derivation added must not count as a word.
     run_script(connection, "ingest/words")
-    negation.derive(connection)
-    # A base that no source mentions cannot be derived, so derived rows never bring in words of their own.
+    negation.derive(connection, negation_mode)
 
 
 def is_current(database: Path, sources: Sequence[Source]) -> bool:

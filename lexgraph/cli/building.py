@@ -10,14 +10,13 @@ from typing import Any
 import rich_click as click
 
 import lexgraph
-from lexgraph.cli.options import db_option, format_option
+from lexgraph.cli.options import db_option
 from lexgraph.common import terminal
 from lexgraph.common.terminal import say
 from lexgraph.ingest import Source
 from lexgraph.ingest import derive as derive_graph
 from lexgraph.ingest import ingest as ingest_sources
 from lexgraph.ingest import remove as remove_source
-from lexgraph.output import print_arrow
 from lexgraph.sources import READERS
 from lexgraph.sources.base import Intake, Options, Reader
 
@@ -80,11 +79,19 @@ def print_intake(name: str, intake: Intake) -> None:
 
 
 @click.command()
+@click.option(
+    "--negation",
+    type=click.Choice(["evidence", "paper"]),
+    default="evidence",
+    show_default=True,
+    help="How words that negate are found: on evidence, or by the blind stripping of the DSKD paper, to compare; the "
+    "next ingest, remove or derive goes back to evidence.",
+)
 @db_option
-def derive(db: Path) -> None:
+def derive(negation: str, db: Path) -> None:
     """Recompute what follows from negation (every ingest and remove does so by itself)."""
-    derive_graph(db)
-    say(f"derived anew in {db}")
+    derive_graph(db, negation)
+    say(f"derived anew in {db}, negation by {negation}")
 
 
 @click.command()
@@ -96,13 +103,4 @@ def remove(name: str, db: Path) -> None:
     say(f"{name}: removed from {db}")
 
 
-@click.command()
-@db_option
-@format_option
-def sources(db: Path, format_: str) -> None:
-    """List the sources in the graph."""
-    with lexgraph.open(db) as graph:
-        print_arrow(graph.sources(), format_)
-
-
-COMMANDS = (ingest, derive, remove, sources)
+COMMANDS = (ingest, derive, remove)

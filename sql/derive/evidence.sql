@@ -1,0 +1,88 @@
+-- Which candidates negate, and on what evidence (docs/negation.md describes each kind). Fills `negations`.
+
+-- What each candidate is formed from: unlocked from unlock, irregularly from irregular.
+CREATE OR REPLACE TEMP TABLE stems AS
+SELECT DISTINCT c.lang, c.key, left(c.key, length(c.key) - length(r.suffix)) || r.instead_of AS stem, r.base_pos AS pos
+FROM candidates c
+JOIN suffix_rules r ON r.lang = c.lang AND ends_with(c.key, r.suffix) AND (len(c.parts) = 0 OR list_contains(c.parts, r.pos));
+
+CREATE OR REPLACE TEMP TABLE kin AS
+SELECT DISTINCT i.lang, i.key, i.lemma AS parent FROM inflected i SEMI JOIN candidates USING (lang, key)
+UNION
+SELECT s.lang, s.key, s.stem FROM stems s JOIN graph_words g ON (g.lang, g.key) = (s.lang, s.stem)
+WHERE s.stem <> s.key AND (g.parts IS NULL OR list_contains(g.parts, s.pos));
+
+CREATE OR REPLACE TEMP TABLE segmentations AS
+SELECT DISTINCT word_key(word) AS key, lang, segmentation FROM morphology WHERE source <> 'negation';
+
+-- How many sources state a candidate and its base as antonyms, and how many as synonyms.
+CREATE OR REPLACE TEMP TABLE stated_pairs AS
+WITH pairs AS (SELECT DISTINCT lang, key, base_key FROM candidates),
+both_ways AS (
+    SELECT word_key(word) AS key, word_key(related) AS base_key, lang, kind, source FROM relations
+    WHERE kind IN ('synonym', 'antonym') AND source <> 'negation'
+    UNION ALL
+    SELECT word_key(related), word_key(word), lang, kind, source FROM relations
+    WHERE kind IN ('synonym', 'antonym') AND source <> 'negation'
+)
+SELECT lang, key, base_key, count(DISTINCT source) FILTER (kind = 'antonym') AS antonym,
+       count(DISTINCT source) FILTER (kind = 'synonym') AS synonym
+FROM both_ways SEMI JOIN pairs USING (lang, key, base_key) GROUP BY ALL;
+
+CREATE OR REPLACE TEMP TABLE evidence AS
+SELECT c.*, 'segmentation' AS evidence
+FROM candidates c JOIN negation_rules r USING (lang, affix, spelling, kind) JOIN segmentations m USING (lang, key)
+WHERE CASE c.position WHEN 'prefix' THEN starts_with(m.segmentation, r.morpholex) ELSE ends_with(m.segmentation, r.morpholex) END
+UNION
+SELECT c.*, 'gloss'
+FROM candidates c JOIN denials d USING (lang, key)
+WHERE (d.pos IS NULL OR list_contains(c.pos, d.pos))
+  AND (d.said = c.base_key
+       OR EXISTS (FROM inflected i WHERE (i.lang, i.key, i.lemma) = (c.lang, c.base_key, d.said))
+       OR EXISTS (FROM inflected i WHERE (i.lang, i.key, i.lemma) = (c.lang, d.said, c.base_key)))
+UNION
+SELECT c.*, 'antonym' FROM candidates c JOIN stated_pairs p USING (lang, key, base_key) WHERE p.antonym > p.synonym
+UNION
+-- A fitting base alone: only where no table cuts the word, and it is not formed from another word with those letters.
+SELECT c.*, 'base'
+FROM candidates c JOIN negation_rules r USING (lang, affix, spelling, kind)
+WHERE list_has_any(c.base_parts, r.alone_pos) AND length(c.base_key) >= r.alone_length
+  AND regexp_matches(c.base_key, '(' || coalesce(r.alone_ending, '') || ')$')
+  AND NOT EXISTS (FROM segmentations m WHERE (m.lang, m.key) = (c.lang, c.key))
+  AND NOT EXISTS (FROM kin k WHERE (k.lang, k.key) = (c.lang, c.key) AND starts_with(k.parent, c.spelling) AND c.position = 'prefix');
+
+-- Those with enough evidence of their own ...
+CREATE OR REPLACE TEMP TABLE supported AS
+SELECT e.lang, e.key, e.affix, e.spelling, e.kind, e.base_key, e.base, list_sort(list(DISTINCT e.evidence)) AS evidence
+FROM evidence e JOIN negation_rules r USING (lang, affix, spelling, kind)
+ANTI JOIN (FROM stated_pairs WHERE synonym > antonym) s USING (lang, key, base_key)
+GROUP BY ALL
+HAVING bool_or(e.evidence = 'base' OR list_contains(r.enough, e.evidence));
+
+-- ... and what is formed from them in turn.
+CREATE OR REPLACE TEMP TABLE families AS
+WITH RECURSIVE family AS (
+    SELECT DISTINCT lang, key, affix, spelling, base_key, false AS formed FROM supported
+    UNION
+    SELECT c.lang, c.key, c.affix, c.spelling, c.base_key, true
+    FROM family f JOIN kin k ON (k.lang, k.parent) = (f.lang, f.key)
+    JOIN candidates c ON (c.lang, c.key, c.affix) = (k.lang, k.key, f.affix)
+    WHERE CASE c.position WHEN 'prefix' THEN c.spelling = f.spelling ELSE c.base_key = f.base_key END
+)
+SELECT DISTINCT lang, key, affix, spelling, base_key FROM family WHERE formed;
+
+CREATE OR REPLACE TEMP TABLE negations AS
+WITH found AS (
+    SELECT lang, key, affix, spelling, kind, base_key, base, evidence FROM supported
+    UNION ALL
+    SELECT DISTINCT c.lang, c.key, c.affix, c.spelling, c.kind, c.base_key, c.base, ['family']
+    FROM families f JOIN candidates c USING (lang, key, affix, spelling, base_key)
+    ANTI JOIN (FROM stated_pairs WHERE synonym > antonym) s USING (lang, key, base_key)
+), merged AS (
+    SELECT lang, key, affix, spelling, kind, base_key, base, list_sort(list_distinct(flatten(list(evidence)))) AS evidence
+    FROM found GROUP BY ALL
+)
+SELECT w.word, w.lang, m.base, m.affix, m.kind, m.evidence
+FROM merged m JOIN words w ON (w.lang, w.key) = (m.lang, m.key)
+-- One base a word: the one with the most evidence, then the longest affix.
+QUALIFY row_number() OVER (PARTITION BY w.word, w.lang ORDER BY len(m.evidence) DESC, length(m.spelling) DESC, m.affix, m.kind, m.base) = 1;
