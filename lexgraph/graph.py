@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import html
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
-from sqlalchemy import Engine, create_engine
 
-from lexgraph import relations
+from lexgraph import relations, resources
 from lexgraph.checks import Finding, run_checks
-from lexgraph.common.errors import UserError
 from lexgraph.common.files import sha256_of_json
 from lexgraph.database import Connection, connect_readonly
 from lexgraph.export.tables import to_arrow
-from lexgraph.relations import Edge, Negation
+from lexgraph.lookup import Lookup, form_key, look_up
+from lexgraph.paths import WordPath, shortest_path
+from lexgraph.queries import NamedQuery, find_query, is_name, named_queries, run_named, run_sql
+from lexgraph.relations import Edge, Negation, Sense
+from lexgraph.search import by_gloss, by_prefix
 from lexgraph.statistics import SECTIONS, statistics
 
 if TYPE_CHECKING:
     import networkx as nx
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 
 class Graph:
@@ -32,7 +37,7 @@ class Graph:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.file = path
         self._connection = connect_readonly(path)
 
     @property
@@ -43,7 +48,10 @@ class Graph:
     @property
     def engine(self) -> Engine:
         """A new SQLAlchemy engine on the same file, read-only; tables, keys and indexes can be reflected."""
-        return create_engine(f"duckdb:///{self.path}", connect_args={"read_only": True})
+        # Few questions need SQLAlchemy, and it takes as long to load as most of them to answer.
+        from sqlalchemy import create_engine
+
+        return create_engine(f"duckdb:///{self.file}", connect_args={"read_only": True})
 
     @property
     def fingerprint(self) -> str:
@@ -57,32 +65,105 @@ class Graph:
         ).fetchone()
         return sha256_of_json(content)
 
+    def lookup(self, word: str) -> Lookup:
+        """The word of the graph that answers for `word`: by form, whatever its case, then by lemma.
+
+        Example:
+            >>> graph.lookup("unhappier")
+            Lookup(asked='unhappier', key='unhappy', words=('unhappy',), by='lemma')
+
+        Raises:
+            UserError: the graph has neither; the remedy names words that are spelled alike. All methods that take a
+                word look it up like this.
+        """
+        return look_up(self._connection, word)
+
     def synonyms(self, word: str) -> list[str]:
-        """Synonyms of a word from all sources, stated and derived, sorted."""
-        return relations.related(self._connection, word, "synonym")
+        """Synonyms of a word from all sources, stated and derived, sorted.
+
+        Example:
+            >>> graph.synonyms("quick")
+            ['fast', 'rapid', 'swift']
+        """
+        return relations.related(self._connection, self.lookup(word).key, "synonym")
 
     def antonyms(self, word: str) -> list[str]:
-        """Antonyms of a word from all sources, stated and derived, sorted."""
-        return relations.related(self._connection, word, "antonym")
+        """Antonyms of a word from all sources, stated and derived, sorted.
+
+        Example:
+            >>> graph.antonyms("unkind")
+            ['friendly', 'gentle', 'kind']
+        """
+        return relations.related(self._connection, self.lookup(word).key, "antonym")
 
     def explain(self, word: str, other: str) -> list[Edge]:
-        """Why two words are related: every edge with its source, and for derived ones rule, parent and evidence."""
-        return relations.explain(self._connection, word, other)
+        """Why two words are related: every edge between them, stated ones first.
+
+        Derived edges carry rule, parent and evidence. Edges between the forms themselves go before those between their
+        lemmas. No edges, no relation.
+
+        Example:
+            >>> for edge in graph.explain("happy", "unhappy"):
+            ...     print(edge)
+            happy - unhappy antonym, hg2vec
+            unhappy - happy antonym (adj), wiktionary
+        """
+        ends = [self.lookup(end) for end in (word, other)]
+        edges = relations.edges_of(self._connection, *(form_key(self._connection, end.asked) for end in ends))
+        edges = edges or relations.edges_of(self._connection, *(end.key for end in ends))
+        return sorted(edges, key=lambda edge: edge.derived)
 
     def edges(self, word: str) -> list[Edge]:
         """Every edge of a word, in both directions."""
-        return relations.edges_of(self._connection, word)
+        return relations.edges_of(self._connection, self.lookup(word).key)
 
     def negations(self, word: str) -> list[Negation]:
-        """What a word negates: `unhappy` negates `happy`."""
-        return relations.negations_of(self._connection, word)
+        """What a word negates: `unhappy` negates `happy`. What the form negates goes before what its lemma does."""
+        found = self.lookup(word)
+        return relations.negations_of(self._connection, found.asked) or relations.negations_of(
+            self._connection, found.key
+        )
 
-    def glosses(self, word: str) -> list[tuple[str, str | None, str]]:
-        """(source, part of speech, gloss) of each sense of a word."""
-        return self._connection.execute(
-            "SELECT source, pos, gloss FROM senses WHERE word_key(word) = word_key($word) ORDER BY source, pos, gloss",
-            {"word": word},
-        ).fetchall()
+    def senses(self, word: str) -> list[Sense]:
+        """The senses of a word: gloss, part of speech, labels and source of each."""
+        return relations.senses_of(self._connection, self.lookup(word).key)
+
+    def path(
+        self, word: str, other: str, *, kinds: Collection[str] = (), max_length: int | None = None
+    ) -> WordPath | None:
+        """A shortest path between two words, and how many are as short; None if there is none.
+
+        Args:
+            word: one end.
+            other: the other.
+            kinds: the kinds of edges to follow, in both directions; all if none is named.
+            max_length: give up beyond so many edges.
+
+        Example:
+            >>> graph.path("love", "indifference").words
+            ('love', 'hate', 'dislike', 'indifference')
+        """
+        return shortest_path(self._connection, self.lookup(word), self.lookup(other), kinds, max_length)
+
+    def search(self, prefix: str, *, limit: int = 50) -> pa.Table:
+        """Words that begin with `prefix`: columns `word`, `lang`, `pos`, `senses`, `edges`.
+
+        Example:
+            >>> graph.search("happ").column("word").to_pylist()
+            ['happily', 'happiness', 'happy']
+        """
+        return by_prefix(self._connection, prefix, limit)
+
+    def search_glosses(self, text: str, *, limit: int = 20) -> pa.Table:
+        """Senses whose gloss holds words of `text`, the best first (BM25 over English stems).
+
+        Columns `score`, `word`, `lang`, `pos`, `gloss`, `source`.
+
+        Example:
+            >>> graph.search_glosses("not happy", limit=1).column("word").to_pylist()
+            ['unhappy']
+        """
+        return by_gloss(self._connection, text, limit)
 
     def pairs(self, kind: str) -> pa.Table:
         """All synonym or antonym pairs: columns `word`, `related`, lower case, each unordered pair once."""
@@ -101,26 +182,35 @@ class Graph:
         return run_checks(self._connection, codes, limit)
 
     def sources(self) -> pa.Table:
-        """The table of sources."""
-        return self._connection.execute(
-            "SELECT name, reader, licence, files, bytes, ingested_at, "
-            "(SELECT sum(rows)::BIGINT FROM intake WHERE source = name AND unit = 'links' AND outcome = 'kept') "
-            "AS links FROM sources ORDER BY name"
-        ).to_arrow_table()
+        """The sources, one row each.
 
-    def query(self, sql: str, parameters: dict[str, Any] | None = None) -> pa.Table:
-        """The result of one SQL statement, parameters bound by name (`$word`).
+        Columns `name`, `reader`, `revision`, `licence`, `url`, `files`, `sha256` (of each file), `bytes`, `edges`,
+        `senses`, `segmentations`, `derived` (edges that rest on it), `tool`, `tool_version`, `ingested_at`.
+        """
+        return self._connection.execute(resources.sql("internal/sources")).to_arrow_table()
+
+    def queries(self) -> list[NamedQuery]:
+        """The named queries, with what they answer and their parameters."""
+        return named_queries()
+
+    def query(self, query: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """The answer to a named query or to one SQL statement.
+
+        Args:
+            query: the name of one of `queries()`, or SQL.
+            parameters: the query's parameters; in SQL they are bound by name (`$word`).
+
+        Example:
+            >>> graph.query("hubs", {"kind": "antonym", "limit": 3})
+            >>> graph.query("SELECT count(*) AS n FROM words WHERE lang = $lang", {"lang": "en"})
 
         Raises:
-            UserError: DuckDB refuses the statement.
+            UserError: there is no query of that name, a parameter is unknown, missing or not of its type, or DuckDB
+                refuses the statement.
         """
-        try:
-            result: Connection | None = self._connection.execute(sql, parameters or {})
-            if result is None:
-                raise UserError("there is no statement in it", field="--sql")
-            return result.to_arrow_table()
-        except duckdb.Error as error:
-            raise UserError(f"DuckDB refuses the query: {error}", field="--sql") from None
+        if is_name(query):
+            return run_named(self._connection, find_query(query), parameters or {})
+        return run_sql(self._connection, query, parameters or {})
 
     def to_networkx(self, kinds: Sequence[str] | None = None, lang: str | None = None) -> nx.MultiDiGraph:
         """A networkx MultiDiGraph of all words and edges, or of the edges of some kinds and the words on them.
@@ -156,7 +246,31 @@ class Graph:
         self.close()
 
     def __repr__(self) -> str:
-        words, edges = self._connection.execute(
+        words, edges = self._size()
+        return f"<lexgraph {self.file}: {words:,} words, {edges:,} edges>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: edges by source and kind."""
+        words, edges = self._size()
+        caption = html.escape(f"{self.file}: {words:,} words, {edges:,} edges")
+        return f"<table><caption>{caption}</caption>{_pivot(self.counts().to_pylist())}</table>"
+
+    def _size(self) -> tuple[int, int]:
+        """Words and edges."""
+        return self._connection.execute(
             "SELECT (SELECT count(*) FROM words), (SELECT count(*) FROM relations)"
         ).fetchone() or (0, 0)
-        return f"<lexgraph {self.path}: {words:,} words, {edges:,} edges>"
+
+
+def _pivot(counts: list[dict[str, Any]]) -> str:
+    """Rows of an HTML table: a source each, with a column for each kind."""
+    edges = {(row["source"], row["kind"]): row["edges"] for row in counts}
+    sources, kinds = (sorted({key[index] for key in edges}) for index in range(2))
+    head = "".join(f"<th>{html.escape(kind)}</th>" for kind in ("source", *kinds))
+    rows = [
+        f"<tr><th>{html.escape(source)}</th>"
+        + "".join(f"<td>{edges.get((source, kind), 0):,}</td>" for kind in kinds)
+        + "</tr>"
+        for source in sources
+    ]
+    return f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"

@@ -1,35 +1,145 @@
-"""Printing Arrow tables on stdout."""
+"""Answers that are tables: on stdout or in a file, for people, for spreadsheets and for programs."""
 
 from __future__ import annotations
 
+import datetime
 import decimal
+import io
 import json
+import math
 import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet
 
 from lexgraph.common import terminal
+from lexgraph.common.errors import UserError
+from lexgraph.common.files import replacing
 
-FORMATS = ("table", "csv", "json")
+FORMATS = ("table", "csv", "json", "parquet", "markdown")
+_ENDINGS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".md": "markdown"}
 
 
-def print_arrow(table: pa.Table, format_: str) -> None:
-    """Print a table in one of `FORMATS`."""
-    if format_ == "json":
-        sys.stdout.write(json.dumps(table.to_pylist(), ensure_ascii=False, indent=2, default=_json) + "\n")
-    elif format_ == "csv":
-        pyarrow.csv.write_csv(_flat(table), sys.stdout.buffer)
-    else:
+def format_of(format_: str | None, out: Path | None) -> str:
+    """The format that was asked for, else the one that the file's ending means, else `table`."""
+    return format_ or (_ENDINGS.get(out.suffix.lower(), "table") if out else "table")
+
+
+def print_arrow(table: pa.Table, format_: str | None, out: Path | None = None) -> None:
+    """Print a table in one of `FORMATS`, or write it to a file, which is whole or absent.
+
+    Raises:
+        UserError: Parquet, which is no text, is to go to a terminal.
+    """
+    format_ = format_of(format_, out)
+    table = _named_apart(table)
+    if format_ == "table" and out is None:
         columns = [[_cell(cell) for cell in column.to_pylist()] for column in table.columns]
         terminal.print_table(table.column_names, zip(*columns, strict=True))
+    else:
+        _put(_ENCODERS[format_](table), format_, out)
 
 
-def _json(value: object) -> object:
-    """What JSON has no type for; DuckDB's sums of integers are decimals without a fraction."""
+def table_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pa.Table:
+    """Rows as an Arrow table, which has its columns even if there are no rows."""
+    return pa.table({column: [row[column] for row in rows] for column in columns})
+
+
+def print_json(value: Any, out: Path | None = None) -> None:
+    """Print any value made of dicts, lists, numbers, dates and text as JSON, or write it to a file."""
+    _put(_as_json(value), "json", out)
+
+
+def _put(content: bytes, format_: str, out: Path | None) -> None:
+    if out is not None:
+        with replacing(out) as beside:
+            beside.write_bytes(content)
+    elif format_ == "parquet" and sys.stdout.isatty():
+        raise UserError("Parquet is no text", field="--format", remedy="write it to a file: --out FILE")
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+
+
+def _named_apart(table: pa.Table) -> pa.Table:
+    """The table with a number behind column names that came before, since JSON and Parquet need them unique."""
+    names: list[str] = []
+    for name in table.column_names:
+        number, unique = 1, name
+        while unique in names:
+            number, unique = number + 1, f"{name}_{number}"
+        names.append(unique)
+    return table.rename_columns(names)
+
+
+def _as_json(value: Any) -> bytes:
+    return (json.dumps(_plain(value), ensure_ascii=False, indent=2, allow_nan=False) + "\n").encode()
+
+
+def _plain(value: Any) -> Any:
+    """The value in JSON's own types: dates in ISO 8601, not-a-number as null, sums without a fraction as integers."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
     if isinstance(value, decimal.Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
-    return str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.hex()
+    return value if value is None or isinstance(value, str | int) else str(value)
+
+
+def _as_csv(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pyarrow.csv.write_csv(_flat(table), buffer)
+    return buffer.getvalue()
+
+
+def _as_parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+def _as_markdown(table: pa.Table) -> bytes:
+    columns = [
+        ["" if cell is None else _inline(_cell(cell)) for cell in column.to_pylist()] for column in table.columns
+    ]
+    rows = [[_inline(name) for name in table.column_names], ["---"] * table.num_columns, *zip(*columns, strict=True)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows).encode()
+
+
+def _as_text(table: pa.Table) -> bytes:
+    """A table of fixed columns in a file, for which there is no terminal to fold it."""
+    columns = [["" if cell is None else str(_cell(cell)) for cell in column.to_pylist()] for column in table.columns]
+    filled = [[name, *cells] for name, cells in zip(table.column_names, columns, strict=True)]
+    widths = [max(map(len, cells)) for cells in filled]
+    rows = zip(*filled, strict=True)
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+_ENCODERS = {
+    "table": _as_text,
+    "csv": _as_csv,
+    "json": lambda table: _as_json(table.to_pylist()),
+    "parquet": _as_parquet,
+    "markdown": _as_markdown,
+}
+
+
+def _inline(cell: object) -> str:
+    """Text that cannot end a cell of a Markdown table."""
+    return " ".join(str(cell).replace("\\", "\\\\").replace("|", "\\|").split())
 
 
 def _cell(cell: object) -> object:

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
 from lexgraph import resources
 from lexgraph.common.errors import UserError
 from lexgraph.database import Connection
+
+SYMMETRIC = ("synonym", "antonym", "coordinate")
+"""The kinds that hold in both directions."""
+
+
+@dataclass(frozen=True)
+class Sense:
+    """What a source says that a word means; `tags` are its labels (informal, obsolete)."""
+
+    word: str
+    pos: str | None
+    gloss: str
+    tags: tuple[str, ...]
+    source: str
+    lang: str
 
 
 @dataclass(frozen=True)
@@ -29,8 +46,10 @@ class Edge:
 
     Attributes:
         source: the source that states it, or `negation`.
+        lang: ISO 639 code of both words.
         gloss: the gloss of the sense that the source ties it to, or None.
         note: the source's own words for the sense, or None.
+        tags: labels that the source puts on it (informal, Latin).
         rule: of a derived edge: the affix that was taken off.
         parent: of a derived edge: the stated edge that it follows from.
         negations: of a derived edge: the negated words and their bases.
@@ -41,8 +60,10 @@ class Edge:
     kind: str
     pos: str | None
     source: str
+    lang: str
     gloss: str | None = None
     note: str | None = None
+    tags: tuple[str, ...] = ()
     rule: str | None = None
     parent: Edge | None = None
     negations: tuple[Negation, ...] = ()
@@ -52,52 +73,73 @@ class Edge:
         """Whether the edge follows from negation instead of being stated."""
         return self.rule is not None
 
+    @property
+    def symmetric(self) -> bool:
+        """Whether the kind holds in both directions."""
+        return self.kind in SYMMETRIC
+
+    @property
+    def because(self) -> str:
+        """The source's own words for the sense, or what a derived edge follows from."""
+        if not self.derived:
+            return self.note or ""
+        evidence = ", ".join(piece for negation in self.negations for piece in negation.evidence)
+        return f"{self.rule}, from {self.parent or evidence}"
+
     def __str__(self) -> str:
         pos = f" ({self.pos})" if self.pos else ""
         about = f": {self.gloss or self.note}" if self.gloss or self.note else ""
         return f"{self.word} - {self.related} {self.kind}{pos}, {self.source}{about}"
 
 
-def related(connection: Connection, word: str, kind: str) -> list[str]:
-    """The words that stand in an undirected relation of `kind` to `word`, sorted; case does not count."""
-    rows = connection.execute(
-        "SELECT DISTINCT if(word_key(word) = word_key($word), related, word) AS other FROM relations "
-        "WHERE kind = $kind AND word_key($word) IN (word_key(word), word_key(related)) ORDER BY 1",
-        {"word": word, "kind": kind},
-    ).fetchall()
+def related(connection: Connection, key: str, kind: str) -> list[str]:
+    """The words that stand in a relation of `kind` to a word, in either direction, sorted."""
+    rows = connection.execute(resources.sql("internal/related"), {"key": key, "kind": kind}).fetchall()
     return [other for (other,) in rows]
 
 
-def explain(connection: Connection, word: str, other: str) -> list[Edge]:
-    """Every edge between two words, in either direction; stated ones first, derived ones with parent and evidence."""
-    rows = connection.execute(resources.sql("queries/explain"), {"a": word, "b": other}).fetchall()
-    return [_edge(connection, row) for row in rows]
+def senses_of(connection: Connection, key: str) -> list[Sense]:
+    """Every sense of a word."""
+    rows = connection.execute(resources.sql("internal/senses_of"), {"key": key}).fetchall()
+    return [Sense(word, pos, gloss, tuple(tags or ()), *rest) for word, pos, gloss, tags, *rest in rows]
 
 
-def edges_of(connection: Connection, word: str) -> list[Edge]:
-    """Every edge that leaves or reaches a word."""
-    rows = connection.execute(resources.sql("queries/edges_of"), {"word": word}).fetchall()
-    return [_edge(connection, row) for row in rows]
+def edges_of(connection: Connection, key: str, other: str | None = None) -> list[Edge]:
+    """Every edge that leaves or reaches a word, by kind, stated ones first; derived ones with parent and evidence.
+
+    Args:
+        connection: to an open graph.
+        key: the word's `words.key`.
+        other: the key of the word at the other end; None for any.
+    """
+    rows = connection.execute(resources.sql("internal/edges_of"), {"key": key, "other": other}).fetchall()
+    evidence = _negations(connection, {word for row in rows for word in row[10] or ()})
+    return [_edge(row, evidence) for row in rows]
 
 
-def _edge(connection: Connection, row: tuple[object, ...]) -> Edge:
-    word, other, kind, pos, source, gloss, note, rule, derived_from, negated = row
-    parent = None
-    if derived_from is not None:
-        found = connection.execute(resources.sql("queries/edge_by_id"), {"id": derived_from}).fetchone()
-        parent = _edge(connection, found) if found else None
-    negations = tuple(n for w in negated or () for n in negations_of(connection, str(w)))  # type: ignore[attr-defined]
-    return Edge(word, other, kind, pos, source, gloss, note, rule, parent, negations)  # type: ignore[arg-type]
+def _edge(row: tuple[Any, ...], evidence: dict[str, list[Negation]]) -> Edge:
+    parent = None if row[11] is None else Edge(*row[11:19], tuple(row[19] or ()))  # type: ignore[call-arg]
+    negations = tuple(negation for word in row[10] or () for negation in evidence[word])
+    return Edge(*row[:8], tuple(row[8] or ()), row[9], parent, negations)  # type: ignore[call-arg]
 
 
 def negations_of(connection: Connection, word: str) -> list[Negation]:
     """What `word` negates; one row for each source of its segmentation."""
-    rows = connection.execute(
-        "SELECT DISTINCT word, base, affix, negation_kind, evidence, source FROM morphology "
-        "WHERE negates AND word_key(word) = word_key($word) ORDER BY ALL",
-        {"word": word},
-    ).fetchall()
-    return [Negation(w, base, affix, kind, tuple(evidence), source) for w, base, affix, kind, evidence, source in rows]
+    return _negations(connection, [word])[word]
+
+
+def _negations(connection: Connection, words: Iterable[str]) -> dict[str, list[Negation]]:
+    """What each of these words negates; case does not count."""
+    wanted = list(words)
+    rows = connection.execute(resources.sql("internal/negations_of"), {"words": wanted}).fetchall()
+    return {
+        asked: [
+            Negation(word, base, affix, kind, tuple(evidence), source)
+            for negated, word, base, affix, kind, evidence, source in rows
+            if asked in negated
+        ]
+        for asked in wanted
+    }
 
 
 def pairs(connection: Connection, kind: str, lang: str = "en") -> pa.Table:

@@ -1,0 +1,137 @@
+"""The shortest way from one word to another."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from lexgraph import resources
+from lexgraph.common.errors import UserError
+from lexgraph.database import Connection
+from lexgraph.lookup import Lookup
+from lexgraph.relations import Edge, edges_of
+
+Node = tuple[str, str]
+"""(words.key, lang)"""
+
+_REACHED = """
+CREATE OR REPLACE TEMP TABLE reached (
+    side VARCHAR, key VARCHAR, lang VARCHAR, depth INTEGER, paths HUGEINT, via VARCHAR)
+"""
+_START = "INSERT INTO reached SELECT DISTINCT $side, key, lang, 0, 1, NULL FROM words WHERE key = $key"
+_WIDTH = "SELECT count(*) FROM reached WHERE side = $side AND depth = $depth"
+_MEETING = """
+SELECT sum(a.paths * b.paths)::HUGEINT, min((key, lang))
+FROM reached a JOIN reached b USING (key, lang) WHERE a.side = 'from' AND b.side = 'to'
+"""
+_FORWARD = "SELECT word_key($word) = $key"
+_VIA = "SELECT via FROM reached WHERE side = $side AND key = $key AND lang = $lang"
+
+
+@dataclass(frozen=True)
+class Step:
+    """Two words next to each other on a path, and every edge between them."""
+
+    word: str
+    related: str
+    edges: tuple[Edge, ...]
+
+
+@dataclass(frozen=True)
+class WordPath:
+    """A shortest path between two words.
+
+    Attributes:
+        steps: in order; none if both words are the same.
+        alternatives: how many paths are as short, this one included.
+    """
+
+    steps: tuple[Step, ...]
+    alternatives: int
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words on the way, both ends included."""
+        return (*(step.word for step in self.steps), *(step.related for step in self.steps[-1:]))
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+def shortest_path(
+    connection: Connection, start: Lookup, end: Lookup, kinds: Collection[str] = (), max_length: int | None = None
+) -> WordPath | None:
+    """A shortest path between two words over edges of any direction; case does not count.
+
+    Breadth-first from both ends, always the narrower one, a level a statement. Of several paths that are as short, the
+    one that is chosen depends on nothing but the words.
+
+    Args:
+        connection: to an open graph.
+        start: one end.
+        end: the other.
+        kinds: the kinds of edges to follow; all if none is named.
+        max_length: give up beyond so many edges.
+
+    Returns:
+        The path, or None if there is none.
+
+    Raises:
+        UserError: the graph has no edges of one of these kinds.
+    """
+    wanted = _known_kinds(connection, kinds)
+    connection.execute(_REACHED)
+    try:
+        connection.execute(_START, {"side": "from", "key": start.key})
+        connection.execute(_START, {"side": "to", "key": end.key})
+        met = _search(connection, wanted, max_length)
+        if met is None:
+            return None
+        alternatives, nodes = met
+        steps = [_step(connection, one, other, wanted) for one, other in itertools.pairwise(nodes)]
+    finally:
+        connection.execute("DROP TABLE IF EXISTS temp.reached")
+    return WordPath(tuple(steps), alternatives)
+
+
+def _known_kinds(connection: Connection, kinds: Collection[str]) -> list[str]:
+    known = [kind for (kind,) in connection.execute("SELECT DISTINCT kind FROM relations ORDER BY 1").fetchall()]
+    if unknown := [kind for kind in kinds if kind not in known]:
+        raise UserError(f"no edges of kind {unknown[0]!r}", field="kinds", remedy=f"there are: {', '.join(known)}")
+    return [*kinds] or known
+
+
+def _search(connection: Connection, kinds: list[str], max_length: int | None) -> tuple[int, list[Node]] | None:
+    """How many shortest paths there are, and the words of one of them."""
+    depths, widths = {"from": 0, "to": 0}, {"from": 1, "to": 1}
+    while (met := connection.execute(_MEETING).fetchone() or (None, None))[0] is None:
+        if max_length is not None and sum(depths.values()) >= max_length:
+            return None
+        side = min(widths, key=lambda side: widths[side])
+        depths[side] += 1
+        step = {"side": side, "depth": depths[side]}
+        connection.execute(resources.sql("internal/path_step"), step | {"kinds": kinds})
+        ((widths[side],),) = connection.execute(_WIDTH, step).fetchall()
+        if not widths[side]:
+            return None
+    alternatives, (key, lang) = met
+    back, forth = _trail(connection, "from", key, lang), _trail(connection, "to", key, lang)
+    return alternatives, [(node, lang) for node in (*reversed(back), key, *forth)]
+
+
+def _trail(connection: Connection, side: str, key: str, lang: str) -> list[str]:
+    """The keys from a word, itself left out, back to the end where the search began."""
+    trail: list[str] = []
+    while True:
+        ((via,),) = connection.execute(_VIA, {"side": side, "key": key, "lang": lang}).fetchall()
+        if via is None:
+            return trail
+        trail.append(key := via)
+
+
+def _step(connection: Connection, one: Node, other: Node, kinds: list[str]) -> Step:
+    edges = tuple(edge for edge in edges_of(connection, one[0], other[0]) if edge.kind in kinds and edge.lang == one[1])
+    word, related = edges[0].word, edges[0].related
+    ((forward,),) = connection.execute(_FORWARD, {"word": word, "key": one[0]}).fetchall()
+    return Step(word, related, edges) if forward else Step(related, word, edges)
