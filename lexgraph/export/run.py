@@ -27,7 +27,7 @@ class Exported:
 
     Attributes:
         path: the file or folder.
-        rows: of words, senses, relations, morphology and sources that the filter selected.
+        rows: of each table that was written.
         left_out: edges of the wanted kinds and language that the licence filter left out.
     """
 
@@ -55,14 +55,15 @@ def export(connection: Connection, format_: str, out: Path, wanted: Filter, fing
     _check_place(out, format_)
     try:
         select(connection, wanted)
-        exported = Exported(out, _counts(connection), _left_out(connection))
-        if not exported.rows["words"]:
+        rows = _counts(connection)
+        exported = Exported(out, {name: rows[name] for name in _written(format_)}, _left_out(connection))
+        if not rows["words"]:
             raise UserError("nothing to export: no row passes the filter", field="--licence or --kinds")
         manifest = {
             "made_by": f"lexgraph {__version__}", "graph": fingerprint, "format": format_, "filter": wanted.as_json(),
             "rows": exported.rows, "edges_left_out_by_licence": exported.left_out,
         }  # fmt: skip
-        notice = attribution(connection, manifest)
+        notice = attribution(connection, manifest | {"rows": rows})
         if format_ in FOLDERS:
             _write_folder(connection, format_, out, manifest, notice)
         else:
@@ -115,6 +116,13 @@ def _write_file(connection: Connection, format_: str, out: Path, manifest: dict[
         said.write_text(notice, encoding="utf-8")
         files = {out.name: sha256_of(file), f"{out.name}.{ATTRIBUTION}": sha256_of(said)}
         write_json(beside, manifest | {"sha256": files})
+
+
+def _written(format_: str) -> tuple[str, ...]:
+    """The tables that a format holds."""
+    if format_ in FOLDERS:
+        return TABLES
+    return ("relations",) if format_ == "jsonl" else ("words", "relations")
 
 
 def _writer(format_: str) -> Callable[[Connection, Path], None]:
