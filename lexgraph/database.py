@@ -119,7 +119,7 @@ def _transaction(beside: Path, path: Path) -> Iterator[Connection]:
             connection.execute("CHECKPOINT")
         finally:
             connection.close()
-    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+    except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException) as error:
         raise UserError(
             f"the graph could not be written, the old one stands: {error}", path=path, remedy="free space or memory"
         ) from None

@@ -87,6 +87,33 @@ def test_an_ingest_killed_at_any_time_leaves_a_whole_graph(graph_copy, tmp_path)
     assert rows(graph_copy, "FROM sources WHERE name = 'big'") == []
 
 
+FULL_DISK = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit fails, as on a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+from lexgraph.cli import main
+sys.argv = ["lexgraph", *sys.argv[2:]]
+main()
+"""
+
+
+@pytest.mark.parametrize("room", [-4096, 1 << 16], ids=["not even for the copy", "not for the new rows"])
+def test_a_full_disk_leaves_the_old_graph_and_says_what_to_do(graph_copy, sample_state, tmp_path, room):
+    words = " ".join(f"w{n} v{n}," for n in range(40_000)).rstrip(",")
+    (file,) = pairs(tmp_path, words).files[:1]
+    limit = graph_copy.stat().st_size + room
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(limit), "ingest", "pairs", "--synonyms", str(file), "--name", "many",
+         "--db", str(graph_copy)], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "remedy: free s" in done.stderr
+    assert str(graph_copy) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert state(graph_copy) == sample_state
+    assert beside(graph_copy) == []
+
+
 def test_two_writers_in_one_process(graph_copy):
     with writing(graph_copy), pytest.raises(UserError, match="another process is writing"), writing(graph_copy):
         pass
