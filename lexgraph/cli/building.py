@@ -9,7 +9,6 @@ from typing import Any
 
 import rich_click as click
 
-import lexgraph
 from lexgraph.cli.options import db_option
 from lexgraph.common import terminal
 from lexgraph.common.terminal import say
