@@ -20,7 +20,7 @@ from lexgraph.common.terminal import say
 )
 @db_option
 def report(out: Path, words: str | None, db: Path) -> None:
-    """Draw the graph as one HTML page: counts, degrees, overlap, contradictions, negation, words and their neighbours."""
+    """Draw the graph as one HTML page: words with their neighbours, counts, degrees, overlap, contradictions."""
     # jinja2 and the pictures take a while to import.
     from lexgraph.report import write_report
 

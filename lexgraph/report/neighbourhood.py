@@ -69,15 +69,15 @@ class Neighbourhood:
 
 def well_connected(connection: Connection, most: int) -> list[str]:
     """Words worth a picture; none is next to another one, so that the pictures differ."""
+    words = [word for (word,) in connection.execute(resources.sql("report/words")).fetchall()]
+    next_to: defaultdict[str, set[str]] = defaultdict(set)
+    for one, other, _ in _among(connection, words):
+        next_to[one].add(other)
+        next_to[other].add(one)
     chosen: list[str] = []
-    seen: set[str] = set()
-    for (word,) in connection.execute(resources.sql("report/words")).fetchall():
-        around = {other for _, other, *_ in _edges(connection, word)} if word not in seen else None
-        if around is not None and around.isdisjoint(chosen):
+    for word in words:
+        if len(chosen) < most and next_to[word].isdisjoint(chosen):
             chosen.append(word)
-            seen |= around
-        if len(chosen) == most:
-            break
     return chosen
 
 
@@ -94,19 +94,31 @@ def neighbourhood(connection: Connection, word: str) -> Neighbourhood:
         )
     evidence = _negations(connection, {negated for row in rows for negated in row[7] or ()})
     found = _merged(word, rows, evidence)
-    spellings = sorted({neighbour.word for neighbour in found})
-    among = connection.execute(resources.sql("report/among"), {"words": spellings}).fetchall()
+    among = _among(connection, {neighbour.word for neighbour in found})
     links = Counter(end for one, other, _ in among for end in (one, other))
     groups = {
         # Those that most sources agree on, and then those that belong most closely to the others.
-        kind: sorted((n for n in found if n.kind == kind), key=lambda n: (n.derived, -n.sources, -links[n.word], n.word))
+        kind: sorted((n for n in found if n.kind == kind), key=lambda n: (-n.sources, -links[n.word], n.word))
         for kind in sorted({neighbour.kind for neighbour in found}, key=_place)
     }
     room = _shares({kind: len(group) for kind, group in groups.items()}, MOST)
-    shown = {kind: sorted(group[: room[kind]], key=lambda n: n.word.lower()) for kind, group in groups.items()}
+    shown = {kind: _chosen(group, room[kind]) for kind, group in groups.items()}
     words = {neighbour.word for group in shown.values() for neighbour in group}
     hidden = {kind: len(group) - room[kind] for kind, group in groups.items() if len(group) > room[kind]}
     return Neighbourhood(word, shown, hidden, [row for row in among if row[0] in words and row[1] in words])
+
+
+def _chosen(group: Sequence[Neighbour], room: int) -> list[Neighbour]:
+    """The first ones, a quarter of the room kept for what is derived; stated ones stand first, each by the alphabet."""
+    derived = [neighbour for neighbour in group if neighbour.derived]
+    stated = [neighbour for neighbour in group if not neighbour.derived]
+    some = min(len(derived), max(room - len(stated), room // 4))
+    return sorted((*stated[: room - some], *derived[:some]), key=lambda n: (n.derived, n.word.lower(), n.word))
+
+
+def _among(connection: Connection, words: Iterable[str]) -> list[tuple[str, str, str]]:
+    """(word, word, kind) of the synonyms and antonyms among some words."""
+    return connection.execute(resources.sql("report/among"), {"words": sorted(words)}).fetchall()
 
 
 def _place(kind: str) -> tuple[int, str]:
@@ -119,7 +131,7 @@ def _edges(connection: Connection, word: str) -> list[tuple[Any, ...]]:
 
 
 def _negations(connection: Connection, words: Iterable[str]) -> Evidence:
-    """word -> (base, evidence) of each base that it negates."""
+    """By word (base, evidence) of each base that it negates."""
     rows = connection.execute(resources.sql("report/negations_of"), {"words": sorted(words)}).fetchall()
     found: defaultdict[str, list[tuple[str, Sequence[str]]]] = defaultdict(list)
     for word, base, evidence in rows:
@@ -168,7 +180,8 @@ def _reason(row: tuple[Any, ...], evidence: Evidence) -> str:
     because = [
         f"{one} negates {base} ({', '.join(pieces)})" for one in negated or () for base, pieces in evidence.get(one, ())
     ]
-    return f"derived by rule {rule}: {follows}because {' and '.join(because) or 'of its affix'}"
+    rules = f"rules {rule.replace(' ', ' and ')}" if " " in rule else f"rule {rule}"
+    return f"derived by {rules}: {follows}because {' and '.join(because) or 'of its affix'}"
 
 
 def _short(text: str, most: int = 110) -> str:

@@ -22,7 +22,8 @@ from lexgraph.statistics import statistics
 WORDS = 6
 """Neighbourhoods that are shown where no words are asked for."""
 
-_CONTRADICTIONS = 40
+_CONTRADICTIONS = 16
+_FURTHER = 300  # contradictions that are folded away
 _COMPONENTS = 6
 _SECTIONS = (
     "kinds", "edges", "sources", "degrees", "degree_distribution", "components", "largest_components", "overlap",
@@ -55,24 +56,27 @@ def write_report(database: Path, page: Path, words: Sequence[str] = ()) -> Path:
         loader=jinja2.PackageLoader("lexgraph.report"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"n": lambda number: f"{number:,}", "percent": _percent, "class": pictures.css_class}
+    environment.filters.update(n="{:,}".format, percent=_percent, label=pictures.label)
+    environment.filters["class"] = pictures.css_class
     with lexgraph.open(database) as graph:
-        text = environment.get_template("report.html").render(**gather(graph, words))
+        text = environment.get_template("report.html").render(**gather(graph, database.stem, words))
     with replacing(page) as beside:
         beside.write_text(text, encoding="utf-8")
     return page
 
 
-def gather(graph: Graph, words: Sequence[str] = ()) -> Row:
+def gather(graph: Graph, title: str, words: Sequence[str] = ()) -> Row:
     """Everything that the page shows."""
     connection = graph.connection
     figures = {name: table.to_pylist() for name, table in statistics(connection, _SECTIONS).items()}
     asked = list(dict.fromkeys(words)) or well_connected(connection, WORDS)
     around = [neighbourhood(connection, word) for word in asked]
     return {
-        "title": graph.path.stem,
+        "title": title,
         "version": lexgraph.__version__,
-        "counts": _rows(graph, "SELECT (SELECT count(*) FROM words) AS words, (SELECT count(*) FROM senses) AS senses")[0],
+        "counts": _rows(graph, "SELECT (SELECT count(*) FROM words) AS words, (SELECT count(*) FROM senses) AS senses")[
+            0
+        ],
         "kinds": sorted(figures["kinds"], key=lambda row: -row["edges"]),
         "matrix": _matrix(figures["edges"]),
         "sources": _sources(graph, figures["sources"]),
@@ -122,7 +126,7 @@ def _source_bars(edges: Iterable[Row]) -> dict[str, Any]:
     return {
         source: pictures.stacked_bar(
             [
-                (pictures.css_class(row["kind"]), row["edges"], f"{row['edges']:,} {row['kind']}")
+                (pictures.css_class(row["kind"]), row["edges"], f"{row['edges']:,} {pictures.label(row['kind'])}")
                 for row in sorted(rows, key=lambda row: (-row["edges"], row["kind"]))
             ],
             most,
@@ -151,7 +155,7 @@ def _components(figures: dict[str, list[Row]]) -> Row | None:
 
 
 def _overlap(rows: Iterable[Row]) -> dict[str, Any]:
-    """kind -> {sources, cells: (source, other) -> row}; derived edges are in no other source by their nature."""
+    """By kind {sources, cells: (source, other) -> row}; derived edges are in no other source by their nature."""
     cells: defaultdict[str, dict[tuple[str, str], Row]] = defaultdict(dict)
     for row in rows:
         if SOURCE not in (row["source"], row["other"]):
@@ -176,9 +180,9 @@ def _contradictions(graph: Graph) -> dict[str, Any]:
             row["word"], row["related"], Side(row["synonym_stated"], row["synonym_rules"]),
             Side(row["antonym_stated"], row["antonym_rules"]),
         )
-        for row in rows[:_CONTRADICTIONS]
+        for row in rows[: _CONTRADICTIONS + _FURTHER]
     ]  # fmt: skip
-    return {"all": len(rows), "shown": shown}
+    return {"all": len(rows), "first": shown[:_CONTRADICTIONS], "further": shown[_CONTRADICTIONS:]}
 
 
 def _negation(graph: Graph) -> dict[str, Any]:
@@ -191,7 +195,9 @@ def _negation(graph: Graph) -> dict[str, Any]:
         affixes[row["affix"]].append(row)
         evidence[", ".join(row["evidence"])] += row["words"]
         kinds[row["kind"]] += row["words"]
-    lines = sorted((_affix(affix, group) for affix, group in affixes.items()), key=lambda row: (-row["words"], row["affix"]))
+    lines = sorted(
+        (_affix(affix, group) for affix, group in affixes.items()), key=lambda row: (-row["words"], row["affix"])
+    )
     most = max((row["words"] for row in lines), default=0)
     for row in lines:
         row["bar"] = pictures.stacked_bar(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,16 +17,21 @@ COLOURED = (
 )  # fmt: skip
 """Kinds with a colour of their own; the rest are grey."""
 
-_WIDTH, _ROW = 840.0, 19.0
-_RADIUS = 178.0
+_ROW, _RADIUS = 20.0, 232.0
 _LETTERS = 27  # of a label
-_LETTER = 6.6  # the width of a letter at 13 px, on the safe side
+_Entry = tuple[str, str, Neighbour | None]  # kind, label, neighbour
+_LETTER = 7.2  # the width of a letter at 14 px, on the safe side
 
 
 def css_class(kind: str) -> str:
     """The class that gives a kind its colour."""
     name = kind.removesuffix(" from").removesuffix(" of")
     return f"k-{name}" if name in COLOURED else "k-other"
+
+
+def label(kind: str) -> str:
+    """What a kind is called where `derived` could be taken for what follows from negation."""
+    return {"derived": "derived term", "derived from": "origin"}.get(kind, kind)
 
 
 @dataclass(frozen=True)
@@ -46,48 +52,48 @@ class Spot:
         return near, self.y - _ROW / 2, far, self.y + _ROW / 2
 
 
-def layout(around: Neighbourhood) -> tuple[list[Spot], float]:
-    """Place the neighbours around the word: kind after kind, down the right side and up the left one.
+def layout(around: Neighbourhood) -> list[Spot]:
+    """Place the neighbours around the word at (0, 0): kind after kind, down the right side and up the left one.
 
-    Each label has a line of its own on its side, so no two of them overlap.
-
-    Returns:
-        The spots, and the picture's height.
+    Each label has a line of its own on its side, so no two of them overlap; within a kind they read downwards.
     """
-    entries: list[tuple[str, str, Neighbour | None]] = []
+    entries: list[_Entry] = []
     for kind, group in around.groups.items():
         entries += [(kind, _clipped(neighbour.word), neighbour) for neighbour in group]
         if kind in around.hidden:
             entries.append((kind, f"+{around.hidden[kind]:,} more", None))
-    right = (len(entries) + 1) // 2
-    height = max(right * _ROW + 36, 190.0)
+    half = (len(entries) + 1) // 2
+    left = [list(run) for _, run in itertools.groupby(entries[half:], key=lambda entry: entry[0])]
+    columns = ((1, entries[:half]), (-1, [entry for run in reversed(left) for entry in run]))
     spots = []
-    for index, (kind, text, neighbour) in enumerate(entries):
-        side, row, rows = (1, index, right) if index < right else (-1, len(entries) - 1 - index, len(entries) - right)
-        offset = (row - (rows - 1) / 2) * _ROW
-        bend = math.sqrt(1 - (offset / (right * _ROW / 2 + 40)) ** 2)
-        spots.append(Spot(_WIDTH / 2 + side * _RADIUS * bend, height / 2 + offset, side, kind, text, neighbour))
-    return spots, height
+    for side, column in columns:
+        for row, entry in enumerate(column):
+            y = (row - (len(column) - 1) / 2) * _ROW
+            bend = math.sqrt(1 - (y / (half * _ROW / 2 + 40)) ** 2)
+            spots.append(Spot(side * _RADIUS * bend, y, side, *entry))
+    return spots
 
 
 def neighbourhood_picture(around: Neighbourhood) -> Markup:
     """The word in the middle, its neighbours around it."""
-    spots, height = layout(around)
-    root = _svg(_WIDTH, height, f"{around.word} and its neighbours", "net")
-    middle = (_WIDTH / 2, height / 2)
+    spots = layout(around)
+    word = _clipped(around.word)
+    half = 13 + 5.4 * len(word)
+    boxes = [(-half, -40.0, half, 40.0), *(spot.box for spot in spots)]
+    left, top, right, bottom = (edge(box[i] for box in boxes) for i, edge in enumerate((min, min, max, max)))
+    root = _svg(right - left + 12, bottom - top + 12, f"{around.word} and its neighbours", "net", left - 6, top - 6)
     places = {spot.neighbour.word: spot for spot in spots if spot.neighbour}
     chords = _add(root, "g", {"class": "chords"})
     for one, other, kind in around.pairs:
-        _chord(chords, places[one], places[other], kind, middle)
+        _chord(chords, places[one], places[other], kind)
     for spot in spots:
-        _spoke(root, around.word, spot, middle)
-    half = 11 + 5.6 * min(len(around.word), _LETTERS)
-    _add(root, "rect", {"class": "pill", "x": middle[0] - half, "y": middle[1] - 19, "width": 2 * half, "height": 38, "rx": 19})
-    _text(root, *middle, _clipped(around.word), "word", dy="0.34em")
+        _spoke(root, around.word, spot)
+    _add(root, "rect", {"class": "pill", "x": -half, "y": -19, "width": 2 * half, "height": 38, "rx": 19})
+    _text(root, 0, 0, word, "word", dy="0.34em")
     return _markup(root)
 
 
-def _spoke(root: ET.Element, word: str, spot: Spot, middle: tuple[float, float]) -> None:
+def _spoke(root: ET.Element, word: str, spot: Spot) -> None:
     """A neighbour with its line to the middle and its hover text."""
     neighbour = spot.neighbour
     classes = ["spoke", css_class(spot.kind), *(["derived"] if neighbour and neighbour.derived else [])]
@@ -97,9 +103,9 @@ def _spoke(root: ET.Element, word: str, spot: Spot, middle: tuple[float, float])
     else:
         group.set("data-word", neighbour.word)
         title = _add(group, "title", {})
-        title.text = "\n".join((f"{word} – {neighbour.word}: {neighbour.kind}", *neighbour.reasons))
-        half = (middle[0] + spot.x) / 2
-        path = f"M{_n(middle[0])} {_n(middle[1])}C{_n(half)} {_n(middle[1])} {_n(half)} {_n(spot.y)} {_n(spot.x)} {_n(spot.y)}"
+        title.text = "\n".join((f"{word} – {neighbour.word}: {label(neighbour.kind)}", *neighbour.reasons))
+        half = _n(spot.x / 2)
+        path = f"M0 0C{half} 0 {half} {_n(spot.y)} {_n(spot.x)} {_n(spot.y)}"
         weight = 1.1 + 0.7 * min(max(neighbour.sources - 1, 0), 3)
         _add(group, "path", {"d": path, "stroke-width": weight})
         _add(group, "circle", {"cx": spot.x, "cy": spot.y, "r": 3.4})
@@ -107,9 +113,9 @@ def _spoke(root: ET.Element, word: str, spot: Spot, middle: tuple[float, float])
     _text(group, spot.x + 9 * spot.side, spot.y, spot.text, "label", anchor, dy="0.33em")
 
 
-def _chord(root: ET.Element, one: Spot, other: Spot, kind: str, middle: tuple[float, float]) -> None:
-    pull = [(a + b) / 2 * 0.45 + m * 0.55 for a, b, m in zip((one.x, one.y), (other.x, other.y), middle, strict=True)]
-    path = f"M{_n(one.x)} {_n(one.y)}Q{_n(pull[0])} {_n(pull[1])} {_n(other.x)} {_n(other.y)}"
+def _chord(root: ET.Element, one: Spot, other: Spot, kind: str) -> None:
+    x, y = (one.x + other.x) * 0.22, (one.y + other.y) * 0.22  # drawn towards the middle
+    path = f"M{_n(one.x)} {_n(one.y)}Q{_n(x)} {_n(y)} {_n(other.x)} {_n(other.y)}"
     ends = f"{one.neighbour.word if one.neighbour else ''}\t{other.neighbour.word if other.neighbour else ''}"
     _add(root, "path", {"d": path, "class": css_class(kind), "data-ends": ends})
 
@@ -142,7 +148,7 @@ def degree_plot(series: Mapping[str, Sequence[tuple[int, int]]]) -> Markup:
         for degree, words in values:
             x, y = at(degree, words)
             dot = _add(group, "circle", {"cx": x, "cy": y, "r": 3})
-            _add(dot, "title", {}).text = f"{words:,} words have {degree:,} {kind}s"
+            _add(dot, "title", {}).text = f"words with {degree:,} of kind {kind}: {words:,}"
     _text(root, (left + width - right) / 2, height - 8, "neighbours of a word", "axis", "middle")
     axis = _text(root, 14, (top + height - bottom) / 2, "words", "axis", "middle")
     axis.set("transform", f"rotate(-90 14 {_n((top + height - bottom) / 2)})")
@@ -161,7 +167,9 @@ def stacked_bar(parts: Iterable[tuple[str, int, str]], total: int, width: float 
     x = 0.0
     for class_, amount, title in parts:
         span = width * amount / total if total else 0.0
-        box = _add(root, "rect", {"class": class_, "x": x, "y": 1, "width": max(span - 0.6, 0.4), "height": 10, "rx": 1.5})
+        box = _add(
+            root, "rect", {"class": class_, "x": x, "y": 1, "width": max(span - 0.6, 0.4), "height": 10, "rx": 1.5}
+        )
         _add(box, "title", {}).text = title
         x += span
     return _markup(root)
@@ -176,9 +184,10 @@ def _clipped(text: str) -> str:
     return text if len(text) <= _LETTERS else text[: _LETTERS - 1] + "…"
 
 
-def _svg(width: float, height: float, label: str, class_: str) -> ET.Element:
-    root = ET.Element("svg", {"viewBox": f"0 0 {_n(width)} {_n(height)}", "class": class_, "width": _n(width)})
-    root.attrib |= {"role": "img", "aria-label": label} if label else {"aria-hidden": "true"}
+def _svg(width: float, height: float, name: str, class_: str, left: float = 0, top: float = 0) -> ET.Element:
+    view = " ".join(map(_n, (left, top, width, height)))
+    root = ET.Element("svg", {"viewBox": view, "class": class_, "width": _n(width)})
+    root.attrib |= {"role": "img", "aria-label": name} if name else {"aria-hidden": "true"}
     return root
 
 
@@ -189,7 +198,9 @@ def _add(parent: ET.Element, tag: str, attributes: Mapping[str, str | float]) ->
 def _text(
     parent: ET.Element, x: float, y: float, text: str, class_: str, anchor: str = "middle", dy: str | None = None
 ) -> ET.Element:
-    element = _add(parent, "text", {"x": x, "y": y, "class": class_, "text-anchor": anchor} | ({"dy": dy} if dy else {}))
+    element = _add(parent, "text", {"x": x, "y": y, "class": class_, "text-anchor": anchor})
+    if dy:
+        element.set("dy", dy)
     element.text = text
     return element
 
