@@ -15,7 +15,7 @@ MOST = 40
 """Neighbours in one picture."""
 KINDS = (
     "synonym", "coordinate", "hypernym", "hyponym", "holonym", "meronym", "derived", "derived from", "alternative",
-    "form", "antonym",
+    "form", "reference", "reference of", "antonym",
 )  # fmt: skip
 """The order around the picture; synonyms begin on the right, antonyms end on the left."""
 

@@ -14,11 +14,13 @@ from lexgraph.report.neighbourhood import Neighbour, Neighbourhood
 
 COLOURED = (
     "synonym", "antonym", "hypernym", "hyponym", "holonym", "meronym", "coordinate", "derived", "alternative", "form",
+    "reference",
 )  # fmt: skip
 """Kinds with a colour of their own; the rest are grey."""
 
 _ROW, _RADIUS = 20.0, 232.0
 _LETTERS = 27  # of a label
+_UNEVEN = 0.68  # the most that one side may hold
 _Entry = tuple[str, str, Neighbour | None]  # kind, label, neighbour
 _LETTER = 7.2  # the width of a letter at 14 px, on the safe side
 
@@ -62,16 +64,25 @@ def layout(around: Neighbourhood) -> list[Spot]:
         entries += [(kind, _clipped(neighbour.word), neighbour) for neighbour in group]
         if kind in around.hidden:
             entries.append((kind, f"+{around.hidden[kind]:,} more", None))
-    half = (len(entries) + 1) // 2
-    left = [list(run) for _, run in itertools.groupby(entries[half:], key=lambda entry: entry[0])]
-    columns = ((1, entries[:half]), (-1, [entry for run in reversed(left) for entry in run]))
+    right = _turn(entries)
+    left = [list(run) for _, run in itertools.groupby(entries[right:], key=lambda entry: entry[0])]
+    columns = ((1, entries[:right]), (-1, [entry for run in reversed(left) for entry in run]))
+    tallest = max(right, len(entries) - right)
     spots = []
     for side, column in columns:
         for row, entry in enumerate(column):
             y = (row - (len(column) - 1) / 2) * _ROW
-            bend = math.sqrt(1 - (y / (half * _ROW / 2 + 40)) ** 2)
+            bend = math.sqrt(1 - (y / (tallest * _ROW / 2 + 40)) ** 2)
             spots.append(Spot(side * _RADIUS * bend, y, side, *entry))
     return spots
+
+
+def _turn(entries: Sequence[_Entry]) -> int:
+    """How many stand on the right: half of them, or up to where a kind ends if that is not far from half."""
+    half = (len(entries) + 1) // 2
+    ends = [i for i in range(1, len(entries)) if entries[i - 1][0] != entries[i][0]]
+    nearest = min(ends, key=lambda i: abs(i - len(entries) / 2), default=half)
+    return nearest if max(nearest, len(entries) - nearest) <= _UNEVEN * len(entries) else half
 
 
 def neighbourhood_picture(around: Neighbourhood) -> Markup:
