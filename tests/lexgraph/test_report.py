@@ -126,7 +126,8 @@ def test_the_numbers_are_those_of_the_statistics(sample_page: Page, sample_graph
 def test_hover_texts_say_where_an_edge_comes_from(sample_page: Page):
     derived = sample_page.hover("kind – friendly: synonym")
     assert re.search(
-        r"^derived by rule un-: from unkind – friendly antonym, hg2vec, because unkind negates kind \(.*segmentation.*\)$",
+        r"^derived by rule un-: from unkind – friendly antonym, hg2vec, "
+        r"because unkind negates kind \(.*segmentation.*\)$",
         derived,
         re.MULTILINE,
     )
