@@ -23,8 +23,8 @@ SECTIONS = (
 )  # fmt: skip
 """The sections, in the order in which they are shown; each is `sql/statistics/<name>.sql`."""
 
-LONG = frozenset({"parts_of_speech", "degree_distribution", "component_sizes"})
-"""Sections with a row for each value of something: data for a plot rather than for reading."""
+LONG = frozenset({"parts_of_speech", "degree_distribution", "component_sizes", "largest_components"})
+"""Sections with many rows: data for a plot rather than for reading."""
 
 _PLAIN = frozenset({"edges", "kinds", "parts_of_speech", "sources"})  # read the graph's own tables only
 _COMPONENTS = frozenset({"components", "component_sizes", "largest_components"})
@@ -52,7 +52,7 @@ def statistics(connection: Connection, sections: Collection[str] = SECTIONS) -> 
         - sources: source, words, words_only_here, senses, segmented, edges
         - degrees: graph, words, pairs, mean, median, p90, p99, highest, highest_of
         - degree_distribution: graph, degree, words
-        - components: graph, words, components, largest, share_of_largest
+        - components: graph, words, components, largest, share_of_largest, five_largest (sizes)
         - component_sizes: graph, size, components
         - largest_components: graph, rank (1 to 5), size, words (the five with most neighbours)
         - overlap: kind, source, other, pairs, share (of `source`'s pairs); both directions and the diagonal
