@@ -84,16 +84,21 @@ def remove(database: Path, name: str) -> None:
         _finish(connection)
 
 
-def derive(database: Path, negation_mode: str = negation.EVIDENCE) -> None:
+def derive(database: Path, negation_mode: str = negation.EVIDENCE) -> int:
     """Recompute everything that follows from negation.
 
     Args:
         database: the graph's file.
         negation_mode: `evidence`, or `paper` for the DSKD paper's blind stripping, which lasts until the next ingest,
             remove or derive.
+
+    Returns:
+        How many edges that would follow were withheld, since a source states the opposite.
     """
     with writing(database) as connection:
         _finish(connection, negation_mode)
+        ((withheld,),) = connection.execute("SELECT withheld FROM derivation").fetchall()
+    return int(withheld)
 
 
 def _files_in(folder: Path) -> list[Path]:

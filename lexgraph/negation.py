@@ -29,6 +29,7 @@ _TEXT = pa.string()
 _SUFFIXES = pa.schema(
     [(name, _TEXT) for name in ("lang", "suffix", "instead_of", "pos", "base_pos")] + [("regular", pa.bool_())]
 )
+_EXCEPTIONS = pa.schema([("lang", _TEXT), ("word", _TEXT)])
 _ENDINGS = pa.schema([(name, _TEXT) for name in ("lang", "pos", "ending", "instead_of")])
 _IRREGULAR = pa.schema([(name, _TEXT) for name in ("lang", "pos", "form", "lemma")])
 
@@ -49,8 +50,7 @@ def derive(connection: Connection, negation: str = EVIDENCE) -> None:
         run_script(connection, "derive/words")
         run_script(connection, "derive/evidence")
     run_script(connection, "derive/morphology")
-    run_script(connection, "derive/edges")
-    connection.execute("UPDATE derivation SET negation = $negation WHERE negation <> $negation", {"negation": negation})
+    run_script(connection, "derive/edges", negation=negation)
 
 
 def load_rules(connection: Connection) -> None:
@@ -74,11 +74,17 @@ def load_rules(connection: Connection) -> None:
 
 def _load_forms(connection: Connection) -> None:
     """Fill the temporary tables of suffixes and inflections, for the languages of the affix table."""
-    suffixes = [row | {"regular": row["regular"] == "yes"} for _, _, row in _rows("suffixes.csv")]
+    suffixes = [
+        row | {"base_pos": part, "regular": row["regular"] == "yes"}
+        for _, _, row in _rows("suffixes.csv")
+        for part in row["base_pos"].split("|")
+    ]
     langs = [lang for (lang,) in connection.execute("SELECT DISTINCT lang FROM negation_rules ORDER BY 1").fetchall()]
     endings = [(lang, *row) for lang in langs for row in lemmas.endings(lang)]
     irregular = [(lang, *row) for lang in langs for row in lemmas.irregular(lang)]
+    exceptions = [(row["lang"], row["word"]) for _, _, row in _rows("negation-exceptions.csv")]
     for table, batch in (
+        ("negation_exceptions", _table(exceptions, _EXCEPTIONS)),
         ("suffix_rules", pa.Table.from_pylist(suffixes, schema=_SUFFIXES)),
         ("inflection_endings", _table(endings, _ENDINGS)),
         ("irregular_forms", _table(irregular, _IRREGULAR)),

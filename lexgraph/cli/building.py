@@ -89,8 +89,8 @@ def print_intake(name: str, intake: Intake) -> None:
 @db_option
 def derive(negation: str, db: Path) -> None:
     """Recompute what follows from negation (every ingest and remove does so by itself)."""
-    derive_graph(db, negation)
-    say(f"derived anew in {db}, negation by {negation}")
+    withheld = derive_graph(db, negation)
+    say(f"derived anew in {db}, negation by {negation}; {withheld:,} edges withheld that contradict a source")
 
 
 @click.command()

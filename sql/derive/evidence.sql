@@ -2,14 +2,14 @@
 
 -- What each candidate is formed from: unlocked from unlock, irregularly from irregular.
 CREATE OR REPLACE TEMP TABLE stems AS
-SELECT DISTINCT c.lang, c.key, left(c.key, length(c.key) - length(r.suffix)) || r.instead_of AS stem, r.base_pos AS pos
+SELECT DISTINCT c.lang, c.key, left(c.key, length(c.key) - length(r.suffix)) || r.instead_of AS stem, r.base_pos AS pos, r.regular
 FROM candidates c
 JOIN suffix_rules r ON r.lang = c.lang AND ends_with(c.key, r.suffix) AND (len(c.parts) = 0 OR list_contains(c.parts, r.pos));
 
 CREATE OR REPLACE TEMP TABLE kin AS
-SELECT DISTINCT i.lang, i.key, i.lemma AS parent FROM inflected i SEMI JOIN candidates USING (lang, key)
+SELECT DISTINCT i.lang, i.key, i.lemma AS parent, false AS regular FROM inflected i SEMI JOIN candidates USING (lang, key)
 UNION
-SELECT s.lang, s.key, s.stem FROM stems s JOIN graph_words g ON (g.lang, g.key) = (s.lang, s.stem)
+SELECT s.lang, s.key, s.stem, s.regular FROM stems s JOIN graph_words g ON (g.lang, g.key) = (s.lang, s.stem)
 WHERE s.stem <> s.key AND (g.parts IS NULL OR list_contains(g.parts, s.pos));
 
 CREATE OR REPLACE TEMP TABLE segmentations AS
@@ -41,48 +41,68 @@ WHERE (d.pos IS NULL OR list_contains(c.pos, d.pos))
        OR EXISTS (FROM inflected i WHERE (i.lang, i.key, i.lemma) = (c.lang, c.base_key, d.said))
        OR EXISTS (FROM inflected i WHERE (i.lang, i.key, i.lemma) = (c.lang, d.said, c.base_key)))
 UNION
-SELECT c.*, 'antonym' FROM candidates c JOIN stated_pairs p USING (lang, key, base_key) WHERE p.antonym > p.synonym
+SELECT c.*, unnest(CASE WHEN p.antonym > 1 THEN ['antonym', 'antonyms'] ELSE ['antonym'] END)
+FROM candidates c JOIN stated_pairs p USING (lang, key, base_key) WHERE p.antonym > p.synonym
 UNION
 -- A fitting base alone: only where no table cuts the word, and it is not formed from another word with those letters.
 SELECT c.*, 'base'
 FROM candidates c JOIN negation_rules r USING (lang, affix, spelling, kind)
 WHERE list_has_any(c.base_parts, r.alone_pos) AND length(c.base_key) >= r.alone_length
-  AND regexp_matches(c.base_key, '(' || coalesce(r.alone_ending, '') || ')$')
+  AND regexp_matches(c.base_key, coalesce(r.alone_shape, ''))
   AND NOT EXISTS (FROM segmentations m WHERE (m.lang, m.key) = (c.lang, c.key))
   AND NOT EXISTS (FROM kin k WHERE (k.lang, k.key) = (c.lang, c.key) AND starts_with(k.parent, c.spelling) AND c.position = 'prefix');
 
+-- Exceptions, and what is formed from them.
+CREATE OR REPLACE TEMP TABLE excepted AS
+WITH RECURSIVE family AS (
+    SELECT lang, word AS key FROM negation_exceptions
+    UNION SELECT k.lang, k.key FROM family f JOIN kin k ON (k.lang, k.parent) = (f.lang, f.key)
+)
+FROM family;
+
+-- No evidence stands against these: more sources that call word and base synonyms than antonyms.
+CREATE OR REPLACE TEMP TABLE possible AS
+SELECT c.*, (list_contains(c.parts, 'verb') AND NOT list_contains(c.parts, 'adj'))
+            OR EXISTS (FROM inflected i WHERE (i.lang, i.key, i.pos) = (c.lang, c.key, 'verb')) AS is_verb
+FROM candidates c
+ANTI JOIN (FROM stated_pairs WHERE synonym > antonym) s USING (lang, key, base_key)
+ANTI JOIN excepted USING (lang, key);
+
 -- Those with enough evidence of their own ...
 CREATE OR REPLACE TEMP TABLE supported AS
-SELECT e.lang, e.key, e.affix, e.spelling, e.kind, e.base_key, e.base, list_sort(list(DISTINCT e.evidence)) AS evidence
+SELECT e.lang, e.key, e.affix, e.spelling, e.kind, e.base_key, list_sort(list(DISTINCT e.evidence)) AS evidence
 FROM evidence e JOIN negation_rules r USING (lang, affix, spelling, kind)
-ANTI JOIN (FROM stated_pairs WHERE synonym > antonym) s USING (lang, key, base_key)
+SEMI JOIN possible USING (lang, key, base_key)
 GROUP BY ALL
 HAVING bool_or(e.evidence = 'base' OR list_contains(r.enough, e.evidence));
 
--- ... and what is formed from them in turn.
+-- ... and what is formed from them in turn, or, by -ly or -ness, they from it; it is negated in the same way.
 CREATE OR REPLACE TEMP TABLE families AS
-WITH RECURSIVE family AS (
-    SELECT DISTINCT lang, key, affix, spelling, base_key, false AS formed FROM supported
+WITH RECURSIVE relatives AS (
+    SELECT lang, key, parent AS other FROM kin UNION SELECT lang, parent, key FROM kin WHERE regular
+), family AS (
+    SELECT DISTINCT lang, key, affix, spelling, kind, base_key, false AS formed FROM supported
     UNION
-    SELECT c.lang, c.key, c.affix, c.spelling, c.base_key, true
-    FROM family f JOIN kin k ON (k.lang, k.parent) = (f.lang, f.key)
-    JOIN candidates c ON (c.lang, c.key, c.affix) = (k.lang, k.key, f.affix)
+    SELECT c.lang, c.key, c.affix, c.spelling, f.kind, c.base_key, true
+    FROM family f JOIN relatives k ON (k.lang, k.other) = (f.lang, f.key)
+    JOIN possible c ON (c.lang, c.key, c.affix) = (k.lang, k.key, f.affix)
     WHERE CASE c.position WHEN 'prefix' THEN c.spelling = f.spelling ELSE c.base_key = f.base_key END
 )
-SELECT DISTINCT lang, key, affix, spelling, base_key FROM family WHERE formed;
+SELECT DISTINCT lang, key, affix, spelling, kind, base_key FROM family WHERE formed;
 
 CREATE OR REPLACE TEMP TABLE negations AS
 WITH found AS (
-    SELECT lang, key, affix, spelling, kind, base_key, base, evidence FROM supported
-    UNION ALL
-    SELECT DISTINCT c.lang, c.key, c.affix, c.spelling, c.kind, c.base_key, c.base, ['family']
-    FROM families f JOIN candidates c USING (lang, key, affix, spelling, base_key)
-    ANTI JOIN (FROM stated_pairs WHERE synonym > antonym) s USING (lang, key, base_key)
+    SELECT lang, key, affix, spelling, kind, base_key, unnest(evidence) AS evidence FROM supported
+    UNION ALL SELECT lang, key, affix, spelling, kind, base_key, 'family' FROM families
 ), merged AS (
-    SELECT lang, key, affix, spelling, kind, base_key, base, list_sort(list_distinct(flatten(list(evidence)))) AS evidence
+    SELECT lang, key, affix, spelling, base_key, list_sort(list(DISTINCT evidence)) AS evidence, list(DISTINCT kind) AS kinds
     FROM found GROUP BY ALL
 )
-SELECT w.word, w.lang, m.base, m.affix, m.kind, m.evidence
-FROM merged m JOIN words w ON (w.lang, w.key) = (m.lang, m.key)
+SELECT w.word, w.lang, b.word AS base, m.affix, m.evidence,
+       -- unlocked is what has been unlocked, but unchecked what has not been checked
+       CASE WHEN p.is_verb AND p.reversible THEN 'reversal' ELSE list_min(kinds) END AS kind
+FROM merged m JOIN words w ON (w.lang, w.key) = (m.lang, m.key) JOIN attested b ON (b.lang, b.key) = (m.lang, m.base_key)
+JOIN (SELECT lang, key, base_key, bool_or(is_verb) AS is_verb, bool_or(kind = 'reversal') AS reversible FROM possible GROUP BY ALL) p
+    ON (p.lang, p.key, p.base_key) = (m.lang, m.key, m.base_key)
 -- One base a word: the one with the most evidence, then the longest affix.
-QUALIFY row_number() OVER (PARTITION BY w.word, w.lang ORDER BY len(m.evidence) DESC, length(m.spelling) DESC, m.affix, m.kind, m.base) = 1;
+QUALIFY row_number() OVER (PARTITION BY w.word, w.lang ORDER BY len(m.evidence) DESC, length(m.spelling) DESC, m.affix, b.word) = 1;

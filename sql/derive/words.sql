@@ -6,9 +6,9 @@
 CREATE OR REPLACE TEMP TABLE graph_words AS
 WITH word_pos AS (
     SELECT word_key(word) AS key, lang, list(DISTINCT pos) AS parts FROM (
-        SELECT word, lang, pos FROM senses UNION SELECT word, lang, pos FROM relations WHERE source <> 'negation'
-        UNION SELECT related, lang, pos FROM relations WHERE source <> 'negation' AND kind IN ('synonym', 'antonym')
-        UNION SELECT word, lang, pos FROM morphology WHERE source <> 'negation'
+        SELECT word, lang, pos FROM senses UNION SELECT word, lang, pos FROM morphology WHERE source <> 'negation'
+        UNION SELECT unnest([word, related]), lang, pos FROM relations
+        WHERE source <> 'negation' AND kind IN ('synonym', 'antonym') AND pos IS NOT NULL
     ) WHERE pos IN ('noun', 'verb', 'adj', 'adv', 'name') GROUP BY ALL
 )
 SELECT lang, key, min_by(word, (word <> key, word)) AS word, any_value(parts) AS parts
@@ -34,6 +34,8 @@ FROM (
         '|undo(?:es)?|undone|undoing|reverse|reversal|remov(?:e|es|ed|ing|al)|depriv(?:e|es|ed|ing)|deprivation|release from|take (?:off|away|from|out)|rid|cause to lose|loss|stop|cease|refus(?:e|al)|reject|cancel|make (?:not|un\w+|in\w+|im\w+))\b(.*)', 1) AS said
     FROM senses
     WHERE (word_key(word), lang) IN (SELECT (key, lang) FROM splits)
+      -- disease: "lack of ease" is obsolete
+      AND NOT list_has_any(coalesce(tags, []), ['obsolete', 'archaic', 'historical', 'dated'])
 )
 WHERE said <> '';
 

@@ -16,6 +16,8 @@ CREATE TABLE negation_rules (
     enough       VARCHAR[] NOT NULL,       -- pieces of evidence each of which suffices
     alone_pos    VARCHAR[] NOT NULL,       -- parts of speech of a base that is evidence by itself; none: never
     alone_length INTEGER,                  -- ... if it has at least so many letters
-    alone_ending VARCHAR,                  -- ... and ends so (a regular expression)
+    alone_shape  VARCHAR,                  -- ... and matches this regular expression
     PRIMARY KEY (lang, affix, spelling, kind)
 );
+
+ALTER TABLE derivation ADD COLUMN withheld UBIGINT;  -- edges that follow by negation, but contradict what a source states

@@ -24,7 +24,7 @@ def test_sqlalchemy_reflects_tables_keys_indexes_and_views(sample_graph):
         keys = {name: inspector.get_pk_constraint(name)["constrained_columns"] for name in TABLES - {"morphology"}}
         assert keys == {
             "sources": ["name"], "intake": ["source", "unit", "outcome"], "words": ["word", "lang"], "senses": ["id"],
-            "relations": ["id"], "negation_rules": ["affix", "spelling", "kind"], "derivation": ["negation"],
+            "relations": ["id"], "negation_rules": ["lang", "affix", "spelling", "kind"], "derivation": ["negation"],
             "schema_migrations": ["number"],
         }  # fmt: skip
         indexes = {index["name"]: index["column_names"] for name in TABLES for index in inspector.get_indexes(name)}
