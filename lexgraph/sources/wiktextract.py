@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from importlib import metadata
 from pathlib import Path
 
 from lexgraph.common.errors import UserError
@@ -32,7 +31,7 @@ KNOWN_FAILURES = (
         'pip install "setuptools<81" beside it',
     ),
     (
-        re.compile(r"Resource \S*brown\S* not found|Attempted to load \S*corpora/brown"),
+        re.compile(r"Resource \S*brown\S* +not found|Attempted to load \S*corpora/brown"),
         "it wants NLTK's Brown corpus as soon as it is imported, and could not download it",
         "python -m nltk.downloader brown, or put corpora/brown.zip into a folder that NLTK_DATA names",
     ),
@@ -123,10 +122,6 @@ def _failure(dump: Path, status: int, text: str) -> UserError:
 
 def _version(program: str) -> str:
     """The version of the package that the program came with, asked of the Python that runs it."""
-    try:
-        return metadata.version("wiktextract")
-    except metadata.PackageNotFoundError:
-        pass
     with Path(program).open("rb") as script:
         first = script.readline().decode(errors="replace").strip()
     if not first.startswith("#!") or "python" not in first:

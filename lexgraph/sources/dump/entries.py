@@ -11,7 +11,7 @@ from lexgraph.sources.dump.markup import plain, without_comments
 from lexgraph.sources.dump.pages import Page
 from lexgraph.sources.dump.rows import Yield
 from lexgraph.sources.dump.sections import Section, language_sections, sections
-from lexgraph.sources.dump.senses import Senses
+from lexgraph.sources.dump.senses import BROKEN, DEFINITION, NYM, Senses
 
 _WS = re.compile(r"\{\{\s*ws\s*\|")
 _SENSE_HEADING = re.compile(r"\{\{\s*ws sense\s*\|([^{}]*)\}\}|Sense\s*\d*\s*:?\s*(.*)")
@@ -76,6 +76,17 @@ def _read_section(word: str, code: str, section: Section, out: Yield) -> None:
         Lists(word, code, section.pos, kind, out).read(section.body)
     elif pos := layout.part_of_speech(section.heading):
         Senses(word, code, pos, section.body, out).read()
+    else:
+        _count_unread(word, section, out)
+
+
+def _count_unread(word: str, section: Section, out: Yield) -> None:
+    """What stands where nothing is read: definitions under headings that name no part of speech, nym templates."""
+    example = f"{word}: {section.heading}"
+    if definitions := len(DEFINITION.findall(section.body)):
+        out.count("definitions", "under no part of speech", definitions, example=example)
+    if nyms := len(NYM.findall(section.body)):
+        out.count("relation templates", "not under a sense or a list of words", nyms, example=example)
 
 
 def _read_thesaurus(word: str, code: str, text: str, out: Yield) -> None:
@@ -100,8 +111,11 @@ def _relate(
 ) -> None:
     end = templates.end_of(body, start)
     template = templates.parse(body[start:end]) if end else None
-    if template is None or kind is None:
-        out.count("Thesaurus words", "under no heading of a relation" if template else "the template does not end")
+    if template is None or template.name != "ws":
+        out.count("Thesaurus words", BROKEN, example=word)
+        return
+    if kind is None:
+        out.count("Thesaurus words", "under no heading of a relation")
         return
     positional = template.positional
     if len(positional) > 1 and positional[0] == code:  # newer pages name the language first

@@ -170,8 +170,13 @@ def _of_template(template: Template, code: str) -> Token:
     return Token(DROPPED, "", "")
 
 
+_PLAIN = re.compile(r"\w+(?:[ \-]\w+)*")
+
+
 def _of_link_template(template: Template, code: str) -> Token:
     positional, named = template.positional, template.named
+    if not named and len(positional) == 2 and positional[0] == code and _PLAIN.fullmatch(positional[1]):
+        return Token(TERM, positional[1], positional[1])  # nearly all of them
     lang = named.get("lang", positional[0] if positional else code)
     words, inline = modifiers(term_of(positional, named))
     target, _ = modifiers(next(iter(without_language(positional, named)), ""))
@@ -268,9 +273,7 @@ _LEAD = re.compile(
     rf"^\s*(?:[{_DASH}:]\s+|(?:or|and|also|e\.g\.|formerly|sometimes|usually|often|rarely)\s+)+", re.IGNORECASE
 )
 _ARTICLE = re.compile(r"^\s*an?\s+$", re.IGNORECASE)
-_ASIDE = re.compile(
-    r"\s*(?:cf\.?|compare|confer|contrast|such as|like|i\.e\.|not|more(?: at)?|for more)\b", re.IGNORECASE
-)
+_ASIDE = re.compile(r"\s*(?:cf\.?|compare|confer|contrast|such as|i\.e\.|more(?: at)?|for more)\b", re.IGNORECASE)
 _EDGE = f' \t.,:;"\u201c\u201d\u201e\u00ab\u00bb*={_DASH}'
 _MOST_WORDS = 4
 
@@ -326,8 +329,10 @@ def _trimmed(parts: list[Token]) -> list[Token]:
             break
         del parts[0]
     while parts and parts[-1].kind == TEXT:
-        if end := parts[-1].text.rstrip(_EDGE):
-            parts[-1] = Token(TEXT, end)
+        text = parts[-1].text.rstrip(" \t")
+        if end := text.rstrip(_EDGE):
+            abbreviation = text[len(end) :] == "." and "." in end.split()[-1]  # Civ.E.
+            parts[-1] = Token(TEXT, text if abbreviation else end)
             break
         del parts[-1]
     return parts

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from lexgraph import resources
 
@@ -62,7 +62,7 @@ NON_GLOSSES = frozenset(
     {"n-g", "ng", "ngd", "non-gloss", "non-gloss definition", "n-g-lite", "def", "defn", "def-lite"}
 )
 SEE_ALSO = frozenset({"seesynonyms", "see", "seemoreterms", "see also", "seethesaurus", "prefixsee", "suffixsee",
-                      "lookfrom", "see translation subpage", "checksense"})  # fmt: skip
+                      "lookfrom", "see translation subpage"})  # fmt: skip
 
 COLUMNS = re.compile(r"(?:col|der|hyp|rel|syn|ant|cot|mer|hol|ter|prefix|suffix)[1-9](?:-u)?|col|columns|col-auto")
 """Templates whose arguments are the items of a list."""
@@ -87,6 +87,7 @@ _ALTERNATIVE = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)
 def form_of(name: str) -> str | None:
     """The kind of relation that a form-of template states, or None if it states none.
 
@@ -107,11 +108,13 @@ def form_of(name: str) -> str | None:
 _SHORT = frozenset({"altform", "altsp", "altcase", "alt form", "alt sp", "alt case"})
 
 
+@lru_cache(maxsize=4096)
 def section_kind(heading: str) -> str | None:
     """The kind of relation that stands under a heading, or None."""
     return SECTIONS.get(heading.lower().removesuffix("s"))
 
 
+@lru_cache(maxsize=4096)
 def part_of_speech(heading: str) -> str | None:
     """The name (wiktextract's) of the part of speech that a heading names, or None; numbers behind it do not count."""
     name = heading.lower().rstrip("0123456789 ")

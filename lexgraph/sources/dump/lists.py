@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 
 from lexgraph.sources.dump import layout, templates
-from lexgraph.sources.dump.items import NYM, Token, pieces, term, tokens
+from lexgraph.sources.dump.items import NYM, THESAURUS, Token, pieces, term, tokens
 from lexgraph.sources.dump.markup import modifiers, plain, template_name, without_language
 from lexgraph.sources.dump.rows import Yield
 from lexgraph.sources.dump.senses import relate_nym
 
 _NAME = re.compile(r"\{\{\s*([^{}|\n]+?)\s*(?=[|}\n])")
+_COLUMNS = re.compile(rf"\{{\{{\s*(?:{layout.COLUMNS.pattern})\s*[|}}\n]", re.IGNORECASE)
 _LIST_MARKS = re.compile(r"[*#:;]*")
 
 
@@ -47,6 +48,10 @@ class Lists:
 
     def _lines(self, body: str) -> Iterator[tuple[str | None, str]]:
         """(a line, '') of the body, or (None, an item) of a template that is a list by itself."""
+        lines = body.split("\n")
+        if not _COLUMNS.search(body) and all(line.count("{{") <= line.count("}}") for line in lines):
+            yield from ((line, "") for line in lines)
+            return
         at = 0
         for match in _NAME.finditer(body):
             start = match.start()
@@ -73,7 +78,8 @@ class Lists:
                     self._out.count("terms", reason, example=f"{self._word}: {content[:60]}")
                 continue
             said = [tag for part in piece.parts for tag in part.tags]
-            self._add(related, piece.sense, [*said, *piece.tags])
+            thesaurus = "Thesaurus" if any(part.kind == THESAURUS for part in piece.parts) else None
+            self._add(related, piece.sense or thesaurus, [*said, *piece.tags])
         marked = [token.text for token in found if token.kind == "sense" and token.text]
         return marked[-1] if marked else sense
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 from lexgraph.sources.dump import layout
 
@@ -91,7 +92,7 @@ def arguments(parts: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     named: dict[str, str] = {}
     for part in parts:
         name, equals, value = part.partition("=")
-        if not equals or "<" in name:
+        if not equals or "<" in name or "[" in name:
             positional.append(part.strip())
         elif (name := name.strip()).isdecimal() and len(name) < 4:
             place_argument(positional, int(name), value.strip())
@@ -107,6 +108,7 @@ def place_argument(positional: list[str], number: int, value: str) -> None:
         positional[number - 1] = value
 
 
+@lru_cache(maxsize=4096)
 def template_name(name: str) -> str:
     """A template's name as the tables in `layout` have it."""
     name = name.strip().replace("_", " ").lower()
@@ -114,8 +116,11 @@ def template_name(name: str) -> str:
 
 
 def without_language(positional: list[str], named: Mapping[str, str]) -> list[str]:
-    """A template's arguments behind the language, which stands first or, in old pages, in `lang=`."""
-    if "lang" in named or not positional or positional[0] not in layout.codes():
+    """A template's arguments behind the language, which stands first or, in old pages, in `lang=`.
+
+    An only argument is no language, whatever it looks like: `{{sense|is}}` does not speak of Icelandic.
+    """
+    if "lang" in named or len(positional) < 2 or positional[0] not in layout.codes():
         return positional
     return positional[1:]
 
@@ -166,12 +171,17 @@ def _fraction(positional: list[str], named: Mapping[str, str]) -> str:
     return "/".join(filter(None, positional))
 
 
+def _name(positional: list[str], named: Mapping[str, str], what: str) -> str:
+    said = [text for text in positional[:2] if text and text not in layout.codes()][:1]
+    return " ".join([named.get("A", "A"), *said, what])
+
+
 def _surname(positional: list[str], named: Mapping[str, str]) -> str:
-    return " ".join(filter(None, [named.get("A", "A"), *without_language(positional, named)[:1], "surname."]))
+    return _name(positional, named, "surname.")
 
 
 def _given_name(positional: list[str], named: Mapping[str, str]) -> str:
-    return " ".join(filter(None, [named.get("A", "A"), *without_language(positional, named)[:1], "given name."]))
+    return _name(positional, named, "given name.")
 
 
 Rule = Callable[[list[str], Mapping[str, str]], str]

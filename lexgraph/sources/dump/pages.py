@@ -100,7 +100,7 @@ def pages_of(batch: bytes) -> Iterator[tuple[int, bytes, str | None]]:
         if end < len(_CLOSE):
             yield begin, batch[begin:], "a page that does not end"
             return
-        if (inner := batch.rfind(_OPEN, begin + 1, end)) >= 0:
+        while (inner := batch.find(_OPEN, begin + 1, end)) >= 0:
             yield begin, batch[begin:inner], "a page that does not end"
             begin = inner
         yield begin, batch[begin:end], None

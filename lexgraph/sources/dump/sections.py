@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from lexgraph.sources.dump import layout
 
-_LANGUAGE = re.compile(r"\n==[ \t]*([^=\n](?:[^\n]*[^=\s])?)[ \t]*==[ \t]*(?=\n|\Z)")
+_LANGUAGE = re.compile(r"\n==[ \t]*([^=\s](?:[^\n]*[^=\s])?)[ \t]*==[ \t]*(?=\n|\Z)")
 _HEADING = re.compile(r"\n(={3,6})[ \t]*([^\n]*?)[ \t]*\1[ \t]*(?=\n|\Z)")
 
 
@@ -30,18 +30,19 @@ def language_sections(text: str) -> Iterator[tuple[str, str]]:
     """(language's name, text) of each language section of a page."""
     text = "\n" + text
     heads = list(_LANGUAGE.finditer(text))
-    for head, following in zip(heads, [*heads[1:], None], strict=True):
-        yield head[1], text[head.end() : following.start() if following else len(text)]
+    ends = [*(head.start() for head in heads[1:]), len(text)]
+    for head, end in zip(heads, ends, strict=False):
+        yield head[1], text[head.end() : end]
 
 
 def sections(text: str) -> Iterator[Section]:
-    """The sections of a language section, each with the part of speech that it belongs to, where that is clear."""
+    """The sections of a language section; those of relations with the part of speech they belong to, where clear."""
     heads = list(_HEADING.finditer(text))
     levels = [len(head[1]) for head in heads]
     named = [layout.part_of_speech(head[2]) for head in heads]
     for index, head in enumerate(heads):
         end = heads[index + 1].start() if index + 1 < len(heads) else len(text)
-        pos = named[index] or _pos_above(index, levels, named)
+        pos = named[index] or (_pos_above(index, levels, named) if layout.section_kind(head[2]) else None)
         yield Section(levels[index], head[2], text[head.end() : end], pos)
 
 

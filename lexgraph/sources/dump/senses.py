@@ -11,11 +11,12 @@ from lexgraph.sources.dump.markup import arguments, modifiers, plain, template_n
 from lexgraph.sources.dump.rows import Yield
 from lexgraph.sources.dump.templates import Template
 
-_GLOSS = re.compile(r"\n(#+)[ \t]*(?![#:*])([^\n]+)")
+DEFINITION = re.compile(r"\n(#+)[ \t]*(?![#:*])([^\n]+)")
 _LABEL = re.compile(r"\{\{\s*(?:" + "|".join(sorted(layout.LABELS)) + r")\s*\|([^{}]*)\}\}")
-_NYM = re.compile(r"\{\{\s*(?:" + "|".join(sorted(layout.NYMS, key=len, reverse=True)) + r")\s*\|", re.IGNORECASE)
+NYM = re.compile(r"\{\{\s*(?:" + "|".join(sorted(layout.NYMS, key=len, reverse=True)) + r")\s*\|", re.IGNORECASE)
 _FORM = re.compile(r"\{\{\s*([a-zA-Z][^{}|\n]*?)\s*\|")
 _JOINS = frozenset({"", "_", "and", "or", "&", ",", ";", "but"})
+BROKEN = "its braces do not match"
 _MARKS = re.compile(r"[#*:]*")
 
 
@@ -28,12 +29,12 @@ class Senses:
 
     def read(self) -> None:
         """Add the rows of the whole body."""
-        for line in _GLOSS.finditer(self._body):
+        for line in DEFINITION.finditer(self._body):
             text = line[2]
             if text.count("{{") > text.count("}}"):
                 text = self._whole(line.start(2), text)
             self._add(line.start(2), len(line[1]), text)
-        for found in _NYM.finditer(self._body):
+        for found in NYM.finditer(self._body):
             self._nym(found.start())
 
     def _whole(self, start: int, text: str) -> str:
@@ -51,7 +52,7 @@ class Senses:
         gloss = plain(text)
         if not gloss.strip(" .,;:()"):
             self._at.append((place, depth, None))
-            only_nym = _NYM.match(text) is not None
+            only_nym = NYM.match(text) is not None
             if not only_nym:
                 out.count("definitions", "no text left", example=f"{self._word}: {text[:60]}")
             return
@@ -71,8 +72,8 @@ class Senses:
 
     def _relate_form(self, kind: str, name: str, template: Template | None) -> None:
         out = self._out
-        if template is None:
-            out.count("form-of templates", "it does not end")
+        if template is None or template.name != name:
+            out.count("form-of templates", BROKEN, example=self._word)
             return
         positional, named = template.positional, template.named
         lang = named.get("lang") or (
@@ -81,12 +82,13 @@ class Senses:
         if lang not in (self._lang, "mul") and len(positional) > 1:
             out.count("form-of templates", OTHER_LANGUAGE, example=f"{self._word}: {name}")
             return
-        rest = without_language(positional, named) if len(positional) > 1 else positional
+        rest = without_language(positional, named)
         target = plain(modifiers(rest[0])[0]).split("#")[0] if rest else ""
         if not target:
             out.count("form-of templates", "no word", example=f"{self._word}: {name}")
             return
         out.count("form-of templates")
+        name = name.removeprefix(f"{self._lang}-")
         if kind in ("alternative", "form"):
             out.relations.append((target, self._word, self._lang, kind, self._pos, None, name, None))
         else:
@@ -95,8 +97,8 @@ class Senses:
     def _nym(self, start: int) -> None:
         end = templates.end_of(self._body, start)
         template = templates.parse(self._body[start:end]) if end else None
-        if template is None:
-            self._out.count("relation templates", "it does not end", example=self._word)
+        if template is None or template.name not in layout.NYMS:  # what is broken may yield a template within it
+            self._out.count("relation templates", BROKEN, example=self._word)
             return
         relate_nym(self._out, template, self._word, self._lang, self._pos, self._gloss_of(start), None)
 

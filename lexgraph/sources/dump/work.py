@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import threading
 from collections import deque
@@ -30,6 +31,7 @@ _BATCH = 4 << 20  # bytes of XML that a process gets at a time
 _WORTHWHILE = 24 << 20  # bytes of XML below which one process is done before others have started
 _PACKED = 4  # bz2 makes wikitext about that much smaller
 _RANGE_LIMIT = 1 << 30
+_TITLE = re.compile(rb"<title>([^<\n]{1,200})</title>")
 
 
 @dataclass
@@ -39,7 +41,7 @@ class Piece:
     Attributes:
         tables: staging table or temporary table: its rows.
         outcomes, examples, newest: as in `Yield`.
-        damage: (byte or None, title, what is wrong) of pages that could not be read.
+        damage: (place, what is wrong) of pages that could not be read.
         position: how far in the file, in bytes.
         ended: whether the dump's last tag was seen.
     """
@@ -114,7 +116,8 @@ def _leftover(cutter: pages.Cutter, path: Path) -> Piece:
         out.count("pages", "too large", example=f"byte {place}")
     rest = cutter.rest.strip()
     if not pages.is_frame(rest):
-        damage.append((f"byte {cutter.place}", "cut off" if rest.startswith(b"<page>") else "text outside of any page"))
+        wrong = "the last page is cut off" if rest.startswith(b"<page>") else "text outside of any page"
+        damage.append((_where(rest, cutter.place), wrong))
     piece = _packed(out, damage)
     piece.position, piece.ended = path.stat().st_size, rest.endswith(pages.END)
     return piece
@@ -161,16 +164,23 @@ def _bounded(range_: Range) -> Iterator[bytes]:
 def _read_pages(batch: bytes, place: int, wanted: Wanted, out: Yield, damage: list[tuple[str, str]]) -> None:
     for at, xml, wrong in pages.pages_of(batch):
         if wrong:
-            damage.append((f"byte {place + at}", wrong))
+            damage.append((_where(xml, place + at), wrong))
         elif len(xml) > pages.LARGEST_PAGE:
             out.count("pages", "too large", example=f"byte {place + at}")
         else:
             try:
                 page = pages.parse(xml)
             except pages.DamagedPageError as error:
-                damage.append((f"byte {place + at}", str(error)))
+                damage.append((_where(xml, place + at), str(error)))
             else:
                 read_page(page, wanted, out)
+
+
+def _where(xml: bytes, place: int) -> str:
+    """Title, if one can be seen, and place of what is damaged."""
+    title = _TITLE.search(xml)
+    page = f"page {title[1].decode(errors='replace')!r}, " if title else ""
+    return f"{page}byte {place} of the XML"
 
 
 def _packed(out: Yield, damage: list[tuple[str, str]]) -> Piece:
