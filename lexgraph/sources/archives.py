@@ -18,31 +18,42 @@ from lexgraph.common.errors import UserError
 LARGEST = 1 << 29
 """Bytes that a compressed file may unpack to; five times the largest wordnet there is."""
 
+_BLOCK = 1 << 20
 _OPENERS: dict[str, Any] = {
     ".gz": gzip.open, ".tgz": gzip.open, ".xz": lzma.open, ".txz": lzma.open, ".bz2": bz2.open, ".tbz2": bz2.open,
 }  # fmt: skip
-_DAMAGE = (
-    OSError, EOFError, RuntimeError, lzma.LZMAError, zlib.error, tarfile.TarError, zipfile.BadZipFile,
-)  # fmt: skip
+_DAMAGE = (OSError, EOFError, lzma.LZMAError, zlib.error)
+_ARCHIVE_DAMAGE = (*_DAMAGE, RuntimeError, tarfile.TarError, zipfile.BadZipFile)  # RuntimeError: a zip with a password
 
 
 class Bounded:
-    """A binary stream that refuses to give more than `LARGEST` bytes.
+    """A binary stream that refuses to give more than a number of bytes.
 
     Args:
         stream: what to read from.
         path: the file to name in the message.
+        limit: in bytes; None for no limit.
     """
 
-    def __init__(self, stream: IO[bytes], path: Path) -> None:
-        self._stream, self._path, self._left = stream, path, LARGEST
+    def __init__(self, stream: IO[bytes], path: Path, limit: int | None) -> None:
+        self._stream, self._path, self._left = stream, path, limit
 
     def read(self, size: int = -1) -> bytes:
-        """As `io.RawIOBase.read`; raises `UserError` at the first byte beyond the limit."""
-        block = self._stream.read(self._left + 1 if size < 0 else min(size, self._left + 1))
-        self._left -= len(block)
-        if self._left < 0:
-            raise _too_large(self._path)
+        """At most `size` bytes, or all; raises `UserError` soon after the limit."""
+        if size < 0:
+            return b"".join(iter(lambda: self.read(_BLOCK), b""))
+        return self._counted(self._stream.read(size))
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The lines, with their ends."""
+        while line := self._counted(self._stream.readline(-1 if self._left is None else self._left + 1)):
+            yield line
+
+    def _counted(self, block: bytes) -> bytes:
+        if self._left is not None:
+            self._left -= len(block)
+            if self._left < 0:
+                raise _too_large(self._path)
         return block
 
 
@@ -57,20 +68,17 @@ def _is_packed_tar(path: Path) -> bool:
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Bounded]:
-    """Open a plain, .gz, .xz or .bz2 file for reading, within bounds.
+    """Open a plain file for reading, or a .gz, .xz or .bz2 file within bounds.
 
     Raises:
         UserError: the file is damaged, or unpacks to more than `LARGEST` bytes.
     """
+    opener = _OPENERS.get(path.suffix.lower())
     try:
-        with _OPENERS.get(path.suffix.lower(), _plain)(path) as stream:
-            yield Bounded(stream, path)
+        with opener(path) if opener else path.open("rb") as stream:
+            yield Bounded(stream, path, LARGEST if opener else None)
     except _DAMAGE as error:
-        raise UserError(f"cannot be unpacked: {error}", path=path, remedy="fetch the file again") from None
-
-
-def _plain(path: Path) -> IO[bytes]:
-    return path.open("rb")
+        raise UserError(f"cannot be read: {error}", path=path, remedy="fetch the file again") from None
 
 
 def members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[Path, bytes]]:
@@ -86,7 +94,7 @@ def members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[Path, b
         return
     try:
         yield from (_of_zip if path.suffix.lower() == ".zip" else _of_tar)(path, wanted)
-    except _DAMAGE as error:
+    except _ARCHIVE_DAMAGE as error:
         raise UserError(f"not a readable archive: {error}", path=path, remedy="fetch the file again") from None
 
 
@@ -94,7 +102,7 @@ def _of_tar(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[Path, b
     with unpacked(path) as stream:
         # Read as a stream: one pass, and whatever the archive's headers claim, `stream` counts the bytes.
         source: Any = stream
-        with tarfile.open(fileobj=source, mode="r|", bufsize=1 << 20) as archive:
+        with tarfile.open(fileobj=source, mode="r|", bufsize=_BLOCK) as archive:
             for member in archive:
                 name = _checked(member.name, path)
                 if member.isfile() and wanted(name.name) and (file := archive.extractfile(member)):
@@ -103,14 +111,30 @@ def _of_tar(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[Path, b
 
 def _of_zip(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[Path, bytes]]:
     with zipfile.ZipFile(path) as archive:
-        found = [member for member in archive.infolist() if not member.is_dir()]
-        # zipfile never unpacks more of a member than its header claims.
-        if sum(member.file_size for member in found) > LARGEST:
-            raise _too_large(path)
-        for member in found:
+        _check_size(archive, path)
+        for member in archive.infolist():
             name = _checked(member.filename, path)
-            if wanted(name.name):
+            if not member.is_dir() and wanted(name.name):
                 yield path / name, archive.read(member)
+
+
+def check_zip(path: Path) -> None:
+    """Refuse a zip file (an .xlsx is one) that claims to unpack to more than `LARGEST` bytes.
+
+    Raises:
+        UserError: it does, or is no zip file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_size(archive, path)
+    except _ARCHIVE_DAMAGE as error:
+        raise UserError(f"not a zip file: {error}", path=path, remedy="fetch the file again") from None
+
+
+def _check_size(archive: zipfile.ZipFile, path: Path) -> None:
+    # zipfile never unpacks more of a member than its header claims.
+    if sum(member.file_size for member in archive.infolist()) > LARGEST:
+        raise _too_large(path)
 
 
 def _checked(name: str, path: Path) -> PurePosixPath:

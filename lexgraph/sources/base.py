@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from lexgraph.common.errors import UserError
 from lexgraph.database import Connection
+from lexgraph.sources.archives import unpacked
 
 KEPT = "kept"
 
@@ -96,12 +97,12 @@ def put(connection: Connection, table: str, batch: pa.Table, lang: str | None = 
 
 
 def text_lines(path: Path, options: Options, intake: Intake, unit: str) -> Iterator[tuple[int, str]]:
-    """(number, text) of each line of a UTF-8 file, with its line end.
+    """(number, text) of each line of a UTF-8 file, plain or packed (.gz, .xz, .bz2), with its line end.
 
     Raises:
         UserError: a line is not UTF-8, unless malformed lines are skipped; then it counts as a dropped `unit`.
     """
-    with path.open("rb") as lines:
+    with unpacked(path) as lines:
         for number, raw in enumerate(lines, start=1):
             try:
                 yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")

@@ -2,25 +2,43 @@
 
 `<un<{(change)}>able>`: prefixes between `<`, suffixes between `>`, roots in parentheses, the base in braces.
 An affix inside the braces sits on a bound root (`{<dis<(miss)}`), so taking it off leaves no word.
+
+Spreadsheets have damaged some words: a replacement has put segmentations in their place, and Excel takes words for
+numbers, dates and truth values. A word is repaired where its segmentation leaves no doubt how it is spelled, and
+dropped otherwise.
 """
 
 from __future__ import annotations
 
 import csv
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from python_calamine import CalamineError, CalamineWorkbook
 
 from lexgraph.common.errors import UserError
 from lexgraph.database import Connection
+from lexgraph.sources.archives import check_zip
 from lexgraph.sources.base import KEPT, Inputs, Intake, Options, Reader, put, text_lines
 
 _WORD, _POS, _SEGMENTATION = "Word", "POS", "MorphoLexSegm"
 _POS_NAMES = {"NN": "noun", "VB": "verb", "JJ": "adj", "RB": "adv"}
 _PARTS = re.compile(r"<([^<>(){}]+)<|\(([^()]*)\)|>([^<>(){}]+)>")
+_LONGEST_WORD, _LONGEST_SEGMENTATION = 100, 300  # characters
+
+_DAMAGE = {
+    "a truth value instead of a word": re.compile(r"TRUE|FALSE"),
+    "a number instead of a word": re.compile(r"[-+]?\d+([.,]\d{3})*([.,]\d+)?([eE][-+]?\d+)?%?"),
+    "a date instead of a word": re.compile(
+        r"\d{1,4}([-/.:]\d{1,4}){1,2}([ T][\d:.]+)?|\d{1,2}[-. ]{1,2}[A-Z][a-z]{2}|[A-Z][a-z]{2}[-.]\d{2,4}"
+    ),
+    "an error of the spreadsheet instead of a word": re.compile(r"#[A-Z/0]+[!?A-Z]*"),
+}
+REPAIRED = "word repaired from its segmentation"
 
 _LISTS = pa.list_(pa.string())
 _SCHEMA = pa.schema(
@@ -33,7 +51,7 @@ def stage(connection: Connection, inputs: Inputs, options: Options) -> Intake:
     """Stage one morphology row for each word and part of speech.
 
     Raises:
-        UserError: the table lacks a column that is needed.
+        UserError: the table lacks a column that is needed, or is damaged.
     """
     intake = Intake()
     rows = [row for path in inputs["files"] for row in _rows(path, options, intake)]
@@ -51,15 +69,27 @@ def segments(segmentation: str) -> tuple[list[str], list[str], list[str]]:
     return parts
 
 
+def joined(segmentation: str) -> str | None:
+    """The word that a segmentation spells: `(altern)>ate>ly` -> alternately; None where letters may change at a seam.
+
+    They may where two vowels meet (`(anim)>ose>>ity>` is animosity), after a y, and where a single consonant after a
+    single vowel may be doubled before a vowel.
+    """
+    parts = [part for part in re.split(r"[<>(){}]+", segmentation) if part]
+    for left, right in itertools.pairwise(parts):
+        if left[-1] in "yY" or (
+            right[0] in "aeiouAEIOU" and re.search(r"[aeiou]$|(^|[^aeiou])[aeiou][^aeiouwx]$", left, re.IGNORECASE)
+        ):
+            return None
+    return "".join(parts) or None
+
+
 def _rows(path: Path, options: Options, intake: Intake) -> Iterator[dict[str, object]]:
-    for place, word, pos, segmentation in _cells(path, options, intake):
-        if not word or not segmentation:
-            intake.add("rows", "word or segmentation missing", example=place)
+    for place, raw, pos, segmentation in _cells(path, options, intake):
+        word, outcome = _judged(raw, segmentation)
+        intake.add("rows", outcome, example=place if word is None else None)
+        if word is None:
             continue
-        if any(mark in word for mark in "<>{}()"):
-            intake.add("rows", "the word is a segmentation", example=place)
-            continue
-        intake.add("rows", KEPT)
         prefixes, roots, suffixes = segments(segmentation)
         for part in pos.split("|") if pos else [""]:
             yield {
@@ -68,37 +98,69 @@ def _rows(path: Path, options: Options, intake: Intake) -> Iterator[dict[str, ob
             }  # fmt: skip
 
 
+def _judged(word: str, segmentation: str) -> tuple[str | None, str]:
+    """The word to keep, if any, and what becomes of the row."""
+    if not word or not segmentation:
+        return None, "word or segmentation missing"
+    if len(word) > _LONGEST_WORD or len(segmentation) > _LONGEST_SEGMENTATION:
+        return None, f"longer than {_LONGEST_WORD} characters"
+    if any(mark in word for mark in "<>{}()"):
+        repaired = joined(word)
+        return repaired, REPAIRED if repaired else "the word is a segmentation"
+    for reason, pattern in _DAMAGE.items():
+        if pattern.fullmatch(word):
+            # What Excel took for the truth value TRUE is the word, if its segmentation says so.
+            spelled = joined(segmentation)
+            return (spelled, REPAIRED) if spelled and spelled.lower() == word.lower() else (None, reason)
+    return word, KEPT
+
+
 def _cells(path: Path, options: Options, intake: Intake) -> Iterator[tuple[str, str, str, str]]:
     """(place, word, part of speech, segmentation) of every row of every sheet."""
     if path.suffix.lower() == ".xlsx":
         yield from _cells_of_workbook(path)
-    else:
-        lines = (line for _, line in text_lines(path, options, intake, "rows"))
-        table = csv.reader(lines, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-        try:
-            yield from _cells_of_table(path, "line", table)
-        except csv.Error as error:
-            raise UserError(f"not a table: {error}", path=path, line=table.line_num) from None
+        return
+    lines = (line for _, line in text_lines(path, options, intake, "rows"))
+    header = next(lines, "")
+    # European Excel writes semicolons, since the comma is its decimal sign.
+    delimiter = max("\t;,", key=header.count)
+    table = csv.reader(itertools.chain([header], lines), delimiter=delimiter)
+    try:
+        yield from _cells_of_table(path, "line", table)
+    except csv.Error as error:
+        raise UserError(f"not a table: {error}", path=path, line=table.line_num) from None
 
 
 def _cells_of_workbook(path: Path) -> Iterator[tuple[str, str, str, str]]:
     try:
+        check_zip(path)
         workbook = CalamineWorkbook.from_path(path)
+        # Sheets of words are named by their signature (prefixes-roots-suffixes); the others hold no words.
+        names = [name for name in workbook.sheet_names if re.fullmatch(r"\d+-\d+-\d+", name)]
+        if not names:
+            raise UserError("no sheet is named like 1-1-0", path=path, remedy="take the workbook as published")
+        for name in names:
+            rows = workbook.get_sheet_by_name(name).to_python()
+            cells = ([_text(cell) for cell in row] for row in rows)
+            # The words of 0-0-0 have not been segmented.
+            yield from _cells_of_table(path, f"sheet {name}, row", cells, lacking=name == "0-0-0")
     except CalamineError as error:
         raise UserError(f"not an .xlsx workbook: {error}", path=path) from None
-    # Sheets of words are named by their signature (prefixes-roots-suffixes); the others hold no words.
-    names = [name for name in workbook.sheet_names if re.fullmatch(r"\d+-\d+-\d+", name)]
-    if not names:
-        raise UserError("no sheet is named like 1-1-0", path=path, remedy="take the MorphoLEX workbook as published")
-    for name in names:
-        cells = ([str(cell) for cell in row] for row in workbook.get_sheet_by_name(name).to_python())
-        yield from _cells_of_table(path, f"sheet {name}, row", cells)
 
 
-def _cells_of_table(path: Path, place: str, rows: Iterator[list[str]]) -> Iterator[tuple[str, str, str, str]]:
-    header = next(rows, [])
-    columns = {name: index for index, name in enumerate(header)}
-    for wanted in (_WORD, _SEGMENTATION):
+def _text(cell: Any) -> str:
+    """A cell as a spreadsheet shows it: TRUE, not True."""
+    return str(cell).upper() if isinstance(cell, bool) else str(cell)
+
+
+def _cells_of_table(
+    path: Path, place: str, rows: Iterable[Sequence[str]], *, lacking: bool = False
+) -> Iterator[tuple[str, str, str, str]]:
+    """As `_cells`, for one sheet; `lacking` allows it to have no column of segmentations."""
+    rows = iter(rows)
+    header = list(next(rows, []))
+    columns = {name.strip(): index for index, name in enumerate(header)}
+    for wanted in (_WORD,) if lacking else (_WORD, _SEGMENTATION):
         if wanted not in columns:
             found = ", ".join(header[:8]) or "nothing"
             raise UserError(
@@ -106,7 +168,7 @@ def _cells_of_table(path: Path, place: str, rows: Iterator[list[str]]) -> Iterat
                 remedy="give the table as MorphoLEX publishes it, or rename its column",
             )  # fmt: skip
 
-    def cell(row: list[str], name: str) -> str:
+    def cell(row: Sequence[str], name: str) -> str:
         index = columns.get(name)
         return row[index].strip() if index is not None and index < len(row) else ""
 

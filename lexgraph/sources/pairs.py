@@ -1,4 +1,7 @@
-"""Lists of related words, one `word word` pair a line, as HG2Vec publishes them."""
+"""Lists of related words, one `word word` pair a line, as HG2Vec publishes them.
+
+Where a line holds a tab, it stands between the two, and each may be several words: `give up<TAB>quit`.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ _SCHEMA = pa.schema([(name, pa.string()) for name in ("word", "related", "kind")
 
 def _pairs(path: Path, options: Options, intake: Intake) -> Iterator[tuple[str, str]]:
     for number, line in text_lines(path, options, intake, "lines"):
-        words = line.split()
+        words = [word.strip() for word in line.split("\t")] if "\t" in line.strip() else line.split()
         if len(words) == 2:
             intake.add("lines", KEPT)
             yield words[0], words[1]
@@ -42,7 +45,7 @@ def _pairs(path: Path, options: Options, intake: Intake) -> Iterator[tuple[str, 
 READER = Reader(
     name="pairs",
     source="hg2vec",
-    summary="Word-pair lists, `word word` a line.",
+    summary="Word-pair lists, `word word` a line, or two expressions with a tab between them.",
     licence="Apache-2.0",
     url="https://github.com/Qitong-Wang/HG2Vec",
     stage=stage,
