@@ -21,6 +21,7 @@ KINDS = (
 
 _LINES = 6  # reasons in one hover text
 _INVERSE = {"hypernym": "hyponym", "hyponym": "hypernym", "holonym": "meronym", "meronym": "holonym"}
+_WEIGHTS = {"synonym": 4, "antonym": 4}
 _SYMMETRIC = {"synonym", "antonym", "coordinate", "alternative", "form"}
 
 Evidence = Mapping[str, Sequence[tuple[str, Sequence[str]]]]
@@ -145,6 +146,9 @@ def _merged(word: str, rows: Iterable[tuple[Any, ...]], evidence: Evidence) -> l
     for row in rows:
         forward, other, kind = row[:3]
         edges[other.casefold(), seen_from(kind, forward)].append(row)
+    for other, kind in [key for key in edges if key[1] == "derived from"]:
+        if (other, "derived") in edges:  # WordNet says so of both, and they are no two things
+            edges[other, "derived"] += edges.pop((other, kind))
     return [
         Neighbour(
             min((row[1] for row in group), key=lambda spelling: (spelling != spelling.lower(), spelling)),
@@ -189,10 +193,11 @@ def _short(text: str, most: int = 110) -> str:
 
 
 def _shares(counts: Mapping[str, int], room: int) -> dict[str, int]:
-    """Room for each kind: all alike, and what one does not need goes to the others."""
+    """Room for each kind by its weight, at least for one; what one does not need goes to the others."""
     shares: dict[str, int] = {}
-    left = room
-    for index, (kind, count) in enumerate(sorted(counts.items(), key=lambda item: (item[1], item[0]))):
-        shares[kind] = min(count, left // (len(counts) - index))
+    left, weights = room, {kind: _WEIGHTS.get(kind, 1) for kind in counts}
+    for kind in sorted(counts, key=lambda kind: (counts[kind] / weights[kind], kind)):
+        shares[kind] = min(counts[kind], max(1, round(left * weights[kind] / sum(weights.values()))), left)
         left -= shares[kind]
+        del weights[kind]
     return shares

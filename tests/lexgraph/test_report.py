@@ -208,6 +208,38 @@ def test_directed_kinds_are_seen_from_the_word_in_the_middle(tmp_path: Path):
         assert kinds(neighbourhood(graph.connection, "animal")) == {"dog": "hyponym"}
         assert kinds(neighbourhood(graph.connection, "tail")) == {"dog": "holonym"}
     assert seen_from("derived", False) == "derived from"
+
+
+def test_what_is_derived_both_ways_is_shown_once(tmp_path: Path):
+    both = [{"word": one, "pos": "noun", "derived": [{"word": other}]} for one, other in (("a1", "b1"), ("b1", "a1"))]
+    one_way = {"word": "c1", "pos": "noun", "derived": [{"word": "a1"}]}
+    ingest(tmp_path / "g.duckdb", [wiktionary(tmp_path, *both, one_way)])
+    with lexgraph.open(tmp_path / "g.duckdb") as graph:
+        around = neighbourhood(graph.connection, "a1")
+    assert {neighbour.word: neighbour.kind for neighbour in around.neighbours} == {
+        "b1": "derived",
+        "c1": "derived from",
+    }
+
+
+def test_synonyms_and_antonyms_get_most_of_the_room(tmp_path: Path):
+    crowd = {
+        "word": "hub",
+        "pos": "noun",
+        **{
+            name: [{"word": f"{name}{i}"} for i in range(60)]
+            for name in ("synonyms", "antonyms", "hypernyms", "meronyms")
+        },
+    }
+    ingest(tmp_path / "g.duckdb", [wiktionary(tmp_path, crowd)])
+    with lexgraph.open(tmp_path / "g.duckdb") as graph:
+        around = neighbourhood(graph.connection, "hub")
+    shown = {kind: len(group) for kind, group in around.groups.items()}
+    assert shown == {"synonym": 16, "antonym": 16, "hypernym": 4, "meronym": 4}
+    assert len(around.neighbours) == MOST
+
+
+def test_kinds_that_have_no_name_the_other_way():
     assert seen_from("troponym", False) == "troponym of"
 
 
