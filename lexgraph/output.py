@@ -36,7 +36,6 @@ def print_arrow(table: pa.Table, format_: str | None, out: Path | None = None) -
         UserError: Parquet, which is no text, is to go to a terminal.
     """
     format_ = format_of(format_, out)
-    table = _named_apart(table)
     if format_ == "table" and out is None:
         columns = [[_cell(cell) for cell in column.to_pylist()] for column in table.columns]
         terminal.print_table(table.column_names, zip(*columns, strict=True))
@@ -64,17 +63,6 @@ def _put(content: bytes, format_: str, out: Path | None) -> None:
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
-
-
-def _named_apart(table: pa.Table) -> pa.Table:
-    """The table with a number behind column names that came before, since JSON and Parquet need them unique."""
-    names: list[str] = []
-    for name in table.column_names:
-        number, unique = 1, name
-        while unique in names:
-            number, unique = number + 1, f"{name}_{number}"
-        names.append(unique)
-    return table.rename_columns(names)
 
 
 def _as_json(value: Any) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,13 +114,26 @@ def edges_of(connection: Connection, key: str, other: str | None = None) -> list
     """
     rows = connection.execute(resources.sql("internal/edges_of"), {"key": key, "other": other}).fetchall()
     evidence = _negations(connection, {word for row in rows for word in row[10] or ()})
-    return [_edge(row, evidence) for row in rows]
+    parents = _by_id(connection, {row[11] for row in rows if row[11] is not None})
+    return [_edge(row, evidence, parents) for row in rows]
 
 
-def _edge(row: tuple[Any, ...], evidence: dict[str, list[Negation]]) -> Edge:
-    parent = None if row[11] is None else Edge(*row[11:19], tuple(row[19] or ()))  # type: ignore[call-arg]
-    negations = tuple(negation for word in row[10] or () for negation in evidence[word])
-    return Edge(*row[:8], tuple(row[8] or ()), row[9], parent, negations)  # type: ignore[call-arg]
+def _by_id(connection: Connection, ids: Collection[int]) -> dict[int, Edge]:
+    """The stated edges of these ids."""
+    if not ids:
+        return {}
+    # Only numbers that stand in the SQL itself are looked up in the index; as parameters they cost a scan.
+    query = resources.sql("internal/edges_by_id").replace("$ids", f"({', '.join(map(str, sorted(ids)))})")
+    rows = connection.execute(query).fetchall()
+    return {row[0]: _edge((*row[1:], None, None, None), {}, {}) for row in rows}
+
+
+def _edge(row: tuple[Any, ...], evidence: Mapping[str, list[Negation]], parents: Mapping[int, Edge]) -> Edge:
+    word, other, kind, pos, source, lang, gloss, note, tags, rule, negated, derived_from = row
+    negations = tuple(negation for word in negated or () for negation in evidence[word])
+    return Edge(
+        word, other, kind, pos, source, lang, gloss, note, tuple(tags or ()), rule, parents.get(derived_from), negations
+    )
 
 
 def negations_of(connection: Connection, word: str) -> list[Negation]:

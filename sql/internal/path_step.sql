@@ -3,16 +3,20 @@
 -- depth: edges between that end and the new words
 -- kinds: the kinds of edges to follow, in both directions
 INSERT INTO reached
-WITH frontier AS (
-    SELECT w.word, lang, key, r.paths FROM reached r JOIN words w USING (key, lang)
-    WHERE r.side = $side AND r.depth = $depth - 1
+WITH latest AS MATERIALIZED (SELECT key, lang, paths FROM reached WHERE side = $side AND depth = $depth - 1),
+frontier AS MATERIALIZED (
+    SELECT w.word, lang, key, l.paths
+    FROM (FROM words WHERE key IN (SELECT key FROM latest)) w JOIN latest l USING (key, lang)
+),
+edges AS MATERIALIZED (
+    SELECT word, related, lang, kind FROM relations WHERE word IN (SELECT word FROM frontier)
+    UNION ALL
+    SELECT related, word, lang, kind FROM relations WHERE related IN (SELECT word FROM frontier)
 ),
 adjacent AS (
-    SELECT word_key(r.related) AS key, lang, f.key AS via, f.paths
-    FROM relations r JOIN frontier f USING (word, lang) WHERE list_contains($kinds, r.kind)
-    UNION
-    SELECT word_key(r.word), r.lang, f.key, f.paths
-    FROM relations r JOIN frontier f ON f.word = r.related AND f.lang = r.lang WHERE list_contains($kinds, r.kind)
+    SELECT word_key(e.related) AS key, lang, f.key AS via, f.paths
+    FROM edges e JOIN frontier f USING (word, lang)
+    GROUP BY word_key(e.related), lang, f.key, f.paths HAVING bool_or(list_contains($kinds, e.kind))
 )
 SELECT $side, key, lang, $depth, sum(paths), min(via)
 FROM adjacent ANTI JOIN (SELECT key, lang FROM reached WHERE side = $side) USING (key, lang)

@@ -1,8 +1,10 @@
 -- The words at the other end of a word's edges of one kind, whichever way these point.
 -- key: words.key of the word
 -- kind: relations.kind
-WITH spelled AS (SELECT word, lang FROM words WHERE key = $key)
-SELECT related AS other FROM relations SEMI JOIN spelled USING (word, lang) WHERE kind = $kind
-UNION
-SELECT r.word FROM relations r SEMI JOIN spelled s ON s.word = r.related AND s.lang = r.lang WHERE r.kind = $kind
-ORDER BY other;
+WITH spelled AS MATERIALIZED (SELECT word FROM words WHERE key = $key),
+edges AS MATERIALIZED (
+    SELECT related AS other, kind FROM relations WHERE word IN (FROM spelled)
+    UNION ALL
+    SELECT word, kind FROM relations WHERE related IN (FROM spelled)
+)
+SELECT other FROM edges GROUP BY other HAVING bool_or(kind = $kind) ORDER BY other;

@@ -1,6 +1,5 @@
 -- The senses of a word.
 -- key: words.key of the word
-SELECT s.word, s.pos, s.gloss, s.tags, s.source, s.lang
-FROM senses s JOIN words w USING (word, lang)
-WHERE w.key = $key
-ORDER BY s.lang, s.source, s.pos, s.gloss, s.word;
+SELECT word, pos, gloss, tags, source, lang FROM senses
+WHERE word IN (SELECT word FROM words WHERE key = $key)
+ORDER BY lang, source, pos, gloss, word;

@@ -6,7 +6,7 @@ WITH ends AS (
     UNION
     SELECT related, word, lang FROM relations WHERE kind = 'synonym'
 ),
-spelled AS (SELECT word, lang FROM words WHERE key = $word),
+spelled AS (SELECT word FROM words WHERE key = $word),
 mine AS (SELECT DISTINCT related AS word, lang FROM ends SEMI JOIN spelled USING (word, lang))
 SELECT e.related AS candidate, lang, count(*) AS shared, list_sort(list(word)) AS through
 FROM ends e JOIN mine USING (word, lang)
