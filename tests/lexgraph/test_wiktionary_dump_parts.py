@@ -148,8 +148,9 @@ def test_relations_find_their_part_of_speech():
     ("name", "kind"),
     [
         ("plural of", "form"), ("inflection of", "form"), ("en-third-person singular of", "form"),
-        ("verb form of", "form"), ("alternative form of", "alternative"), ("alt form", "alternative"), ("altform", "alternative"),
-        ("obsolete spelling of", "alternative"), ("initialism of", "alternative"), ("misspelling of", "alternative"),
+        ("verb form of", "form"), ("alt form", "alternative"), ("altform", "alternative"),
+        ("alternative form of", "alternative"), ("obsolete spelling of", "alternative"),
+        ("initialism of", "alternative"), ("misspelling of", "alternative"),
         ("synonym of", "synonym"), ("antonym of", "antonym"), ("quote-book", None), ("only used in", None),
         ("form", None),
     ],

@@ -77,7 +77,8 @@ def simple_tokens(line: str, code: str) -> list[Token] | None:
         else:
             if _SCHEME.search(match[6]) or (not found and match[6][0] in " *#:;"):
                 return None
-            found.append(Token(TEXT, _QUOTES.sub("", match[6])))
+            if text := _QUOTES.sub("", match[6]):
+                found.append(Token(TEXT, text))
     return found
 
 
