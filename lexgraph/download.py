@@ -1,15 +1,10 @@
-"""Downloading registered sources: resumed where they broke off, checked, never over another file.
-
-What has come so far lies in `FILE.partial`, and beside it `FILE.partial.json` says which version of the file that
-is (the server's ETag or Last-Modified), so that a file that changed in between starts over.
-"""
+"""Downloading registered sources: resumed where they broke off, checked, never over another file."""
 
 from __future__ import annotations
 
 import errno
 import http
 import http.client
-import json
 import os
 import ssl
 import time
@@ -21,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from filelock import FileLock, Timeout
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from lexgraph import __version__
 from lexgraph.common.errors import UserError
-from lexgraph.common.files import sha256_of, write_json
+from lexgraph.common.files import sha256_of
 from lexgraph.common.terminal import err, say
+from lexgraph.partial_file import PartialFile, alone
 from lexgraph.registry import RegisteredSource, RemoteFile, is_allowed
 
 TRIES = 4
@@ -78,10 +73,10 @@ def _by_hand(source: RegisteredSource) -> str:
 
 def _one(source: RegisteredSource, file: RemoteFile, target: Path) -> Download:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(target):
+    with alone(target):
         if target.exists():
             return _already_there(file, target)
-        partial = _Partial(target, file.url)
+        partial = PartialFile(target, file.url)
         say(f"{source.name}: {file.url} ({source.licence})")
         try:
             _fetch(source, file, partial)
@@ -106,7 +101,7 @@ def _already_there(file: RemoteFile, target: Path) -> Download:
     return Download(target, target.stat().st_size, found, check)
 
 
-def _checked(file: RemoteFile, partial: _Partial, target: Path) -> Download:
+def _checked(file: RemoteFile, partial: PartialFile, target: Path) -> Download:
     """Compare length and hash with what the registry or an earlier download says."""
     size, found = partial.size, sha256_of(partial.path)
     for what, wanted, got in (("bytes", file.bytes, size), ("sha256", file.sha256, found)):
@@ -139,55 +134,7 @@ def _record(target: Path, found: str) -> str:
     return "earlier download" if before == found else f"changed since the earlier download ({before[:12]}...)"
 
 
-@contextmanager
-def _alone(target: Path) -> Iterator[None]:
-    """No second process downloads the same file meanwhile."""
-    lock = FileLock(target.with_name(target.name + ".partial.lock"), timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise UserError("another process is downloading this file", path=target, remedy="wait for it") from None
-    try:
-        yield
-    finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
-
-
-class _Partial:
-    """What has come of a file, and of which version of it."""
-
-    def __init__(self, target: Path, url: str) -> None:
-        self.path = target.with_name(target.name + ".partial")
-        self._about = target.with_name(target.name + ".partial.json")
-        self._url = url
-
-    @property
-    def size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
-
-    @property
-    def version(self) -> dict[str, Any]:
-        """`etag`, `last_modified`, `total`; empty if there is nothing that could be gone on with."""
-        try:
-            about = json.loads(self._about.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return about if isinstance(about, dict) and about.get("url") == self._url and self.size else {}
-
-    def begin(self, headers: http.client.HTTPMessage, total: int | None) -> None:
-        """Start over with this version."""
-        self.path.unlink(missing_ok=True)
-        version = {"etag": headers["ETag"], "last_modified": headers["Last-Modified"], "total": total}
-        write_json(self._about, {"url": self._url} | version)
-
-    def forget(self) -> None:
-        """Remove everything that was kept beside."""
-        self.path.unlink(missing_ok=True)
-        self._about.unlink(missing_ok=True)
-
-
-def _fetch(source: RegisteredSource, file: RemoteFile, partial: _Partial) -> None:
+def _fetch(source: RegisteredSource, file: RemoteFile, partial: PartialFile) -> None:
     """Bring the partial file to its end; a broken connection is tried again from where it broke."""
     furthest, failures = partial.size, 0
     with _progress(file.name) as show:
@@ -207,7 +154,7 @@ def _fetch(source: RegisteredSource, file: RemoteFile, partial: _Partial) -> Non
             time.sleep(PAUSE * 2 ** (failures - 1))
 
 
-def _reason(source: RegisteredSource, partial: _Partial, error: Exception) -> str:
+def _reason(source: RegisteredSource, partial: PartialFile, error: Exception) -> str:
     """Why an attempt failed, if another one may succeed.
 
     Raises:
@@ -228,7 +175,7 @@ def _reason(source: RegisteredSource, partial: _Partial, error: Exception) -> st
     return str(inner) or type(inner).__name__
 
 
-def _attempt(file: RemoteFile, partial: _Partial, show: _Show) -> None:
+def _attempt(file: RemoteFile, partial: PartialFile, show: _Show) -> None:
     version, start = partial.version, partial.size
     if version and start == version.get("total"):
         return
@@ -262,7 +209,7 @@ def _goes_on(headers: http.client.HTTPMessage, version: dict[str, Any], start: i
     return same and headers.get("Content-Range", "").startswith(f"bytes {start}-")
 
 
-def _changed(partial: _Partial) -> ConnectionError:
+def _changed(partial: PartialFile) -> ConnectionError:
     partial.forget()
     return ConnectionError("the file has changed on the server")
 
@@ -272,7 +219,7 @@ def _total(headers: http.client.HTTPMessage, start: int) -> int | None:
     return start + int(length) if length.isdigit() else None
 
 
-def _write(file: RemoteFile, partial: _Partial, response: Any, total: int | None, show: _Show) -> None:
+def _write(file: RemoteFile, partial: PartialFile, response: Any, total: int | None, show: _Show) -> None:
     size, limit = partial.size, file.limit
     with partial.path.open("ab") as sink:
         while True:
@@ -304,7 +251,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _ask(url: str, headers: dict[str, str], partial: _Partial) -> Any:
+def _ask(url: str, headers: dict[str, str], partial: PartialFile) -> Any:
     agent = {"User-Agent": f"lexgraph/{__version__}", "Accept-Encoding": "identity"}
     request = urllib.request.Request(url, headers=agent | headers)  # noqa: S310 - is_allowed has seen it
     try:

@@ -166,11 +166,12 @@ def _overlap(rows: Iterable[Row]) -> dict[str, Any]:
     }
 
 
-def _agreement(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    by_kind: defaultdict[str, list[Row]] = defaultdict(list)
+def _agreement(rows: Iterable[Row]) -> dict[str, dict[int, int]]:
+    """By kind how many pairs a number of sources agree on."""
+    by_kind: defaultdict[str, dict[int, int]] = defaultdict(dict)
     for row in rows:
-        by_kind[row["kind"]].append(row)
-    return {kind: sorted(by_kind[kind], key=lambda row: row["sources"]) for kind in sorted(by_kind, reverse=True)}
+        by_kind[row["kind"]][row["sources"]] = row["pairs"]
+    return {kind: by_kind[kind] for kind in sorted(by_kind, reverse=True)}
 
 
 def _contradictions(graph: Graph) -> dict[str, Any]:
