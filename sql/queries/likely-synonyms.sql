@@ -7,8 +7,8 @@ WITH ends AS (
     SELECT related, word, lang FROM relations WHERE kind = 'synonym'
 ),
 spelled AS (SELECT word FROM words WHERE key = $word),
-mine AS (SELECT DISTINCT related AS word, lang FROM ends SEMI JOIN spelled USING (word, lang))
+mine AS (SELECT DISTINCT related AS word, lang FROM ends WHERE word IN (FROM spelled))
 SELECT e.related AS candidate, lang, count(*) AS shared, list_sort(list(word)) AS through
 FROM ends e JOIN mine USING (word, lang)
-WHERE (e.related, lang) NOT IN (FROM mine) AND (e.related, lang) NOT IN (FROM spelled)
+WHERE (e.related, lang) NOT IN (FROM mine) AND e.related NOT IN (FROM spelled)
 GROUP BY e.related, lang ORDER BY shared DESC, candidate, lang LIMIT $limit;

@@ -2,6 +2,6 @@
 -- $word WORD: the word
 WITH spelled AS (SELECT word FROM words WHERE key = $word)
 SELECT r.source, r.kind, r.pos, coalesce(s.gloss, r.note) AS note, list_sort(list(DISTINCT r.related)) AS words
-FROM relations r WHERE r.word IN (FROM spelled) LEFT JOIN senses s ON s.id = r.sense
-WHERE r.source <> 'negation'
+FROM relations r LEFT JOIN senses s ON s.id = r.sense
+WHERE r.word IN (FROM spelled) AND r.source <> 'negation'
 GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;

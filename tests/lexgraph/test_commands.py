@@ -7,7 +7,7 @@ import io
 import json
 
 import pytest
-from lexgraph_testing import SAMPLE, run, state
+from lexgraph_testing import run, sample_sources, state
 
 from lexgraph.cli import cli
 
@@ -20,15 +20,35 @@ def ok(*arguments):
 
 def test_show(sample_graph):
     lines = ok("show", "Unhappy", "--db", sample_graph).out.splitlines()
-    assert lines[:3] == [
-        "Unhappy",
-        "  adj: Not happy; sad.  (wiktionary)",
-        "  negates happy by un- (contrary; evidence: antonym, gloss, segmentation)",
-    ]
+    assert lines[:2] == ["Unhappy", "  adj: Not happy; sad.  (wiktionary)"]
+    assert lines[2].startswith("  negates happy by un- (contrary; evidence: antonym, ")
     table = [line.split() for line in lines[3:]]
-    assert table[0] == ["kind", "word", "source", "because"]
-    assert ["antonym", "happy", "hg2vec"] in table
-    assert ["synonym", "sad", "roget", "#18", "pain"] in table
+    assert table[0] == ["kind", "word", "sources", "because"]
+    assert ["antonym", "happy", "hg2vec,", "wiktionary"] in [row[:4] for row in table]
+    assert any(row[:2] == ["synonym", "sad"] and row[-2:] == ["#18", "pain"] for row in table)
+
+
+def test_show_by_lemma_says_so(graph_copy, tmp_path):
+    assert ok("show", "unkindest", "--db", graph_copy).out.splitlines()[0] == "unkind, the lemma of unkindest"
+    entry = json.loads(ok("show", "unkindest", "--format", "json", "--db", graph_copy).out)
+    assert (entry["asked"], entry["words"], entry["by"]) == ("unkindest", ["unkind"], "lemma")
+    done = ok("explain", "kinder", "unkindest", "--db", graph_copy)
+    assert "stated kind - unkind antonym, hg2vec" in done.out
+    assert "shown is unkind, the lemma of unkindest" in done.err
+
+
+def test_show_takes_kinds_limits_and_formats(sample_graph):
+    asked = ("show", "quick", "--db", sample_graph)
+    rows = list(csv.DictReader(io.StringIO(ok(*asked, "--format", "csv").out)))
+    assert {row["kind"] for row in rows} == {"synonym", "antonym"}
+    only = list(csv.DictReader(io.StringIO(ok(*asked, "--format", "csv", "--kind", "antonym", "--limit", "1").out)))
+    assert only == [row for row in rows if row["kind"] == "antonym"][:1]
+    text = ok(*asked, "--limit", "1").out
+    assert f"... and {len(rows) - 2} more; --limit 0 prints all" in text
+    assert "more; --limit" not in ok(*asked, "--limit", "0").out
+    entry = json.loads(ok(*asked, "--format", "json").out)
+    assert [row["word"] for row in entry["relations"]] == [row["word"] for row in rows]
+    assert "no relations" in ok(*asked, "--kind", "meronym").out
 
 
 def test_show_tells_what_a_derived_edge_follows_from(sample_graph):
@@ -60,8 +80,8 @@ def test_explain(sample_graph):
     )
     stated = ok("explain", "unhappy", "happy", "--db", sample_graph).out
     assert "stated unhappy - happy antonym, hg2vec\n" in stated.replace("happy - unhappy", "unhappy - happy")
-    none = run("explain", "happy", "piano", "--db", sample_graph)
-    assert (none.status, "no edge between 'happy' and 'piano'" in none.err) == (1, True)
+    none = run("explain", "happy", "faultless", "--db", sample_graph)
+    assert (none.status, "no edge between 'happy' and 'faultless'" in none.err) == (1, True)
 
 
 def test_sources(sample_graph):
@@ -103,8 +123,7 @@ def test_query_formats(sample_graph, format_):
 
 def test_query_prints_what_is_no_text(sample_graph):
     sql = "SELECT sum(bytes) AS s, {a: 1} AS o, INTERVAL 1 DAY AS i, NULL AS z, '[/b] [red]x' AS m, 1 AS s FROM sources"
-    total = sum(path.stat().st_size for path in SAMPLE.rglob("*") if path.is_file() and path.parent.name in
-                ("hg2vec", "roget", "wiktionary", "morpholex"))  # fmt: skip
+    total = sum(path.stat().st_size for source in sample_sources().values() for path in source.files)
     found = json.loads(ok("query", "--sql", sql, "--format", "json", "--db", sample_graph).out)[0]
     assert (found["o"], found["z"], found["m"]) == ({"a": 1}, None, "[/b] [red]x")
     assert f'"{total}"' in ok("query", "--sql", sql, "--format", "csv", "--db", sample_graph).out

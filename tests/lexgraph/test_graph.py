@@ -107,7 +107,35 @@ def test_the_fingerprint_changes_with_what_is_in_and_not_with_time(graph_copy, s
     assert fingerprint(graph_copy) == fingerprint(sample_graph)
 
 
-def test_glosses_and_repr(sample_graph):
+def test_senses_and_repr(sample_graph):
     with lexgraph.open(str(sample_graph)) as graph:
-        assert ("wiktionary", "adj", "Not happy; sad.") in graph.glosses("Unhappy")
+        senses = [(sense.source, sense.pos, sense.gloss) for sense in graph.senses("Unhappy")]
+        assert ("wiktionary", "adj", "Not happy; sad.") in senses
         assert "words" in repr(graph)
+
+
+def test_a_notebook_shows_the_edges_by_source_and_kind(tmp_path):
+    database = tmp_path / "<b>.duckdb"
+    ingest(database, [pairs(tmp_path, "big large, big huge", "big small", name="a&b")])
+    with lexgraph.open(database) as graph:
+        page = graph._repr_html_()
+    assert "<b>" not in page.replace("</b", "")
+    assert "&lt;b&gt;.duckdb: 4 words, 3 edges" in page
+    assert "<th>source</th><th>antonym</th><th>synonym</th>" in page
+    assert "<tr><th>a&amp;b</th><td>1</td><td>2</td></tr>" in page
+
+
+def test_sources_say_what_rests_on_them(sample_graph):
+    with lexgraph.open(sample_graph) as graph:
+        found = {row["name"]: row for row in graph.sources().to_pylist()}
+        for name, row in found.items():
+            assert row["edges"] == rows(sample_graph, "SELECT count(*) FROM relations WHERE source = $s", s=name)[0][0]
+            assert row["senses"] == rows(sample_graph, "SELECT count(*) FROM senses WHERE source = $s", s=name)[0][0]
+            assert [len(digest) for digest in row["sha256"]] == [64] * len(row["files"])
+    assert found["morpholex"]["derived"] > 0
+    assert found["morpholex"]["edges"] == 0
+    parents = rows(
+        sample_graph,
+        "SELECT count(*) FROM relations d JOIN relations p ON p.id = d.derived_from WHERE p.source = 'hg2vec'",
+    )
+    assert found["hg2vec"]["derived"] == parents[0][0]
