@@ -76,19 +76,20 @@ SEMI JOIN possible USING (lang, key, base_key)
 GROUP BY ALL
 HAVING bool_or(e.evidence = 'base' OR list_contains(r.enough, e.evidence));
 
--- ... and what is formed from them in turn, or, by -ly or -ness, they from it; it is negated in the same way.
+-- ... and what is formed from them in turn, or, by -ly or -ness, they from it; it is negated in the same way. Where the
+-- evidence started is kept, for no word speaks for itself by way of its relatives.
 CREATE OR REPLACE TEMP TABLE families AS
 WITH RECURSIVE relatives AS (
     SELECT lang, key, parent AS other FROM kin UNION SELECT lang, parent, key FROM kin WHERE regular
 ), family AS (
-    SELECT DISTINCT lang, key, affix, spelling, kind, base_key, false AS formed FROM supported
+    SELECT DISTINCT lang, key, affix, spelling, kind, base_key, key AS seed FROM supported
     UNION
-    SELECT c.lang, c.key, c.affix, c.spelling, f.kind, c.base_key, true
+    SELECT c.lang, c.key, c.affix, c.spelling, f.kind, c.base_key, f.seed
     FROM family f JOIN relatives k ON (k.lang, k.other) = (f.lang, f.key)
     JOIN possible c ON (c.lang, c.key, c.affix) = (k.lang, k.key, f.affix)
     WHERE CASE c.position WHEN 'prefix' THEN c.spelling = f.spelling ELSE c.base_key = f.base_key END
 )
-SELECT DISTINCT lang, key, affix, spelling, kind, base_key FROM family WHERE formed;
+SELECT DISTINCT lang, key, affix, spelling, kind, base_key FROM family WHERE key <> seed;
 
 CREATE OR REPLACE TEMP TABLE negations AS
 WITH found AS (

@@ -83,19 +83,20 @@ def test_an_antonym_that_a_source_states_is_evidence_and_brings_its_segmentation
 
 
 @pytest.mark.parametrize(
-    ("gloss", "evidence"),
+    ("gloss", "tags", "evidence"),
     [
-        ("Not happy; sad.", ["gloss"]),
-        ("(literary) Without being happy", ["gloss"]),
-        ("Sad, as opposed to happy in a way", None),
-        ("Not glad", None),
+        ("Not honest; false.", [], ["gloss"]),
+        ("(literary) Without being honest", [], ["gloss"]),
+        ("False, as opposed to honest in a way", [], None),
+        ("Not true", [], None),
+        ("Not honest; false.", ["obsolete"], None),
     ],
 )
-def test_a_gloss_is_evidence_only_if_it_negates_the_base(database, tmp_path, gloss, evidence):
-    words = [{"word": "unhappy", "pos": "adj", "senses": [{"glosses": [gloss]}]},
-             {"word": "happy", "pos": "adj", "senses": [{"glosses": ["Glad."]}]}]  # fmt: skip
+def test_a_gloss_is_evidence_only_if_it_negates_the_base_today(database, tmp_path, gloss, tags, evidence):
+    words = [{"word": "dishonest", "pos": "adj", "senses": [{"glosses": [gloss], "tags": tags}]},
+             {"word": "honest", "pos": "adj", "senses": [{"glosses": ["True."]}]}]  # fmt: skip
     ingest(database, [wiktionary(tmp_path, *words)])
-    found = rows(database, "SELECT evidence FROM morphology WHERE word = 'unhappy'")
+    found = rows(database, "SELECT evidence FROM morphology WHERE word = 'dishonest'")
     assert found == ([(evidence,)] if evidence else [])
 
 
@@ -130,7 +131,7 @@ def test_letters_are_put_back(database, tmp_path):
 
 
 def test_other_kinds_are_not_turned(database, tmp_path):
-    entry = {"word": "unhappy", "pos": "adj", "hypernyms": [{"word": "sad"}], "derived": [{"word": "unhappiness"}]}
+    entry = {"word": "unhappy", "pos": "adj", "hypernyms": [{"word": "sad"}], "derived": [{"word": "sadly"}]}
     ingest(database, [morpholex(tmp_path, *UN[::2]), wiktionary(tmp_path, entry)])
     assert edges(database, DERIVED) == {("happy", "unhappy", "antonym")}
 
