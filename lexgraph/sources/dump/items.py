@@ -19,8 +19,8 @@ from lexgraph.sources.dump import layout
 from lexgraph.sources.dump.markup import modifiers, plain, term_of, without_language
 from lexgraph.sources.dump.templates import Template, of_node, parse_simple
 
-TERM, THESAURUS, TEXT, QUALIFIER, SENSE, NYM, DROPPED = (
-    "term", "thesaurus", "text", "qualifier", "sense", "nym", "dropped",
+TERM, TAXON, THESAURUS, TEXT, QUALIFIER, SENSE, NYM, DROPPED = (
+    "term", "taxon", "thesaurus", "text", "qualifier", "sense", "nym", "dropped",
 )  # fmt: skip
 
 REFERENCE, OTHER_LANGUAGE, PROSE, EMPTY = "reference elsewhere", "other language", "prose", "no word"
@@ -152,9 +152,9 @@ def _of_template(template: Template, code: str) -> Token:
     name, positional, named = template.name, template.positional, template.named
     if name in layout.LINKS:
         return _of_link_template(template, code)
-    if name in layout.UNLABELLED_LINKS:
+    if name in layout.VERNACULAR or name in layout.TAXA:
         words = plain(positional[0]) if positional else ""
-        return Token(TERM, words, words)
+        return Token(TAXON if name in layout.TAXA else TERM, words, words)
     if name in layout.WIKIPEDIA:
         words = plain(term_of(positional, {"lang": ""}))
         return Token(TERM, words, words)
@@ -274,7 +274,7 @@ _LEAD = re.compile(
     rf"^\s*(?:[{_DASH}:]\s+|(?:or|and|also|e\.g\.|formerly|sometimes|usually|often|rarely)\s+)+", re.IGNORECASE
 )
 _ARTICLE = re.compile(r"^\s*an?\s+$", re.IGNORECASE)
-_ASIDE = re.compile(r"\s*(?:cf\.?|compare|confer|contrast|such as|i\.e\.|more(?: at)?|for more)\b", re.IGNORECASE)
+_ASIDE = re.compile(r"\s*(?:cf\.?|compare|confer|contrast|such as|i\.e\.|(?:for )?more at|for more)\b", re.IGNORECASE)
 _EDGE = f' \t.,:;"\u201c\u201d\u201e\u00ab\u00bb*={_DASH}'
 _MOST_WORDS = 4
 
@@ -292,7 +292,7 @@ def term(piece: Piece) -> tuple[str | None, str | None]:
     pages = [part.text for part in piece.parts if part.kind == THESAURUS]
     if pages:
         return (pages[0], None) if piece.see == "see" and len(pages) == 1 else (None, REFERENCE)
-    parts = _trimmed(_labelled(piece))
+    parts = _trimmed(_labelled(Piece(piece.sense, _without_taxa(piece.parts), piece.tags)))
     text = "".join(part.text for part in parts)
     if not text.strip(_EDGE):
         return None, None
@@ -301,6 +301,13 @@ def term(piece: Piece) -> tuple[str | None, str | None]:
     if sum(len(part.text.split()) for part in parts if part.kind == TEXT) > _MOST_WORDS:
         return None, PROSE
     return re.sub(r"\s+", " ", text), None
+
+
+def _without_taxa(parts: list[Token]) -> list[Token]:
+    """The scientific name beside a word (`{{l|en|blue cod}} {{taxlink|Parapercis colias}}`) is no part of it."""
+    if any(part.kind == TERM for part in parts):
+        return [part for part in parts if part.kind != TAXON]
+    return [part._replace(kind=TERM) if part.kind == TAXON else part for part in parts]
 
 
 def _labelled(piece: Piece) -> list[Token]:

@@ -50,8 +50,9 @@ ALTERNATIVES = frozenset({"alter", "alt", "alternative forms"})
 """Templates that list alternative forms, then, after an empty argument, where they are used."""
 
 LINKS = frozenset({"l", "ll", "link", "l-self", "m", "m+", "m-self", "mention", "l/en", "ws link"})
-UNLABELLED_LINKS = frozenset({"vern", "vernacular", "taxlink", "taxfmt", "taxon", "tcl", "specieslite", "species"})
-"""Templates that show their first argument and take no language."""
+VERNACULAR = frozenset({"vern", "vernacular"})
+TAXA = frozenset({"taxlink", "taxlinknew", "taxfmt", "taxlook"})
+"""Templates that show their first argument, a name of a living thing, and take no language."""
 
 WIKIPEDIA = frozenset({"w", "wikipedia link", "wp", "pedlink"})
 SENSE_MARKS = frozenset({"s", "sense", "sense-lite", "antsense"})

@@ -192,7 +192,7 @@ _CHARACTERS = {"!": "|", "=": "=", ",": ",", "...": "\u2026", "nb...": "\u2026",
 
 _RULES: dict[str, Rule] = {
     **dict.fromkeys(layout.LINKS, term_of),
-    **dict.fromkeys(layout.UNLABELLED_LINKS, _first),
+    **dict.fromkeys(layout.VERNACULAR | layout.TAXA, _first),
     **dict.fromkeys(layout.WIKIPEDIA, _last_shown),
     **dict.fromkeys(layout.QUALIFIERS | layout.SENSE_MARKS | layout.GLOSSES, _bracketed),
     **dict.fromkeys(layout.NON_GLOSSES, _without_language),
