@@ -11,7 +11,7 @@ from lexgraph.common.errors import UserError
 from lexgraph.database import Connection
 from lexgraph.export.selection import TABLES
 
-_ORDER = {"words": "lang, word", "senses": "id", "relations": "id", "morphology": "ALL", "sources": "name"}
+_ORDER = {"senses": "id", "morphology": "ALL", "sources": "name"}  # words and relations are selected in order
 
 
 def to_arrow(connection: Connection, table: str = "relations", kinds: Sequence[str] | None = None) -> pa.Table:
@@ -50,9 +50,11 @@ def write_tables(connection: Connection, format_: str, folder: Path) -> None:
     for name in TABLES:
         options = "FORMAT parquet, COMPRESSION zstd" if format_ == "parquet" else "FORMAT csv, HEADER"
         columns = _columns(connection, name, lists_as_json=format_ == "csv")
+        order = f" ORDER BY {_ORDER[name]}" if name in _ORDER else ""
+        query = f"SELECT {columns} FROM out_{name}{order}"
         _copy(
             connection,
-            f"SELECT {columns} FROM out_{name} ORDER BY {_ORDER[name]}",
+            query,
             folder / f"{name}.{format_}",
             options,
         )
