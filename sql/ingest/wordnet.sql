@@ -46,13 +46,12 @@ CREATE OR REPLACE TEMP TABLE wordnet_senses AS
 SELECT key, number, word, tags, id, pos, gloss FROM wordnet_members JOIN wordnet_synsets USING (key);
 
 INSERT INTO staged_senses BY NAME
-SELECT word, getvariable('lang') AS lang, pos, gloss, tags FROM wordnet_senses ORDER BY key, number;
+SELECT word, getvariable('lang') AS lang, pos, gloss, tags FROM wordnet_senses;
 
 -- All members of a synset are each other's synonyms; each pair is stated once, from the earlier member.
 INSERT INTO staged_relations BY NAME
 SELECT a.word, b.word AS related, getvariable('lang') AS lang, 'synonym' AS kind, a.pos, a.gloss, a.id AS note
-FROM wordnet_senses a JOIN wordnet_senses b ON b.key = a.key AND b.number > a.number
-ORDER BY a.key, a.number, b.number;
+FROM wordnet_senses a JOIN wordnet_senses b ON b.key = a.key AND b.number > a.number;
 
 -- A pointer between words joins these alone; one between synsets joins every member of one to every member of the other.
 INSERT INTO staged_relations BY NAME
@@ -61,5 +60,4 @@ SELECT a.word, b.word AS related, getvariable('lang') AS lang, kind, a.pos, a.gl
 FROM wordnet_judged p
 JOIN wordnet_senses a ON a.key = p.key AND p.number IN (0, a.number)
 JOIN wordnet_senses b ON b.key = p.target AND p.target_number IN (0, b.number)
-WHERE outcome = 'kept'
-ORDER BY p.key, p.target, relation, a.number, b.number;
+WHERE outcome = 'kept';
