@@ -95,7 +95,8 @@ def test_nym_templates(template: str, expected: list[tuple[str, list[str] | None
 @pytest.mark.parametrize(
     "template",
     ["{{a}}", "{{a|b|c=d|3=e}}", "{{a|b<q:c>|<t:d=e>}}", "{{ a_b | c }}", "{{a||}}",
-     "{{syn|en|[[a|b]]|[[c]] d|e=[[f|g]]}}", "{{a|1=|2=b}}", "{{Template:A|b}}"],
+     "{{syn|en|[[a|b]]|[[c]] d|e=[[f|g]]}}", "{{a|1=|2=b}}", "{{Template:A|b}}",
+     "{{der3|en|{{l|en|a|t=b}} c|[[d]]|e={{f|g}}}}"],
 )  # fmt: skip
 def test_both_ways_to_take_a_template_apart_agree(template: str):
     assert parse_simple(template) == parse_nested(template)

@@ -45,9 +45,9 @@ class Token(NamedTuple):
 
 
 _SIMPLE = re.compile(
-    r"(\{\{[^{}\[\]<>&\n]+\}\})"
-    r"|(\[\[([^{}\[\]<>&|\n]+)(?:\|([^{}\[\]<>&|\n]+))?\]\])([a-z]*)"
-    r"|([^{}\[\]<>&\n~]+)"
+    r"(\{\{(?:(?:l|link|m)\|(?P<lang>[a-z-]+)\|(?P<word>\w+(?:[ -]\w+)*)\}\}|[^{}\[\]<>&\n]+\}\}))"
+    r"|(?P<link>\[\[(?P<target>[^{}\[\]<>&|\n]+)(?:\|(?P<shown>[^{}\[\]<>&|\n]+))?\]\])(?P<trail>[a-z]*)"
+    r"|(?P<text>[^{}\[\]<>&\n~]+)"
 )
 _SCHEME = re.compile(r":(?=\S)|----|__|//")
 _QUOTES = re.compile(r"'{2,5}")
@@ -67,17 +67,20 @@ def simple_tokens(line: str, code: str) -> list[Token] | None:
         if not (match := _SIMPLE.match(line, at)):
             return None
         at = match.end()
-        if match[1]:
+        if match["lang"] == code:  # nearly all of them
+            found.append(Token(TERM, match["word"], match["word"]))
+        elif match[1]:
             template = parse_simple(match[1])
             if template is None:
                 return None
             found.append(_of_template(template, code))
-        elif match[2]:
-            found.append(_of_link(match[3], match[4] or "", match[5]))
+        elif match["link"]:
+            found.append(_of_link(match["target"], match["shown"] or "", match["trail"]))
         else:
-            if _SCHEME.search(match[6]) or (not found and match[6][0] in " *#:;"):
+            text = match["text"]
+            if _SCHEME.search(text) or (not found and text[0] in " *#:;"):
                 return None
-            if text := _QUOTES.sub("", match[6]):
+            if text := _QUOTES.sub("", text):
                 found.append(Token(TEXT, text))
     return found
 
@@ -171,13 +174,8 @@ def _of_template(template: Template, code: str) -> Token:
     return Token(DROPPED, "", "")
 
 
-_PLAIN = re.compile(r"\w+(?:[ \-]\w+)*")
-
-
 def _of_link_template(template: Template, code: str) -> Token:
     positional, named = template.positional, template.named
-    if not named and len(positional) == 2 and positional[0] == code and _PLAIN.fullmatch(positional[1]):
-        return Token(TERM, positional[1], positional[1])  # nearly all of them
     lang = named.get("lang", positional[0] if positional else code)
     words, inline = modifiers(term_of(positional, named))
     target, _ = modifiers(next(iter(without_language(positional, named)), ""))
@@ -285,6 +283,10 @@ def term(piece: Piece) -> tuple[str | None, str | None]:
     A piece with one link and nothing else is that link. Words around links belong to the term (`{{l|en|desist}} from`),
     unless they are many, which makes them prose; what stands before a colon is a label, what follows a dash explains.
     """
+    if not piece.see:
+        solid = [part for part in piece.parts if part.kind != TEXT or part.text.strip()]
+        if len(solid) == 1 and solid[0].kind == TERM:  # nearly all of them
+            return solid[0].text or None, None
     if any(part.kind == TEXT and _ASIDE.match(part.text) for part in piece.parts):
         return None, REFERENCE
     if dropped := next((part.target for part in piece.parts if part.kind == DROPPED and part.target), None):

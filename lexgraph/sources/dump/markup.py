@@ -92,7 +92,7 @@ def arguments(parts: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     named: dict[str, str] = {}
     for part in parts:
         name, equals, value = part.partition("=")
-        if not equals or "<" in name or "[" in name:
+        if not equals or "<" in name or "[" in name or "{" in name:
             positional.append(part.strip())
         elif (name := name.strip()).isdecimal() and len(name) < 4:
             place_argument(positional, int(name), value.strip())

@@ -1,7 +1,7 @@
 """Finding templates in wikitext and taking them apart.
 
-A template with nothing but links nested in it is split by hand; any other goes to mwparserfromhell. A test holds that
-both agree on all templates of the first sort in a real dump.
+A template with nothing but links and simple templates nested in it is split by hand; any other goes to
+mwparserfromhell. A test holds that both agree on all templates of the first sort in a real dump.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lexgraph.sources.dump.markup import arguments, place_argument, template_nam
 
 _BRACES = re.compile(r"\{\{|\}\}")
 _NESTED = re.compile(r"[\[\]{}&\0]|<(?![a-z]{1,4}:)")
-_LINK = re.compile(r"\[\[[^\[\]{}<>&\n]*\]\]")
+_INNER = re.compile(r"\[\[[^\[\]{}<>&\n]*\]\]|\{\{[^\[\]{}<>&\n]*\}\}")
 _LONGEST = 200_000  # characters; a template that does not end does not take the page with it
 
 
@@ -45,13 +45,13 @@ def parse(text: str) -> Template | None:
 
 
 def parse_simple(text: str) -> Template | None:
-    """By hand, if nothing but links is nested in it."""
+    """By hand, if nothing is nested in it but links and templates without anything nested in them."""
     inside = text[2:-2]
     if not _NESTED.search(inside):
         name, *parts = inside.split("|")
-    elif "[[" in inside and "{" not in inside and not _NESTED.search(_LINK.sub("", inside)):
-        # The bars of links are hidden while the others are cut at.
-        hidden = _LINK.sub(lambda link: link[0].replace("|", "\0"), inside)
+    elif not _NESTED.search(_INNER.sub("", inside)):
+        # The bars of what is nested are hidden while the others are cut at.
+        hidden = _INNER.sub(lambda inner: inner[0].replace("|", "\0"), inside)
         name, *parts = (part.replace("\0", "|") for part in hidden.split("|"))
     else:
         return None
@@ -71,7 +71,7 @@ def of_node(node: Any) -> Template:
         name, value = str(parameter.name).strip(), str(parameter.value).strip()
         if not parameter.showkey:
             positional.append(value)
-        elif "<" in name or "[" in name:  # `foo<q:a=b>` is no named argument
+        elif set(name) & set("<[{"):  # `foo<q:a=b>` is no named argument
             positional.append(f"{parameter.name}={parameter.value}".strip())
         elif name.isdecimal() and len(name) < 4:
             place_argument(positional, int(name), value)
