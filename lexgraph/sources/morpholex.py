@@ -120,7 +120,8 @@ def _cells(path: Path, options: Options, intake: Intake) -> Iterator[tuple[str, 
     if path.suffix.lower() == ".xlsx":
         yield from _cells_of_workbook(path)
         return
-    lines = (line for _, line in text_lines(path, options, intake, "rows"))
+    # A carriage return inside a line would end the row for csv and make it refuse the file.
+    lines = (line.replace("\r", " ") for _, line in text_lines(path, options, intake, "rows"))
     header = next(lines, "")
     # European Excel writes semicolons, since the comma is its decimal sign.
     delimiter = max("\t;,", key=header.count)

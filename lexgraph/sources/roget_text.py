@@ -19,7 +19,7 @@ from lexgraph import resources
 from lexgraph.sources.base import KEPT, Intake
 
 _HEAD = re.compile(r"^\s+#\s*(\d+[a-z]?)\.\s*(.*)$")
-_COMMENT = re.compile(r"<--.*?-->", re.DOTALL)
+_COMMENT = re.compile(r"<--(?:(?!<--).)*?-->", re.DOTALL)  # one that is never closed must not reach into the next
 _OPPOSITE = re.compile(r"\{(?:ant|opp)\b[^}\d]*(\d+[a-z]?)")
 _POS_NAMES = {
     "N": "noun", "V": "verb", "Adj": "adj", "Adv": "adv", "Phr": "phrase", "Int": "intj", "Pron": "pron",
@@ -111,13 +111,13 @@ def _heads(text: str) -> Iterator[tuple[str, list[str]]]:
     for line in text.splitlines():
         if line.startswith("%"):
             in_section_title = not in_section_title
-            continue
-        if in_section_title or not line.strip():
-            continue
-        if match := _HEAD.match(line):
+        elif match := _HEAD.match(line):
             if number:
                 yield number, paragraphs
-            number, paragraphs = match[1], [match[2]]
+            # A head ends a section title, too: a mark that is missing must not swallow what follows.
+            number, paragraphs, in_section_title = match[1], [match[2]], False
+        elif in_section_title or not line.strip():
+            continue
         elif line.startswith("     "):
             paragraphs.append(line.strip())
         else:
