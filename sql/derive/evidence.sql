@@ -96,7 +96,8 @@ WITH found AS (
     SELECT lang, key, affix, spelling, kind, base_key, unnest(evidence) AS evidence FROM supported
     UNION ALL SELECT lang, key, affix, spelling, kind, base_key, 'family' FROM families
 ), merged AS (
-    SELECT lang, key, affix, spelling, base_key, list_sort(list(DISTINCT evidence)) AS evidence, list(DISTINCT kind) AS kinds
+    SELECT lang, key, affix, spelling, base_key, list(DISTINCT kind) AS kinds,
+           list_sort(list(DISTINCT evidence) FILTER (evidence <> 'antonyms')) AS evidence  -- antonym says it
     FROM found GROUP BY ALL
 )
 SELECT w.word, w.lang, b.word AS base, m.affix, m.evidence,
