@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 from lexgraph_testing import pairs, rows, run
@@ -31,6 +32,13 @@ def test_headers_are_complete():
         body = "".join(line for line in query.sql.splitlines(keepends=True) if not line.startswith("--"))
         assert all(f"${parameter.name}" in body for parameter in query.parameters), query.name
     assert {file.stem for file in resources.sql_files("queries")} == set(QUERIES)
+
+
+def test_the_page_lists_every_query_with_its_parameters():
+    page = (Path(__file__).parents[2] / "docs/asking.md").read_text(encoding="utf-8")
+    for query in QUERIES.values():
+        parameters = ", ".join(f"`{parameter}`" for parameter in query.parameters)
+        assert f"| `{query.name}` | {parameters} | {query.about} |" in page
 
 
 @pytest.mark.parametrize("name", sorted(QUERIES))
