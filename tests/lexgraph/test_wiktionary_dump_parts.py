@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from lexgraph.sources.dump import layout, pages
-from lexgraph.sources.dump.items import parsed_tokens, pieces, simple_tokens, term, tokens
+from lexgraph.sources.dump.items import pieces, term
 from lexgraph.sources.dump.markup import plain
 from lexgraph.sources.dump.rows import Yield
 from lexgraph.sources.dump.sections import language_sections, sections
 from lexgraph.sources.dump.senses import relate_nym
 from lexgraph.sources.dump.templates import end_of, parse, parse_nested, parse_simple
+from lexgraph.sources.dump.tokens import parsed_tokens, simple_tokens, tokens
 
 
 def terms(line: str) -> list[str | None]:

@@ -15,8 +15,8 @@ from lexgraph_testing import rows
 from lexgraph.ingest import Source, ingest
 from lexgraph.sources import READERS
 from lexgraph.sources.dump import layout, pages, streams, templates, work
-from lexgraph.sources.dump.items import parsed_tokens, simple_tokens
 from lexgraph.sources.dump.sections import language_sections, sections
+from lexgraph.sources.dump.tokens import parsed_tokens, simple_tokens
 
 pytestmark = pytest.mark.realdata
 

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 
 from lexgraph.sources.dump import layout, templates
-from lexgraph.sources.dump.items import NYM, THESAURUS, Token, pieces, term, tokens
+from lexgraph.sources.dump.items import pieces, term
 from lexgraph.sources.dump.markup import modifiers, plain, template_name, without_language
 from lexgraph.sources.dump.rows import Yield
 from lexgraph.sources.dump.senses import relate_nym
+from lexgraph.sources.dump.tokens import NYM, SENSE, THESAURUS, Token, tokens
 
 _NAME = re.compile(r"\{\{\s*([^{}|\n]+?)\s*(?=[|}\n])")
 _COLUMNS = re.compile(rf"\{{\{{\s*(?:{layout.COLUMNS.pattern})\s*[|}}\n]", re.IGNORECASE)
@@ -26,21 +27,17 @@ class Lists:
     def read(self, body: str) -> None:
         """Add the rows of the whole body."""
         senses: list[str | None] = []  # by depth of the list, what was last said of the sense
-        group: str | None = None
         for line, item in self._lines(body):
             if line is None:
-                self._item(item, group)
+                self._item(item)
                 continue
             marks = _LIST_MARKS.match(line)
             depth = len(marks[0]) if marks else 0
             content = line[depth:].strip()
-            if not content:
-                continue
-            if (top := _column_top(content)) is not None:
-                group = top or None
+            if not content or _is_column_mark(content):
                 continue
             del senses[depth:]
-            inherited = next((sense for sense in reversed(senses) if sense), group)
+            inherited = next((sense for sense in reversed(senses) if sense), None)
             sense = self._line(content, inherited)
             senses.extend([None] * (depth - len(senses)))
             senses.append(sense)
@@ -80,16 +77,16 @@ class Lists:
             said = [tag for part in piece.parts for tag in part.tags]
             thesaurus = "Thesaurus" if any(part.kind == THESAURUS for part in piece.parts) else None
             self._add(related, piece.sense or thesaurus, [*said, *piece.tags])
-        marked = [token.text for token in found if token.kind == "sense" and token.text]
+        marked = [token.text for token in found if token.kind == SENSE and token.text]
         return marked[-1] if marked else sense
 
-    def _item(self, item: str, group: str | None) -> None:
+    def _item(self, item: str) -> None:
         """Add one argument of a template of columns; without markup it is one word, commas and all."""
         words, inline = modifiers(item)
         if "[" in words or "{" in words:
-            self._line(words, group)
+            self._line(words, None)
         elif related := plain(words):
-            self._add(related, group, [inline[key] for key in ("q", "qq", "l", "ll") if inline.get(key)])
+            self._add(related, None, [inline[key] for key in ("q", "qq", "l", "ll") if inline.get(key)])
 
     def _nyms(self, found: list[Token], sense: str | None) -> None:
         for token in found:
@@ -112,13 +109,9 @@ def _goes_on(body: str, start: int) -> bool:
     return end >= 0 and body.count("{{", start, end) > body.count("}}", start, end)
 
 
-def _column_top(content: str) -> str | None:
-    """What `{{rel-top|...}}` says above its columns; '' for one that says nothing or ends them; None if it is none."""
-    if not content.startswith("{{"):
-        return None
+def _is_column_mark(content: str) -> bool:
+    """Whether a line only begins or ends columns, as `{{rel-top|...}}` does."""
     match = _NAME.match(content)
     if not match or not layout.COLUMN_TOPS.fullmatch(template_name(match[1])):
-        return None
-    if templates.end_of(content, 0) != len(content):
-        return None
-    return ""
+        return False
+    return templates.end_of(content, 0) == len(content)

@@ -96,13 +96,14 @@ def pages_of(batch: bytes) -> Iterator[tuple[int, bytes, str | None]]:
     while (begin := batch.find(_OPEN, at)) >= 0:
         if not _BLANK.fullmatch(gap := batch[at:begin]) and not (at == 0 and is_frame(gap)):
             yield at, gap, "text outside of any page"
-        end = batch.find(_CLOSE, begin) + len(_CLOSE)
-        if end < len(_CLOSE):
-            yield begin, batch[begin:], "a page that does not end"
-            return
+        close = batch.find(_CLOSE, begin)
+        end = close + len(_CLOSE) if close >= 0 else len(batch)
         while (inner := batch.find(_OPEN, begin + 1, end)) >= 0:
             yield begin, batch[begin:inner], "a page that does not end"
             begin = inner
+        if close < 0:
+            yield begin, batch[begin:], "the last page is cut off"
+            return
         yield begin, batch[begin:end], None
         at = end
     if not is_frame(gap := batch[at:]):

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 
 from lexgraph.sources.dump import layout, templates
-from lexgraph.sources.dump.items import OTHER_LANGUAGE
 from lexgraph.sources.dump.markup import arguments, modifiers, plain, template_name, without_language
 from lexgraph.sources.dump.rows import Yield
 from lexgraph.sources.dump.templates import Template
+from lexgraph.sources.dump.tokens import OTHER_LANGUAGE
 
 DEFINITION = re.compile(r"\n(#+)[ \t]*(?![#:*])([^\n]+)")
 _LABEL = re.compile(r"\{\{\s*(?:" + "|".join(sorted(layout.LABELS)) + r")\s*\|([^{}]*)\}\}")

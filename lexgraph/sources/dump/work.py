@@ -114,12 +114,11 @@ def _leftover(cutter: pages.Cutter, path: Path) -> Piece:
     out, damage = Yield(), []
     for place in cutter.too_large:
         out.count("pages", "too large", example=f"byte {place}")
-    rest = cutter.rest.strip()
-    if not pages.is_frame(rest):
-        wrong = "the last page is cut off" if rest.startswith(b"<page>") else "text outside of any page"
-        damage.append((_where(rest, cutter.place), wrong))
+    for at, xml, wrong in pages.pages_of(cutter.rest):
+        if wrong:
+            damage.append((_where(xml, cutter.place + at), wrong))
     piece = _packed(out, damage)
-    piece.position, piece.ended = path.stat().st_size, rest.endswith(pages.END)
+    piece.position, piece.ended = path.stat().st_size, cutter.rest.strip().endswith(pages.END)
     return piece
 
 
