@@ -5,4 +5,4 @@ UNION SELECT word, lang FROM relations WHERE source <> 'negation'
 UNION SELECT related, lang FROM relations WHERE source <> 'negation';
 
 DELETE FROM words WHERE (word, lang) NOT IN (SELECT (word, lang) FROM mentioned);
-INSERT INTO words SELECT word, word_key(word), lang FROM mentioned WHERE (word, lang) NOT IN (SELECT (word, lang) FROM words);
+INSERT INTO words SELECT word, word_key(word), lang FROM mentioned ANTI JOIN words USING (word, lang);
