@@ -75,8 +75,8 @@ def statistics(connection: Connection, sections: Collection[str] = SECTIONS) -> 
 def _find_components(connection: Connection) -> None:
     """Make the table `graph_components`: the component that each word of each graph lies in."""
     # scipy takes a while to import, and most commands count no components.
-    from scipy.sparse import coo_array  # type: ignore[import-untyped]
-    from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE graph_components (graph VARCHAR, number INTEGER, component INTEGER)"
