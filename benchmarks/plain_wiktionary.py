@@ -10,7 +10,7 @@ import re
 import sys
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,9 @@ Edge = tuple[str, str, str, str | None, str | None, str | None]
 """(word, related, kind, part of speech, gloss, note)."""
 
 
-def raw_edges(path: Path, lang: str = "en") -> tuple[set[Edge], dict[str, str], set[str]]:
-    """The distinct edges of one language as they stand there, the redirects, and the words that have an entry."""
-    edges: set[Edge] = set()
+def raw_edges(path: Path, lang: str = "en") -> tuple[dict[Edge, set[str]], dict[str, str], set[str]]:
+    """The edges of one language as they stand there with their tags, the redirects, and the words with an entry."""
+    edges: dict[Edge, set[str]] = {}
     redirects: dict[str, str] = {}
     words: set[str] = set()
     with path.open(encoding="utf-8") as lines:
@@ -36,44 +36,51 @@ def raw_edges(path: Path, lang: str = "en") -> tuple[set[Edge], dict[str, str], 
                 redirects[entry["title"]] = entry["redirect"]
             elif entry.get("lang_code") == lang and entry.get("word"):
                 words.add(entry["word"])
-                edges.update(_edges_of(entry))
+                for edge, tags in _edges_of(entry):
+                    edges.setdefault(edge, set()).update(tags)
     return edges, redirects, words
 
 
-def _edges_of(entry: dict[str, Any]) -> Iterator[Edge]:
+def _edges_of(entry: dict[str, Any]) -> Iterator[tuple[Edge, Iterable[str]]]:
     word, pos = entry["word"], entry.get("pos")
     for sense in entry.get("senses", ()):
         glosses = sense.get("glosses")
         gloss = glosses[-1] if glosses else None
         for field, kind in KINDS.items():
             for link in sense.get(field, ()):
-                yield word, link.get("word"), kind, pos, gloss, link.get("sense")
+                yield (word, link.get("word"), kind, pos, gloss, link.get("sense")), link.get("tags", ())
         for link in sense.get("alt_of", ()):
-            yield link.get("word"), word, "alternative", pos, None, gloss
+            yield (link.get("word"), word, "alternative", pos, None, gloss), _own(sense)
         for link in sense.get("form_of", ()):
-            yield link.get("word"), word, "form", pos, None, gloss
+            yield (link.get("word"), word, "form", pos, None, gloss), _own(sense)
     for field, kind in KINDS.items():
         for link in entry.get(field, ()):
-            yield word, link.get("word"), kind, pos, None, link.get("sense")
+            yield (word, link.get("word"), kind, pos, None, link.get("sense")), link.get("tags", ())
     for form in entry.get("forms", ()):
         tags = form.get("tags", ())
         if "alternative" in tags:
-            yield word, form.get("form"), "alternative", pos, None, None
+            yield (word, form.get("form"), "alternative", pos, None, None), tags
         elif "source" not in form and not NO_FORM.intersection(tags):
-            yield word, form.get("form"), "form", pos, None, None
+            yield (word, form.get("form"), "form", pos, None, None), tags
 
 
-def clean_edges(path: Path, lang: str = "en") -> set[Edge]:
-    """The edges as the graph has them: words cleaned, what is no word left out."""
+def _own(sense: dict[str, Any]) -> list[str]:
+    """The tags of a sense that is a form of another word, but for those that say so."""
+    return [tag for tag in sense.get("tags", ()) if tag not in ("alt-of", "form-of")]
+
+
+def clean_edges(path: Path, lang: str = "en") -> dict[Edge, set[str]]:
+    """The edges as the graph has them, with their tags: words cleaned, what is no word left out."""
     edges, redirects, words = raw_edges(path, lang)
-    edges |= {
-        (target, title, "alternative", None, None, "redirect") for title, target in redirects.items() if target in words
-    }
-    cleaned = (
-        (clean(word), clean(related), kind, pos, (gloss or "").strip() or None, (note or "").strip() or None)
-        for word, related, kind, pos, gloss, note in edges
-    )
-    return {edge for edge in cleaned if fit(edge[0]) and fit(edge[1]) and edge[0].casefold() != edge[1].casefold()}
+    for title, target in redirects.items():
+        if target in words:
+            edges[target, title, "alternative", None, None, "redirect"] = set()
+    kept: dict[Edge, set[str]] = {}
+    for (word, related, kind, pos, gloss, note), tags in edges.items():
+        edge = (clean(word), clean(related), kind, pos, (gloss or "").strip() or None, (note or "").strip() or None)
+        if fit(edge[0]) and fit(edge[1]) and edge[0].casefold() != edge[1].casefold():
+            kept.setdefault(edge, set()).update(tags)
+    return kept
 
 
 def clean(word: str | None) -> str:

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import rich_click as click
 
-from lexgraph import registry
 from lexgraph.common import terminal
 from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import say
-from lexgraph.download import download as download_source
 
 
 @click.command()
@@ -26,6 +24,10 @@ from lexgraph.download import download as download_source
 )  # fmt: skip
 def download(name: str | None, list_: bool, out: Path, registry_: Path | None) -> None:
     """Download a registered source: resumed if it breaks off, checked by length and SHA-256."""
+    # The registry is checked by pydantic, which no other command needs.
+    from lexgraph import registry
+    from lexgraph.download import download as download_source
+
     known = registry.load(registry_)
     if name is None or list_:
         columns = ["name", "reader", "licence", "size", "home"]

@@ -20,15 +20,16 @@ plain = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(plain)
 
 
-def edges_of_the_graph(file: Path, database: Path, lang: str) -> set[tuple[str | None, ...]]:
+def edges_of_the_graph(file: Path, database: Path, lang: str) -> dict[tuple[str | None, ...], set[str]]:
     ingest(database, [Source(READERS["wiktionary"], {"files": [file]}, None, Options(lang=lang))])
     with lexgraph.open(database) as graph:
-        return set(
-            graph.connection.execute(
-                "SELECT r.word, r.related, r.kind, r.pos, s.gloss, r.note FROM relations r "
-                "LEFT JOIN senses s ON s.id = r.sense WHERE r.source = 'wiktionary'"
-            ).fetchall()
-        )
+        found = graph.connection.execute(
+            "SELECT r.word, r.related, r.kind, r.pos, s.gloss, r.note, r.tags FROM relations r "
+            "LEFT JOIN senses s ON s.id = r.sense WHERE r.source = 'wiktionary'"
+        ).fetchall()
+    edges = {row[:-1]: set(row[-1] or ()) for row in found}
+    assert len(edges) == len(found)
+    return edges
 
 
 def test_the_sample_gives_the_same_edges(tmp_path):
