@@ -19,6 +19,7 @@ from lexgraph import resources
 from lexgraph.sources.base import KEPT, Intake
 
 _HEAD = re.compile(r"^\s+#\s*(\d+[a-z]?)\.\s*(.*)$")
+_END = re.compile(r"\*\*\* ?END OF (THE|THIS) PROJECT GUTENBERG", re.IGNORECASE)  # what follows is the licence
 _COMMENT = re.compile(r"<--(?:(?!<--).)*?-->", re.DOTALL)  # one that is never closed must not reach into the next
 _OPPOSITE = re.compile(r"\{(?:ant|opp)\b[^}\d]*(\d+[a-z]?)")
 _POS_NAMES = {
@@ -109,6 +110,8 @@ def _heads(text: str) -> Iterator[tuple[str, list[str]]]:
     """(number, paragraphs) of each head; a paragraph begins with an indented line."""
     number, paragraphs, in_section_title = "", [""], False
     for line in text.splitlines():
+        if _END.match(line):
+            break
         if line.startswith("%"):
             in_section_title = not in_section_title
         elif match := _HEAD.match(line):

@@ -238,6 +238,12 @@ def test_titles(line, title):
     assert words(head) == [("noun", ["a"])]
 
 
+def test_what_project_gutenberg_puts_around_the_text_is_not_read():
+    text = "Title: Roget\n*** START OF THE PROJECT GUTENBERG EBOOK ***\n     #1. Test. -- N. one;\ntwo.\n"
+    (head,), _ = heads(text + "*** END OF THE PROJECT GUTENBERG EBOOK ***\nlicence; terms.\n")
+    assert words(head) == [("noun", ["one"]), ("noun", ["two"])]
+
+
 def test_remarks_of_the_editors_are_not_read():
     text = "     #1. Test. -- N. one;\n<-- a note, in\n\n     #2. words = two -->\ntwo.\n"
     (head,), _ = heads(text)
