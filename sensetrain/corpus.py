@@ -82,7 +82,7 @@ def tokenize(files: Sequence[Path], teacher: ModelFolder, out: Path, settings: T
             pq.ParquetWriter(draft.folder / "part-00000.parquet", _SEQUENCES, compression="zstd") as writer,
             progress("tokenize (documents)") as advance,
         ):
-            for texts, encoded in _encoded(files, tokenizer, settings.limit_tokens):
+            for texts, encoded in _encoded(files, tokenizer, settings.limit_tokens, special=not teacher.is_encoder):
                 rows = [
                     {"document": document, "start": start, "input_ids": part}
                     for document, ids in enumerate(encoded, start=len(lengths))
@@ -122,13 +122,16 @@ def hold_out(documents: int, settings: TokenizeSettings) -> list[str]:
 
 
 def _encoded(
-    files: Sequence[Path], tokenizer: PreTrainedTokenizerBase, limit: int | None
+    files: Sequence[Path], tokenizer: PreTrainedTokenizerBase, limit: int | None, *, special: bool
 ) -> Iterator[tuple[list[str], list[list[int]]]]:
-    """Texts and ids of some documents at a time, up to `limit` tokens in all; the last document may be cut."""
+    """Texts and ids of some documents at a time, up to `limit` tokens in all; the last document may be cut.
+
+    An encoder's [CLS] and [SEP] stand around each sequence, not each document: `collect` puts them there.
+    """
     documents, left = _documents(files), limit
     while batch := list(islice(documents, _DOCUMENTS_AT_ONCE)):
         encoded: list[list[int]] = []
-        for ids in tokenizer(batch)["input_ids"]:
+        for ids in tokenizer(batch, add_special_tokens=special, verbose=False)["input_ids"]:
             part = ids if left is None else ids[:left]
             if left is not None and left < 2:
                 break

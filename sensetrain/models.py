@@ -15,7 +15,15 @@ import torch
 import transformers
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import read_json, sha256_of, sha256_of_json
@@ -24,6 +32,23 @@ from sensetrain.config import Compute
 
 # Loading a model shows no bar of its own: stages show theirs, on stderr.
 transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """Ids that stand around each sequence in a forward pass, but are no tokens of the text.
+
+    Attributes:
+        before: such as [CLS].
+        after: such as [SEP].
+    """
+
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+    def __len__(self) -> int:
+        """How many there are in all."""
+        return len(self.before) + len(self.after)
 
 
 @dataclass(frozen=True)
@@ -64,15 +89,37 @@ class ModelFolder:
             raise UserError("the tokenizer has no fast form (tokenizer.json)", path=self.path)
         return tokenizer
 
+    @functools.cached_property
+    def is_encoder(self) -> bool:
+        """Whether its states see the whole sequence; see `is_encoder`."""
+        return is_encoder(self.config())
+
+    def special_tokens(self) -> SpecialTokens:
+        """The ids that a forward pass puts around each sequence: an encoder's [CLS] and [SEP], nothing for a decoder.
+
+        A decoder's BOS, where there is one, is part of the document, so it is in the tokens already.
+        """
+        if not self.is_encoder:
+            return SpecialTokens((), ())
+        encoded = self.tokenizer()("word", return_special_tokens_mask=True)
+        ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
+        before, after = special.index(0), special[::-1].index(0)
+        return SpecialTokens(tuple(ids[:before]), tuple(ids[len(ids) - after :]))
+
     def load(self, compute: Compute = "auto") -> PreTrainedModel:
-        """The model in evaluation mode on `device()`.
+        """The model in evaluation mode on `device()`: a decoder with its LM head, of an encoder the body only.
 
         Raises:
-            UserError: it cannot be loaded, or its logits are not its head on its last hidden state.
+            UserError: it cannot be loaded, weights are missing, or its logits are not its head on its last hidden
+                state.
         """
         dtype = torch.bfloat16 if resolve_compute(compute) == "bf16" else torch.float32
-        model: PreTrainedModel = self._from_pretrained(dtype=dtype)[0].to(device()).eval()
-        self._check_head(model)
+        loaded, info = self._from_pretrained(AutoModel if self.is_encoder else AutoModelForCausalLM, dtype=dtype)
+        model: PreTrainedModel = loaded.to(device()).eval()
+        if self.is_encoder:
+            self._check_body(info)
+        else:
+            self._check_head(model)
         return model
 
     def load_layers(self, layers: int) -> PreTrainedModel:
@@ -86,7 +133,7 @@ class ModelFolder:
             value = getattr(config, key, None)
             if value is not None:
                 setattr(config, key, layers if isinstance(value, int) else value[:layers])
-        model, info = self._from_pretrained(dtype=torch.float32, config=config)
+        model, info = self._from_pretrained(AutoModelForCausalLM, dtype=torch.float32, config=config)
         if info["missing_keys"] or info["mismatched_keys"]:
             raise UserError(f"{type(model).__name__} cannot be cut to {layers} layers", path=self.path)
         cut: PreTrainedModel = model
@@ -99,20 +146,23 @@ class ModelFolder:
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"the configuration cannot be read: {error}", path=self.path / "config.json") from None
 
-    def _from_pretrained(self, **options: Any) -> tuple[Any, dict[str, Any]]:
+    def _from_pretrained(self, kind: Any, **options: Any) -> tuple[Any, dict[str, Any]]:
         level = transformers.utils.logging.get_verbosity()
         # The report of keys that were not used is what load_layers is about, not a warning to the user.
         transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         try:
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                self.path, use_safetensors=True, output_loading_info=True, **options
-            )
-            model, info = loaded
+            model, info = kind.from_pretrained(self.path, use_safetensors=True, output_loading_info=True, **options)
             return model, info
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise UserError(f"the model cannot be loaded: {error}", path=self.path) from None
         finally:
             transformers.utils.logging.set_verbosity(level)
+
+    def _check_body(self, info: dict[str, Any]) -> None:
+        """Missing weights would be random ones. The pooler is none of the states' business, and often missing."""
+        missing = sorted(key for key in info["missing_keys"] if "pooler" not in key.split("."))
+        if missing or info["mismatched_keys"]:
+            raise UserError("weights are missing or of another shape", path=self.path, field=", ".join(missing[:3]))
 
     def _check_head(self, model: PreTrainedModel) -> None:
         """Some architectures scale their logits in ways of their own, which `logits_of` does not know."""
@@ -193,19 +243,59 @@ def last_hidden_state(model: PreTrainedModel, ids: Tensor, mask: Tensor) -> Tens
     Returns:
         Shape (batch, length, width).
     """
-    states: Tensor = model.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    # Not every encoder knows the word cache.
+    options = {} if is_encoder(model.config) else {"use_cache": False}
+    states: Tensor = model.base_model(input_ids=ids, attention_mask=mask, **options).last_hidden_state
     return states
+
+
+def is_encoder(config: Any) -> bool:
+    """Whether a model of this configuration sees the whole sequence at each position.
+
+    An architecture that only has a masked language model is an encoder, one that only has a causal one a decoder.
+    BERT and its like have both, and `is_decoder` in their configuration decides, as it does about their attention.
+
+    Raises:
+        UserError: it is an encoder with a decoder, whose states belong to two sequences.
+    """
+    if config.is_encoder_decoder:
+        raise UserError(
+            f"{config.model_type} is an encoder with a decoder; it is not supported", field="is_encoder_decoder",
+            remedy="take a decoder (Llama) or an encoder (BERT)",
+        )  # fmt: skip
+    if config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+        return False
+    return config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or not getattr(config, "is_decoder", False)
+
+
+def longest_input(model: PreTrainedModel) -> int | None:
+    """How many tokens the model has positions for, special ones included; None if it names no limit."""
+    config = model.config.get_text_config()
+    limit = getattr(config, "max_position_embeddings", None)
+    if not limit or limit < 0:
+        return None
+    for name, module in model.named_modules():
+        # RoBERTa and its like count positions from the one after padding's.
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            return int(limit) - int(module.padding_idx) - 1
+    return int(limit)
 
 
 def state_width(model: PreTrainedModel) -> int:
     """Width of the last hidden state: what the LM head takes in."""
-    head: nn.Linear = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-    return int(head.weight.shape[1])
+    head: nn.Linear | None = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    return int(model.config.hidden_size if head is None else head.weight.shape[1])
 
 
 def logits_of(model: PreTrainedModel, states: Tensor) -> Tensor:
-    """The LM head on last hidden states, in float32, with the soft cap that some models put on logits."""
-    head: nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    """The LM head on last hidden states, in float32, with the soft cap that some models put on logits.
+
+    Raises:
+        UserError: the model is an encoder, loaded without a head.
+    """
+    head: nn.Module | None = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    if head is None:
+        raise UserError(f"{type(model).__name__} has no LM head: it gives states, but no probabilities", field="model")
     logits: Tensor = head(states).float()
     cap = getattr(model.config, "final_logit_softcapping", None)
     return torch.tanh(logits / cap) * cap if cap else logits
