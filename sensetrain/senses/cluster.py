@@ -38,7 +38,8 @@ class _Rows:
 
 def cluster_inputs(states: Manifest) -> dict[str, str]:
     """Fingerprints of what a dictionary is made from."""
-    return {"states": states.fingerprint, **{name: states.inputs[name] for name in ("plan", "teacher", "tokenizer")}}
+    roles = ("plan", "tokens", "teacher", "tokenizer")
+    return {"states": states.fingerprint, **{name: states.inputs[name] for name in roles}}
 
 
 def cluster_settings(plan: Manifest, settings: ClusterSettings) -> dict[str, Any]:

@@ -1,11 +1,14 @@
-"""The sense dictionary: for each token the rows that are its senses, in one safetensors file."""
+"""The sense dictionary: for each token the rows that are its senses, in one safetensors file.
+
+The file is mapped into memory, not read: what is looked up is what leaves the disk, and only that goes to a GPU.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -18,6 +21,16 @@ from sensetrain.manifest import Manifest, making, read_manifest
 FILE, MANIFEST = "senses.safetensors", "senses.json"
 EXAMPLES = 4
 """Example positions kept a sense."""
+
+
+class _Batch(NamedTuple):
+    """What a batch of n tokens needs, on its device."""
+
+    rows: Tensor  # of the distinct tokens
+    first: Tensor  # (n,): where each token's begin in `rows`
+    counts: Tensor  # (n,): how many each has
+    widest: int  # the most of them
+    total: int  # all of them
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,7 @@ class SenseDictionary:
 
     @classmethod
     def load(cls, path: str | Path, *, inputs: Mapping[str, str] | None = None) -> SenseDictionary:
-        """Load a dictionary.
+        """Map a dictionary into memory; rows are read from disk when they are looked up.
 
         Args:
             path: its folder.
@@ -57,12 +70,8 @@ class SenseDictionary:
         folder = Path(path)
         manifest = read_manifest(folder, "senses", name=MANIFEST)
         manifest.require(folder / MANIFEST, inputs or {})
-        try:
-            tensors = load_file(folder / FILE)
-        except (SafetensorError, OSError) as error:
-            raise UserError(
-                f"damaged: {error}", path=folder / FILE, remedy="make it again: sensetrain cluster"
-            ) from None
+        tensors = map_tensors(folder / FILE)
+        check_layout(tensors, folder / FILE)
         return cls(**tensors, manifest=manifest)
 
     def __getitem__(self, token: int) -> Tensor:
@@ -81,6 +90,103 @@ class SenseDictionary:
     def vocabulary(self) -> int:
         """Size of the vocabulary that the offsets cover."""
         return len(self.offsets) - 1
+
+    def ragged(self, tokens: Tensor, device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
+        """The senses of some tokens end to end.
+
+        Args:
+            tokens: int64, any shape, n ids; a token may occur more than once.
+            device: where the result goes; each distinct token's rows are moved there once.
+
+        Returns:
+            Values, shape (rows, width), as stored, and offsets, int64, shape (n + 1,), over the flattened tokens.
+
+        Raises:
+            IndexError: an id is not in the vocabulary.
+        """
+        batch = self._moved(tokens, device)
+        offsets = _offsets(batch.counts)
+        index = torch.arange(batch.total, device=batch.rows.device)
+        # Told how many there will be, a GPU need not be waited for.
+        owner = torch.repeat_interleave(batch.counts, output_size=batch.total)
+        return batch.rows[index + (batch.first - offsets[:-1])[owner]], offsets
+
+    def padded(self, tokens: Tensor, device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
+        """The senses of some tokens as one padded tensor.
+
+        Args:
+            tokens: int64, any shape.
+            device: where the result goes; each distinct token's rows are moved there once.
+
+        Returns:
+            Rows, shape (*tokens.shape, k, width) with the k of the token that has most, as stored and zero where there
+            is none, and a mask, shape (*tokens.shape, k), true where there is one.
+
+        Raises:
+            IndexError: an id is not in the vocabulary.
+        """
+        batch = self._moved(tokens, device)
+        slots = torch.arange(batch.widest, device=batch.rows.device)
+        mask = slots < batch.counts[:, None]
+        index = torch.where(mask, batch.first[:, None] + slots, 0)
+        padded = batch.rows[index].masked_fill_(~mask[..., None], 0)
+        shape = (*tokens.shape, batch.widest)
+        return padded.reshape(*shape, self.rows.shape[1]), mask.reshape(shape)
+
+    def _moved(self, tokens: Tensor, device: torch.device | str | None) -> _Batch:
+        """Gather the rows of the distinct tokens from the file and move them to the device."""
+        wanted = tokens.detach().cpu().reshape(-1)
+        if len(wanted) and not 0 <= int(wanted.min()) <= int(wanted.max()) < self.vocabulary:
+            raise IndexError(f"token ids reach from {wanted.min()} to {wanted.max()}, not 0 to {self.vocabulary - 1}")
+        distinct, place = torch.unique(wanted, return_inverse=True)
+        begin = self.offsets[distinct]
+        counts = self.offsets[distinct + 1] - begin
+        offsets = _offsets(counts)
+        owner = torch.repeat_interleave(counts)
+        rows = self.rows[torch.arange(len(owner)) + (begin - offsets[:-1])[owner]]
+        each = counts[place]
+        to = torch.device("cpu") if device is None else torch.device(device)
+        widest = int(each.max()) if len(each) else 0
+        return _Batch(rows.to(to), offsets[:-1][place].to(to), each.to(to), widest, int(each.sum()))
+
+
+def map_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, mapped into memory.
+
+    Raises:
+        UserError: the file is missing, cut off or otherwise damaged.
+    """
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"damaged: {error}", path=path, remedy="make it again: sensetrain cluster") from None
+    return tensors
+
+
+def check_layout(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse tensors that are not those of a dictionary, or whose types or shapes do not fit each other.
+
+    Raises:
+        UserError: names the tensor.
+    """
+    names = [f.name for f in fields(SenseDictionary) if f.name != "manifest"]
+    if wrong := sorted(set(names).symmetric_difference(tensors)):
+        raise UserError(f"tensors missing or unknown: {', '.join(wrong)}", path=path, field=wrong[0])
+    rows, width = tensors["rows"].shape if tensors["rows"].dim() == 2 else (-1, -1)
+    expected: dict[str, tuple[tuple[torch.dtype, ...], tuple[int, ...]]] = {
+        "rows": ((torch.bfloat16, torch.float32), (rows, width)),
+        "offsets": ((torch.int64,), (max(1, tensors["offsets"].numel()),)),
+        "sizes": ((torch.int32,), (rows,)),
+        "inertia": ((torch.float32,), (rows,)),
+        "spread": ((torch.float32,), (width,)),
+        "examples": ((torch.int64,), (rows, EXAMPLES, 2)),
+    }
+    for name, (types, shape) in expected.items():
+        tensor = tensors[name]
+        if tensor.dtype not in types or tuple(tensor.shape) != shape:
+            raise UserError(f"{tensor.dtype} {tuple(tensor.shape)}, expected {types[0]} {shape}", path=path, field=name)
+    if int(tensors["offsets"][-1]) != rows:
+        raise UserError(f"end at {int(tensors['offsets'][-1])}, but there are {rows} rows", path=path, field="offsets")
 
 
 def write_dictionary(
@@ -102,3 +208,8 @@ def write_dictionary(
 def combined_rows(dictionary: SenseDictionary, composed: Tensor) -> Tensor:
     """One numbering for all sense rows: the dictionary's first, then the composed words'."""
     return torch.cat([dictionary.rows, composed.to(dictionary.rows.dtype)])
+
+
+def _offsets(counts: Tensor) -> Tensor:
+    """0 and the running sums of counts."""
+    return torch.nn.functional.pad(counts.cumsum(0), (1, 0))
