@@ -51,6 +51,9 @@ class SpecialTokens:
         return len(self.before) + len(self.after)
 
 
+NO_SPECIAL_TOKENS = SpecialTokens((), ())
+
+
 @dataclass(frozen=True)
 class ModelFolder:
     """A model's folder and the name it was asked for by."""
@@ -100,7 +103,7 @@ class ModelFolder:
         A decoder's BOS, where there is one, is part of the document, so it is in the tokens already.
         """
         if not self.is_encoder:
-            return SpecialTokens((), ())
+            return NO_SPECIAL_TOKENS
         encoded = self.tokenizer()("word", return_special_tokens_mask=True)
         ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
         before, after = special.index(0), special[::-1].index(0)
