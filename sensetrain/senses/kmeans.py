@@ -55,32 +55,35 @@ def kmeans(
     # Centring keeps |x|^2 - 2xc + |c|^2 accurate where a few dimensions are far from zero.
     mean = (points * real[..., None]).sum(1, keepdim=True) / counts[:, None, None]
     points = (points - mean) * real[..., None]
-    centroids = _greedy_start(points, real, k, tokens, seed)
-    centroids, labels, nearest = _lloyd(points, real, counts, centroids, iterations)
-    sizes = _sum_by_label(real.float()[..., None], labels, real, k)[..., 0].long()
-    inertia = _sum_by_label(nearest[..., None], labels, real, k)[..., 0]
+    start = _greedy_start(points, real, k, tokens, seed)
+    centroids, labels, nearest = _lloyd(points, real, counts, start, iterations)
+    belongs = _memberships(labels, real, k)
+    sizes = belongs.sum(-1).long()
+    inertia = (belongs @ nearest[..., None])[..., 0]
     return Clusters(centroids + mean, labels, sizes, inertia)
 
 
-def _squared_distances(points: Tensor, centroids: Tensor) -> Tensor:
-    """Shape (batch, n, k)."""
-    cross = torch.baddbmm(
+def _relative_distances(points: Tensor, centroids: Tensor) -> Tensor:
+    """|c|^2 - 2xc, the squared distances less the points' own squared norms: shape (batch, n, k)."""
+    return torch.baddbmm(
         centroids.square().sum(-1)[:, None, :], points, centroids.transpose(1, 2), beta=1.0, alpha=-2.0
     )
-    return (cross + points.square().sum(-1)[..., None]).clamp_min_(0)
 
 
 def _greedy_start(points: Tensor, real: Tensor, k: int, tokens: npt.NDArray[np.int64], seed: int) -> Tensor:
     """Greedy k-means++: of several candidates drawn by squared distance, take the one that lowers inertia most."""
     batch = torch.arange(len(points), device=points.device)
+    norms = points.square().sum(-1)[..., None]
     candidates = 2 + int(math.log(k))
     first = _draw(real.float(), _uniforms(seed, tokens, 0, 1).to(points.device))[:, 0]
     chosen = [points[batch, first]]
-    closest = _squared_distances(points, chosen[0][:, None])[..., 0] * real
+    # Padding is zero, and stays as near as nothing.
+    closest = (_relative_distances(points, chosen[0][:, None]) + norms).clamp_min_(0)[..., 0] * real
     for step in range(1, k):
         picks = _draw(closest, _uniforms(seed, tokens, step, candidates).to(points.device))
         options = points[batch[:, None], picks]
-        left = torch.minimum(closest[..., None], _squared_distances(points, options)) * real[..., None]
+        distances = _relative_distances(points, options).add_(norms).clamp_min_(0)
+        left = torch.minimum(closest[..., None], distances, out=distances)
         best = left.sum(1).argmin(-1)
         chosen.append(options[batch, best])
         closest = left[batch, :, best]
@@ -104,45 +107,114 @@ def _draw(weights: Tensor, uniforms: Tensor) -> Tensor:
 
 
 def _lloyd(
-    points: Tensor, real: Tensor, counts: Tensor, centroids: Tensor, iterations: int
+    points: Tensor, real: Tensor, counts: Tensor, start: Tensor, iterations: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Iterate until no centroid moves; returns centroids, labels, squared distance to the nearest.
 
-    A token whose centroids have come to rest keeps them while the others of its batch go on, so that its senses do
-    not depend on theirs.
+    A token whose centroids have come to rest leaves the batch: its senses do not depend on how long the others go on,
+    and it costs nothing any more.
     """
-    k = centroids.shape[1]
-    limit = _TOLERANCE * points.square().sum((1, 2)) / (counts * points.shape[2])
-    labels, nearest = _assign(points, real, centroids)
-    done = torch.zeros(len(points), dtype=torch.bool, device=points.device)
+    k = start.shape[1]
+    active = _Active(points, real, points.square().sum(-1), start)
+    limit = _TOLERANCE * active.norms.sum(1) / (counts * points.shape[2])
+    labels, nearest = active.assign()
+    final, going = torch.empty_like(labels), torch.arange(len(points), device=points.device)
     for _ in range(iterations):
-        sizes = _sum_by_label(real.float()[..., None], labels, real, k)
-        moved = _sum_by_label(points, labels, real, k) / sizes.clamp_min(1)
-        moved = torch.where(sizes > 0, moved, centroids)
-        moved, reseeded = _reseed_empty(points, nearest, moved, sizes[..., 0] == 0)
-        shift = (moved - centroids).square().sum((1, 2))
-        centroids = torch.where(done[:, None, None], centroids, moved)
-        labels, nearest = _assign(points, real, centroids)
-        done |= (shift <= limit) & ~reseeded
-        if bool(done.all()):
+        shift, reseeded = active.move(labels, nearest)
+        labels, nearest = active.assign()
+        done = (shift <= limit[going]) & ~reseeded
+        if bool(done.any()):
+            final[going[done]] = labels[done]
+            rest = (~done).nonzero()[:, 0]
+            going, labels, nearest, active = going[rest], labels[rest], nearest[rest], active.only(rest)
+            if not len(going):
+                break
+    final[going] = labels
+    return _settle(points, real, final, k)
+
+
+@dataclass
+class _Active:
+    """The tokens that Lloyd's algorithm still works on.
+
+    Attributes:
+        points: shape (batch, n, width), zero on padding.
+        real: bool, shape (batch, n): false on padding.
+        norms: shape (batch, n): squared norms of the points.
+        centroids: shape (batch, k, width).
+    """
+
+    points: Tensor
+    real: Tensor
+    norms: Tensor
+    centroids: Tensor
+
+    def assign(self) -> tuple[Tensor, Tensor]:
+        """Each state's nearest centroid and the squared distance to it, both of shape (batch, n)."""
+        nearest, labels = _relative_distances(self.points, self.centroids).min(-1)
+        return labels, (nearest + self.norms).clamp_min_(0) * self.real
+
+    def move(self, labels: Tensor, nearest: Tensor) -> tuple[Tensor, Tensor]:
+        """Put the centroids on the means of their states; returns how far, and for which tokens one was re-seeded."""
+        means, sizes = _means(self.points, self.real, labels, self.centroids.shape[1])
+        moved = torch.where(sizes[..., None] > 0, means, self.centroids)
+        moved, reseeded = _reseed_empty(self.points, nearest, moved, sizes == 0)
+        shift = (moved - self.centroids).square().sum((1, 2))
+        self.centroids = moved
+        return shift, reseeded
+
+    def only(self, slots: Tensor) -> _Active:
+        """Some tokens of the batch."""
+        return _Active(self.points[slots], self.real[slots], self.norms[slots], self.centroids[slots])
+
+
+def _settle(points: Tensor, real: Tensor, labels: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The means of the final assignment, its labels, and each state's squared distance to its mean.
+
+    A cluster that lost its last state in the final assignment gets one of another's: see `_fill`.
+    """
+    means, sizes = _means(points, real, labels, k)
+    for slot in (sizes == 0).any(1).nonzero()[:, 0].tolist():
+        own = real[slot]
+        labels[slot, own] = _fill(points[slot, own], labels[slot, own], means[slot])
+        mine = slice(slot, slot + 1)
+        means[mine] = _means(points[mine], real[mine], labels[mine], k)[0]
+    own = torch.gather(means, 1, labels[..., None].expand(-1, -1, points.shape[2]))
+    return means, labels, (points - own).square().sum(-1) * real
+
+
+def _fill(points: Tensor, labels: Tensor, means: Tensor) -> Tensor:
+    """Labels of one token's states with no empty cluster, unless it has fewer distinct states than clusters.
+
+    Each empty cluster takes the state that is farthest from its mean, and what equals it, from a cluster that also
+    holds a different state.
+    """
+    labels = labels.clone()
+    order = (points - means[labels]).square().sum(-1).argsort(descending=True, stable=True).tolist()
+    sizes = torch.bincount(labels, minlength=len(means))
+    for empty in (sizes == 0).nonzero()[:, 0].tolist():
+        for index in order:
+            members = labels == labels[index]
+            equal = members & (points == points[index]).all(-1)
+            if int(equal.sum()) < int(members.sum()):
+                labels[equal] = empty
+                break
+        else:
             break
-    # The centroids of the result are the means of the final assignment.
-    sizes = _sum_by_label(real.float()[..., None], labels, real, k)
-    means = _sum_by_label(points, labels, real, k) / sizes.clamp_min(1)
-    centroids = torch.where(sizes > 0, means, centroids)
-    own = torch.gather(centroids, 1, labels[..., None].expand(-1, -1, points.shape[2]))
-    return centroids, labels, (points - own).square().sum(-1) * real
+    return labels
 
 
-def _assign(points: Tensor, real: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
-    nearest, labels = _squared_distances(points, centroids).min(-1)
-    return labels, nearest * real
+def _memberships(labels: Tensor, real: Tensor, k: int) -> Tensor:
+    """1 where a state belongs to a cluster, else 0; padding belongs to none: shape (batch, k, n)."""
+    belongs = torch.zeros(len(labels), k, labels.shape[1], device=labels.device)
+    return belongs.scatter_(1, labels[:, None], real[:, None].float())
 
 
-def _sum_by_label(values: Tensor, labels: Tensor, real: Tensor, k: int) -> Tensor:
-    """Sum values (batch, n, c) by label: shape (batch, k, c)."""
-    belongs = torch.nn.functional.one_hot(labels, k).to(values.dtype) * real[..., None]
-    return belongs.transpose(1, 2) @ values
+def _means(points: Tensor, real: Tensor, labels: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The clusters' means, shape (batch, k, width), zero for empty ones, and sizes, shape (batch, k)."""
+    belongs = _memberships(labels, real, k)
+    sizes = belongs.sum(-1)
+    return (belongs @ points) / sizes.clamp_min(1)[..., None], sizes
 
 
 def _reseed_empty(points: Tensor, nearest: Tensor, centroids: Tensor, empty: Tensor) -> tuple[Tensor, Tensor]:

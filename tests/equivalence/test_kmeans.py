@@ -191,3 +191,21 @@ def test_no_draw_falls_on_padding(uniform):
     drawn = module._draw(weights, torch.full((2, 1), uniform, dtype=torch.float64))
     assert drawn[:, 0].tolist() == [1 if uniform < 2 / 3 else 2, 0]
     assert module._uniforms(0, np.arange(3), 1, 2).dtype == torch.float64
+
+
+def test_a_cluster_that_the_last_assignment_emptied_takes_the_farthest_state_and_its_equals():
+    points = torch.tensor([[[0.0], [0.0], [1.0], [9.0], [9.0], [5.0]]])
+    real = torch.ones(1, 6, dtype=torch.bool)
+    means, labels, nearest = module._settle(points, real, torch.tensor([[0, 0, 0, 1, 1, 1]]), 4)
+    assert labels.tolist() == [[0, 0, 3, 1, 1, 2]]  # 5.0 is farthest from 7.67, then 1.0 from 0.33
+    assert means[0, :, 0].tolist() == [0.0, 9.0, 5.0, 1.0]
+    assert nearest.tolist() == [[0.0] * 6]
+
+
+def test_a_cluster_stays_empty_only_without_a_further_distinct_state():
+    points = torch.tensor([[[3.0], [3.0], [7.0], [0.0]]])
+    real = torch.tensor([[True, True, True, False]])
+    means, labels, nearest = module._settle(points, real, torch.tensor([[1, 1, 1, 0]]), 3)
+    assert labels[0, :3].tolist() == [1, 1, 0]
+    assert means[0, :2, 0].tolist() == [7.0, 3.0]
+    assert nearest[0].tolist() == [0.0] * 4
