@@ -12,6 +12,7 @@ from lexgraph.common.command import run
 from lexgraph.common.terminal import out as stdout
 from lexgraph.common.terminal import print_table, say
 from sensetrain import __version__, config
+from sensetrain.dictionary_cli import dictionary as dictionary_group
 from sensetrain.options import flags_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -247,6 +248,9 @@ def demo(out: Path, teacher: str, **values: Any) -> None:
     from sensetrain.demo import run_demo
 
     run_demo(out, teacher, config.DemoSettings.parse(**values))
+
+
+cli.add_command(dictionary_group)
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ The file is mapped into memory, not read: what is looked up is what leaves the d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,8 @@ from sensetrain.manifest import Manifest, making, read_manifest
 FILE, MANIFEST = "senses.safetensors", "senses.json"
 EXAMPLES = 4
 """Example positions kept a sense."""
+
+_CHUNK_BYTES = 32 << 20
 
 
 class _Batch(NamedTuple):
@@ -70,9 +72,18 @@ class SenseDictionary:
         folder = Path(path)
         manifest = read_manifest(folder, "senses", name=MANIFEST)
         manifest.require(folder / MANIFEST, inputs or {})
-        tensors = map_tensors(folder / FILE)
-        check_layout(tensors, folder / FILE)
-        return cls(**tensors, manifest=manifest)
+        return replace(cls.of_file(folder / FILE), manifest=manifest)
+
+    @classmethod
+    def of_file(cls, path: Path) -> SenseDictionary:
+        """Map a dictionary's file alone, without its manifest.
+
+        Raises:
+            UserError: it is damaged, or something else.
+        """
+        tensors = _map(path)
+        _check_layout(tensors, path)
+        return cls(**tensors, manifest=None)
 
     def __getitem__(self, token: int) -> Tensor:
         """The senses of a token, shape (senses of the token, width); empty for a token without any."""
@@ -150,7 +161,7 @@ class SenseDictionary:
         return _Batch(rows.to(to), offsets[:-1][place].to(to), each.to(to), widest, int(each.sum()))
 
 
-def map_tensors(path: Path) -> dict[str, Tensor]:
+def _map(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, mapped into memory.
 
     Raises:
@@ -163,7 +174,7 @@ def map_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def check_layout(tensors: Mapping[str, Tensor], path: Path) -> None:
+def _check_layout(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Refuse tensors that are not those of a dictionary, or whose types or shapes do not fit each other.
 
     Raises:
@@ -205,6 +216,19 @@ def write_dictionary(
     return read_manifest(out, "senses", name=MANIFEST)
 
 
+def dictionary_facts(dictionary: SenseDictionary) -> dict[str, float | int]:
+    """Counts and measurements for a dictionary's manifest."""
+    senses = dictionary.counts()
+    return {
+        "rows": len(dictionary.rows),
+        "tokens": len(dictionary),
+        "states": int(dictionary.sizes.sum()),
+        "inertia": float(dictionary.inertia.double().sum()),
+        "mean_senses": float(senses[senses > 0].float().mean()),
+        "rms_spread": float(dictionary.spread.square().mean().sqrt()),
+    }
+
+
 def combined_rows(dictionary: SenseDictionary, composed: Tensor) -> Tensor:
     """One numbering for all sense rows: the dictionary's first, then the composed words'."""
     return torch.cat([dictionary.rows, composed.to(dictionary.rows.dtype)])
@@ -213,3 +237,10 @@ def combined_rows(dictionary: SenseDictionary, composed: Tensor) -> Tensor:
 def _offsets(counts: Tensor) -> Tensor:
     """0 and the running sums of counts."""
     return torch.nn.functional.pad(counts.cumsum(0), (1, 0))
+
+
+def row_chunks(rows: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Rows in float32, as many at a time as fit a small part of memory, each time with the number of the first."""
+    step = max(1, _CHUNK_BYTES // (4 * max(1, rows.shape[1])))
+    for start in range(0, len(rows), step):
+        yield start, rows[start : start + step].float()
