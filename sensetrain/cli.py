@@ -69,18 +69,28 @@ def fetch(name: str) -> None:
 
 @cli.command()
 @click.option(
-    "--text", "paths", type=click.Path(path_type=Path), multiple=True, required=True,
-    help="A text file or a folder of them; may be repeated.",
+    "--text", "paths", type=click.Path(path_type=Path), multiple=True,
+    help="A file of text, JSON Lines or Parquet, a Wikipedia dump, or a folder of them; may be repeated.",
 )  # fmt: skip
+@click.option(
+    "--dataset", "datasets", multiple=True,
+    help="NAME or NAME:CONFIGURATION on the Hugging Face hub, or a folder that `datasets` saved; may be repeated.",
+)
+@click.option("--split", default="train", show_default=True, help="Which split of the datasets.")
 @teacher_option
 @_out("tokens")
 @flags_of(config.TokenizeSettings)
-def tokenize(paths: Sequence[Path], teacher: str, out: Path, **values: Any) -> None:
+def tokenize(
+    paths: Sequence[Path], datasets: Sequence[str], split: str, teacher: str, out: Path, **values: Any
+) -> None:
     """Cut text into sequences of token ids."""
-    from sensetrain import models, stages
+    if not paths and not datasets:
+        raise click.UsageError("Nothing to tokenize: give --text or --dataset.")
+    from sensetrain import documents, models, stages
 
     settings = config.TokenizeSettings.parse(**values)
-    _report(stages.tokenize_stage(paths, models.find_model(teacher), out, settings).ensure())
+    named = [documents.HubDataset(name, split) for name in datasets]
+    _report(stages.tokenize_stage(paths, models.find_model(teacher), out, settings, named).ensure())
 
 
 @cli.command()

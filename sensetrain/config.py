@@ -42,6 +42,7 @@ class Settings(BaseModel):
 class TokenizeSettings(Settings):
     """Settings of `tokenize`."""
 
+    field: str = Field("text", description="Field or column with the text, or with a chat's messages.")
     sequence_length: int = Field(128, ge=8, description="Most tokens in one sequence.")
     heldout: float = Field(0.1, gt=0, lt=1, description="Share of documents held out for evaluation.")
     limit_tokens: int | None = Field(None, ge=1, description="Stop after this many tokens.")

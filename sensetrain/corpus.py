@@ -1,4 +1,4 @@
-"""Text to sequences of token ids, in Parquet, and reading them back.
+"""Documents to sequences of token ids, in Parquet, and reading them back.
 
 A document is cut into sequences of at most `sequence_length` tokens. Each sequence repeats the last token of the one
 before it in the same document, so that every token but a document's first is predicted exactly once; `start` says
@@ -7,11 +7,12 @@ where in the document a sequence begins. Whole documents are held out.
 
 from __future__ import annotations
 
-import re
+from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
@@ -20,149 +21,172 @@ import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerBase
 
 from lexgraph.common.errors import UserError
-from lexgraph.common.files import sha256_of, sha256_of_json
 from lexgraph.common.terminal import progress
 from sensetrain.config import TokenizeSettings
+from sensetrain.documents import Source, documents, fingerprint, text_files
+from sensetrain.encoding import SEQUENCES, Encoded, encode, sequences_of
 from sensetrain.hashing import hash64
 from sensetrain.manifest import Manifest, making, read_manifest
 from sensetrain.models import ModelFolder
+
+__all__ = [
+    "DOCUMENTS", "HELDOUT", "TRAIN", "Tokens", "hold_out", "text_files", "text_inputs", "token_files", "tokenize",
+    "word_mark", "word_prefix",
+]  # fmt: skip
 
 TRAIN, HELDOUT = "train", "heldout"
 
 DOCUMENTS = "documents.parquet"
 
-_SEQUENCES = pa.schema(
-    [
-        ("sequence", pa.int64()),
-        ("document", pa.int64()),
-        ("start", pa.int64()),
-        ("input_ids", pa.list_(pa.int32())),
-    ]
-)
-_WIKITEXT_TITLE = re.compile(r"^ = [^=].*[^=] = $")
+PART_TOKENS = 1 << 24
+"""A part is full once it holds so many tokens (some 40 MB)."""
+
+_READ = pa.schema([("document", pa.int64()), ("file", pa.string()), ("id", pa.string()), ("tokens", pa.int64())])
+_UNSPLIT = ".documents.arrow"
+_DOCUMENT_ROWS = 1 << 16
 _MARKS = ("\u0120", "\u2581")  # byte-level BPE and SentencePiece write a leading space so
-_DOCUMENTS_AT_ONCE = 256
 
 
-def text_inputs(files: Sequence[Path], teacher: ModelFolder) -> dict[str, str]:
+def text_inputs(sources: Sequence[Source], teacher: ModelFolder) -> dict[str, str]:
     """Fingerprints of what tokens are made from."""
+    template = teacher.chat_template_fingerprint
     return {
-        "text": sha256_of_json([[file.name, sha256_of(file)] for file in files]),
+        "text": fingerprint(sources),
         "tokenizer": teacher.tokenizer_fingerprint,
+        **({"chat_template": template} if template else {}),
     }
 
 
-def text_files(paths: Sequence[Path]) -> list[Path]:
-    """Text files named directly, or all *.txt below named folders, in the order of their names.
+def tokenize(sources: Sequence[Source], teacher: ModelFolder, out: Path, settings: TokenizeSettings) -> Manifest:
+    """Tokenize files and datasets into the artefact `tokens`.
+
+    A batch of documents and some twenty bytes for each document are in memory, not the corpus.
 
     Raises:
-        UserError: a path does not exist, or nothing is found.
-    """
-    files: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise UserError("no such file or folder", path=path)
-        files += sorted(path.rglob("*.txt")) if path.is_dir() else [path]
-    if not files:
-        raise UserError("no *.txt in the corpus", path=", ".join(map(str, paths)), remedy="name text files or a folder")
-    return files
-
-
-def tokenize(files: Sequence[Path], teacher: ModelFolder, out: Path, settings: TokenizeSettings) -> Manifest:
-    """Tokenize text files into the artefact `tokens`.
-
-    Raises:
-        UserError: the corpus is empty, not UTF-8, or too small to hold a document out.
+        UserError: the corpus is empty, damaged, or too small to hold a document out.
     """
     tokenizer = teacher.tokenizer()
-    with making(out, "tokens", settings.shape(), text_inputs(files, teacher)) as draft:
-        lengths: list[int] = []  # tokens of each document
-        sequences = words = 0
-        with (
-            pq.ParquetWriter(draft.folder / "part-00000.parquet", _SEQUENCES, compression="zstd") as writer,
-            progress("tokenize (documents)") as advance,
-        ):
-            for texts, encoded in _encoded(files, tokenizer, settings.limit_tokens, special=not teacher.is_encoder):
-                rows = [
-                    {"document": document, "start": start, "input_ids": part}
-                    for document, ids in enumerate(encoded, start=len(lengths))
-                    for start, part in _pieces(ids, settings.sequence_length)
-                ]
-                numbered = [{"sequence": sequences + index, **row} for index, row in enumerate(rows)]
-                writer.write_table(pa.Table.from_pylist(numbered, schema=_SEQUENCES))
-                lengths += [len(ids) for ids in encoded]
-                sequences += len(rows)
-                words += sum(len(text.split()) for text in texts)
-                advance(len(encoded))
-        if not sequences:
-            raise UserError("the corpus is empty: no text in it", path=files[0], remedy="give text with words in it")
-        split = hold_out(len(lengths), settings)
-        totals = {name: sum(n for n, s in zip(lengths, split, strict=True) if s == name) for name in (TRAIN, HELDOUT)}
+    read = documents(sources, settings.field)
+    with making(out, "tokens", settings.shape(), text_inputs(sources, teacher)) as draft:
+        with _Writer(draft.folder, settings.sequence_length) as writer, progress("tokenize (documents)") as advance:
+            for some in encode(read, tokenizer, settings.limit_tokens, special=not teacher.is_encoder):
+                writer.add(some)
+                advance(len(some.documents))
+        if not writer.sequences:
+            raise UserError(
+                "the corpus is empty: no text in it", path=_first(sources),
+                remedy="give text with words in it",
+            )  # fmt: skip
+        lengths = np.frombuffer(writer.lengths, dtype=np.int64)
+        heldout = hold_out(len(lengths), settings)
+        totals = {TRAIN: int(lengths[~heldout].sum()), HELDOUT: int(lengths[heldout].sum())}
         if min(totals.values()) < 2:
             raise UserError(
-                f"no text is left to train on or to hold out: {len(lengths)} documents", path=files[0],
+                f"no text is left to train on or to hold out: {len(lengths)} documents", path=_first(sources),
                 remedy="give the corpus as several files, one a document",
             )  # fmt: skip
-        pq.write_table(
-            pa.table({"document": range(len(lengths)), "tokens": lengths, "split": split}), draft.folder / DOCUMENTS
-        )
-        draft.facts.update(documents=len(lengths), sequences=sequences, words=words, tokens=totals)
+        _write_documents(draft.folder, heldout)
+        draft.facts.update(
+            read=len(lengths) + writer.dropped.total(), documents=len(lengths), dropped=dict(writer.dropped),
+            sequences=writer.sequences, words=writer.words, tokens=totals,
+        )  # fmt: skip
     return read_manifest(out, "tokens")
 
 
-def hold_out(documents: int, settings: TokenizeSettings) -> list[str]:
-    """The split of each document: of D documents the share `heldout` with the smallest hash, at least one.
+def _first(sources: Sequence[Source]) -> Path | str:
+    return sources[0] if isinstance(sources[0], Path) else sources[0].name
+
+
+def hold_out(count: int, settings: TokenizeSettings) -> npt.NDArray[np.bool_]:
+    """Which of `count` documents are held out: the share `heldout` with the smallest hash, at least one.
 
     At least one document is left for training, too.
     """
-    count = min(max(1, round(settings.heldout * documents)), max(1, documents - 1))
-    order = np.argsort(hash64(settings.seed, np.arange(documents)), kind="stable")
-    chosen = set(order[:count].tolist())
-    return [HELDOUT if document in chosen else TRAIN for document in range(documents)]
+    chosen = min(max(1, round(settings.heldout * count)), max(1, count - 1))
+    order = np.argsort(hash64(settings.seed, np.arange(count)), kind="stable")
+    heldout = np.zeros(count, dtype=np.bool_)
+    heldout[order[:chosen]] = True
+    return heldout
 
 
-def _encoded(
-    files: Sequence[Path], tokenizer: PreTrainedTokenizerBase, limit: int | None, *, special: bool
-) -> Iterator[tuple[list[str], list[list[int]]]]:
-    """Texts and ids of some documents at a time, up to `limit` tokens in all; the last document may be cut.
+class _Writer:
+    """Writes sequences as they come, in parts, and sets the documents' names aside until their splits are known.
 
-    An encoder's [CLS] and [SEP] stand around each sequence, not each document: `collect` puts them there.
+    Attributes:
+        lengths: tokens of each document.
+        sequences, words: how many so far.
+        dropped: reason: documents.
     """
-    documents, left = _documents(files), limit
-    while batch := list(islice(documents, _DOCUMENTS_AT_ONCE)):
-        encoded: list[list[int]] = []
-        for ids in tokenizer(batch, add_special_tokens=special, verbose=False)["input_ids"]:
-            part = ids if left is None else ids[:left]
-            if left is not None and left < 2:
-                break
-            encoded.append(part)
-            left = None if left is None else left - len(part)
-        yield batch[: len(encoded)], encoded
-        if left is not None and left < 2:
-            return
+
+    def __init__(self, folder: Path, sequence_length: int) -> None:
+        self.lengths = array("q")
+        self.sequences = self.words = 0
+        self.dropped: Counter[str] = Counter()
+        self._folder = folder
+        self._sequence_length = sequence_length
+        self._parts = self._in_part = 0
+        self._part: pq.ParquetWriter | None = None
+        self._documents = pa.ipc.new_stream(folder / _UNSPLIT, _READ)
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close_part()
+        self._documents.close()
+
+    def add(self, some: Encoded) -> None:
+        """Write the next documents."""
+        first = len(self.lengths)
+        table = sequences_of(some.ids, self._sequence_length, first, self.sequences)
+        sizes = [len(ids) for ids in some.ids]
+        names = {
+            "document": range(first, first + len(sizes)),
+            "file": [document.file for document in some.documents],
+            "id": [document.id for document in some.documents],
+            "tokens": sizes,
+        }
+        self._documents.write_table(pa.table(names, schema=_READ))
+        self.lengths.extend(sizes)
+        self.sequences += len(table)
+        self.words += some.words
+        self.dropped += some.dropped
+        if self._part is None:
+            path = self._folder / f"part-{self._parts:05}.parquet"
+            self._part = pq.ParquetWriter(path, SEQUENCES, compression="zstd")
+            self._parts, self._in_part = self._parts + 1, 0
+        self._part.write_table(table)
+        self._in_part += sum(sizes)
+        if self._in_part >= PART_TOKENS:
+            self._close_part()
+
+    def _close_part(self) -> None:
+        if self._part is not None:
+            self._part.close()
+            self._part = None
 
 
-def _documents(files: Sequence[Path]) -> Iterator[str]:
-    """A text file is one document; a file in WikiText's form holds one for each ` = Title = ` line."""
-    for file in files:
-        try:
-            text = file.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise UserError(f"not UTF-8 text: {error.reason}", path=file, remedy="convert it to UTF-8") from None
-        lines: list[str] = []
-        for line in text.splitlines(keepends=True):
-            if _WIKITEXT_TITLE.match(line.rstrip("\n")) and "".join(lines).strip():
-                yield "".join(lines)
-                lines = []
-            lines.append(line)
-        if "".join(lines).strip():
-            yield "".join(lines)
+def _write_documents(folder: Path, heldout: npt.NDArray[np.bool_]) -> None:
+    """What was set aside, with the splits."""
+    schema = _READ.append(pa.field("split", pa.string()))
+    with pa.ipc.open_stream(folder / _UNSPLIT) as stream, pq.ParquetWriter(folder / DOCUMENTS, schema) as writer:
+        for table in _row_groups(stream):
+            split = np.where(heldout[table["document"].to_numpy()], HELDOUT, TRAIN)
+            writer.write_table(table.append_column("split", pa.array(split, pa.string())))
 
 
-def _pieces(ids: Sequence[int], length: int) -> Iterator[tuple[int, Sequence[int]]]:
-    """(start, tokens) of a document's sequences, each beginning with the last token of the one before."""
-    for start in range(0, max(len(ids) - 1, 0), length - 1):
-        yield start, ids[start : start + length]
+def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Batches put together until there are enough rows."""
+    pending: list[pa.RecordBatch] = []
+    for batch in batches:
+        pending.append(batch)
+        if sum(map(len, pending)) >= _DOCUMENT_ROWS:
+            yield pa.Table.from_batches(pending)
+            pending = []
+    if pending:
+        yield pa.Table.from_batches(pending)
 
 
 def word_mark(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -204,7 +228,7 @@ class Tokens:
     def open(cls, path: Path) -> Tokens:
         """Open tokens for reading."""
         manifest = read_manifest(path, "tokens")
-        table = pq.read_table(token_files(path), schema=_SEQUENCES).combine_chunks()
+        table = pq.read_table(token_files(path), schema=SEQUENCES).combine_chunks()
         split = pq.read_table(path / DOCUMENTS)["split"].to_numpy()
         column = table["input_ids"].combine_chunks()
         lists = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column

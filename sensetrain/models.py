@@ -78,6 +78,12 @@ class ModelFolder:
             backend.pop(key, None)
         return sha256_of_json(backend)
 
+    @functools.cached_property
+    def chat_template_fingerprint(self) -> str | None:
+        """Hash of what turns a chat into text, if there is such a template."""
+        template = self.tokenizer().chat_template
+        return sha256_of_json(template) if template else None
+
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The model's tokenizer.
 

@@ -25,6 +25,7 @@ from sensetrain.config import (
 )
 from sensetrain.distill import teacher_cache, train
 from sensetrain.distill.teacher_cache import SenseSource
+from sensetrain.documents import HubDataset
 from sensetrain.manifest import MANIFEST, Manifest, is_current, read_manifest
 from sensetrain.models import ModelFolder
 from sensetrain.senses import cluster, collect, compose, dictionary, plan
@@ -65,12 +66,15 @@ class Stage:
         return self.run()
 
 
-def tokenize_stage(paths: Sequence[Path], teacher: ModelFolder, out: Path, settings: TokenizeSettings) -> Stage:
+def tokenize_stage(
+    paths: Sequence[Path], teacher: ModelFolder, out: Path, settings: TokenizeSettings,
+    datasets: Sequence[HubDataset] = (),
+) -> Stage:  # fmt: skip
     """Text to tokens."""
-    files = corpus.text_files(paths)
-    inputs = corpus.text_inputs(files, teacher)
+    sources = [*(corpus.text_files(paths) if paths or not datasets else ()), *datasets]
+    inputs = corpus.text_inputs(sources, teacher)
     return Stage(
-        "tokenize", out, "tokens", settings.shape(), inputs, lambda: corpus.tokenize(files, teacher, out, settings)
+        "tokenize", out, "tokens", settings.shape(), inputs, lambda: corpus.tokenize(sources, teacher, out, settings)
     )
 
 

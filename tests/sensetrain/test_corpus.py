@@ -89,7 +89,7 @@ def test_an_empty_corpus_is_refused(tmp_path: Path, teacher: ModelFolder, text: 
 
 def test_text_that_is_not_utf8_is_refused(tmp_path: Path, teacher: ModelFolder) -> None:
     (tmp_path / "latin.txt").write_bytes("caf\xe9".encode("latin-1"))
-    with pytest.raises(UserError, match=r"latin\.txt: not UTF-8"):
+    with pytest.raises(UserError, match=r"latin\.txt:1: not UTF-8"):
         tokenize([tmp_path / "latin.txt"], teacher, tmp_path / "out", TokenizeSettings())
 
 

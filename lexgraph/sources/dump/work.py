@@ -5,23 +5,15 @@ What comes out does not depend on how many processes work on it: pieces are hand
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import re
-import signal
-import threading
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from lexgraph.common.errors import UserError
+from lexgraph.common.processes import Crew, cores
 from lexgraph.sources.dump import pages, rows, streams
 from lexgraph.sources.dump.entries import Wanted, read_page
 from lexgraph.sources.dump.rows import Yield
@@ -69,16 +61,12 @@ def read(path: Path, wanted: Wanted, workers: int | None = None) -> Iterator[Pie
     packed = streams.is_bz2(path)
     if workers is None:
         small = path.stat().st_size * (_PACKED if packed else 1) < _WORTHWHILE
-        workers = 1 if small else _cores()
-    with _Crew(workers) as crew:
+        workers = 1 if small else cores()
+    with Crew(workers) as crew:
         yield from _ranges_then_rest(path, wanted, crew) if packed else _batches(path, 0, wanted, crew)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _ranges_then_rest(path: Path, wanted: Wanted, crew: _Crew) -> Iterator[Piece]:
+def _ranges_then_rest(path: Path, wanted: Wanted, crew: Crew) -> Iterator[Piece]:
     """A multistream dump range by range; from where its streams do not hold whole pages, in one go."""
     start = 0
     tasks = ((_read_range, piece, wanted) for piece in streams.ranges(path))
@@ -91,7 +79,7 @@ def _ranges_then_rest(path: Path, wanted: Wanted, crew: _Crew) -> Iterator[Piece
         yield from _batches(path, start, wanted, crew)
 
 
-def _batches(path: Path, start: int, wanted: Wanted, crew: _Crew) -> Iterator[Piece]:
+def _batches(path: Path, start: int, wanted: Wanted, crew: Crew) -> Iterator[Piece]:
     """From the byte `start` on: unpacked and cut into batches here, read elsewhere."""
     cutter = pages.Cutter()
     position = start
@@ -190,54 +178,3 @@ def _packed(out: Yield, damage: list[tuple[str, str]]) -> Piece:
         "dump_entries": rows.table(out.entries, rows.ENTRIES),
     }
     return Piece(tables, {k: dict(v) for k, v in out.outcomes.items()}, dict(out.examples), out.newest, damage)
-
-
-class _Crew:
-    """Processes that run tasks; with one worker, this process itself."""
-
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
-        self._pool: ProcessPoolExecutor | None = None
-
-    def __enter__(self) -> _Crew:
-        if self._workers > 1:
-            # Not forked: DuckDB and the progress bar have threads, whose locks a forked process would inherit.
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._workers, context, _start_worker)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._pool:
-            self._pool.shutdown(cancel_futures=True)
-
-    def map(self, tasks: Iterator[tuple[Any, ...]]) -> Iterator[Any]:
-        """The results of the tasks (function, arguments...) in their order; a few are under way at a time."""
-        if self._pool is None:
-            for function, *arguments in tasks:
-                yield function(*arguments)
-            return
-        under_way: deque[Future[Any]] = deque()
-        try:
-            for function, *arguments in tasks:
-                under_way.append(self._pool.submit(function, *arguments))
-                if len(under_way) > 2 * self._workers:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
-        except BrokenProcessPool:
-            raise UserError(
-                "a process that was reading the dump ended before its time",
-                remedy="see that there is memory enough; in a script of your own, call lexgraph under "
-                "`if __name__ == '__main__':`",
-            ) from None
-        finally:
-            for future in under_way:
-                future.cancel()
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and end with it however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()

@@ -1,0 +1,179 @@
+"""Documents to token ids in batches, and ids to sequences.
+
+The tokenizer's library encodes the documents of a batch in threads, one for each core (`RAYON_NUM_THREADS` says
+otherwise), and hands them back in order, so the threads cannot change the result.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from jinja2 import TemplateError
+from transformers import PreTrainedTokenizerBase
+
+from lexgraph.common.errors import UserError
+from sensetrain.documents import Document
+
+Ids = npt.NDArray[np.int32]
+
+SEQUENCES = pa.schema(
+    [
+        ("sequence", pa.int64()),
+        ("document", pa.int64()),
+        ("start", pa.int64()),
+        ("input_ids", pa.list_(pa.int32())),
+    ]
+)
+
+_CHARACTERS_AT_ONCE = 1 << 20  # about 250,000 tokens, some 100 MB while they are being made
+_DOCUMENTS_AT_ONCE = 4096
+
+
+@dataclass
+class Encoded:
+    """Some documents that follow each other in the corpus.
+
+    Attributes:
+        documents: those that are kept.
+        ids: the tokens of each.
+        words: how many words they have, as they are divided by blanks.
+        dropped: reason: how many documents among them were dropped.
+    """
+
+    documents: list[Document] = field(default_factory=list)
+    ids: list[Ids] = field(default_factory=list)
+    words: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+def encode(
+    documents: Iterable[Document], tokenizer: PreTrainedTokenizerBase, limit: int | None, *, special: bool
+) -> Iterator[Encoded]:
+    """The ids of all documents, up to `limit` tokens in all; the last document may be cut, and none behind it counts.
+
+    Args:
+        documents: as they are read.
+        tokenizer: a fast one.
+        limit: most tokens.
+        special: whether the special tokens that the tokenizer puts around a text are tokens of the document. Chats
+            have those of their template in any case.
+
+    Raises:
+        UserError: a chat does not fit the chat template.
+    """
+    left = limit
+    for batch in _batches(documents):
+        kept = [document for document in batch if not document.dropped]
+        texts = [_text_of(document, tokenizer) for document in kept]
+        everything = iter(zip(texts, _ids_of(kept, texts, tokenizer, special=special), strict=True))
+        out = Encoded()
+        for document in batch:
+            if left is not None and left < 2:
+                break
+            if document.dropped:
+                out.dropped[document.dropped] += 1
+                continue
+            text, ids = next(everything)
+            part = ids if left is None else ids[:left]
+            left = None if left is None else left - len(part)
+            out.documents.append(document)
+            out.ids.append(part)
+            out.words += len(text.split())
+        yield out
+        if left is not None and left < 2:
+            return
+
+
+def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """Documents until there are enough characters; a batch is as large as that and one document."""
+    batch: list[Document] = []
+    characters = 0
+    for document in documents:
+        batch.append(document)
+        characters += _size(document)
+        if characters >= _CHARACTERS_AT_ONCE or len(batch) >= _DOCUMENTS_AT_ONCE:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+def _size(document: Document) -> int:
+    if document.content is None:
+        return 0
+    if isinstance(document.content, str):
+        return len(document.content)
+    return sum(len(str(message["content"])) for message in document.content)
+
+
+def _text_of(document: Document, tokenizer: PreTrainedTokenizerBase) -> str:
+    """The text that is encoded: a chat in the tokenizer's template."""
+    if document.content is None or isinstance(document.content, str):
+        return document.content or ""
+    if not tokenizer.chat_template:
+        raise UserError(
+            "a chat, but the teacher's tokenizer has no chat template", path=document.path, line=document.line,
+            remedy="take an instruction-tuned teacher, or give the data as text",
+        )  # fmt: skip
+    try:
+        text = str(tokenizer.apply_chat_template(list(document.content), tokenize=False))
+        text.encode()
+    except (TemplateError, TypeError, ValueError) as error:
+        raise UserError(
+            f"the chat with the id {document.id!r} does not fit the teacher's chat template: {error}",
+            path=document.path, line=document.line,
+        ) from None  # fmt: skip
+    return text
+
+
+def _ids_of(
+    documents: Sequence[Document], texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, special: bool
+) -> list[Ids]:
+    """The ids of each text: what `tokenizer(text)` gives, by the library's own batches."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    backend.encode_special_tokens = tokenizer.split_special_tokens
+    out: list[Ids] = [np.empty(0, np.int32)] * len(texts)
+    for chat in (False, True):
+        # A chat's template has written its special tokens already.
+        where = [i for i, document in enumerate(documents) if isinstance(document.content, str) != chat]
+        encodings = backend.encode_batch_fast([texts[i] for i in where], add_special_tokens=special and not chat)
+        for i, encoding in zip(where, encodings, strict=True):
+            out[i] = np.array(encoding.ids, dtype=np.int32)
+    return out
+
+
+def sequences_of(ids: Sequence[Ids], length: int, first_document: int, first_sequence: int) -> pa.Table:
+    """The sequences of some documents, each beginning with the last token of the one before in its document.
+
+    Args:
+        ids: of each document.
+        length: most tokens in a sequence.
+        first_document: number of the first document.
+        first_sequence: number of its first sequence.
+
+    Returns:
+        A table in the schema SEQUENCES; a document of fewer than two tokens has no sequence in it.
+    """
+    step = length - 1
+    sizes = np.array([len(part) for part in ids], dtype=np.int64)
+    count = np.maximum(0, -((1 - sizes) // step))  # sequences of each document
+    document = np.repeat(np.arange(len(ids)), count)
+    start = (np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)) * step
+    size = np.minimum(length, sizes[document] - start)
+    offsets = np.concatenate([[0], np.cumsum(size)])
+    begin = (np.cumsum(sizes) - sizes)[document] + start  # where each sequence begins in all ids end to end
+    flat = np.concatenate([*ids, np.empty(0, np.int32)])[np.repeat(begin - offsets[:-1], size) + np.arange(offsets[-1])]
+    columns = [
+        first_sequence + np.arange(len(document)),
+        first_document + document,
+        start,
+        pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(flat, pa.int32())),
+    ]
+    return pa.Table.from_arrays([pa.array(column) for column in columns], schema=SEQUENCES)
