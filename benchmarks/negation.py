@@ -118,4 +118,7 @@ def main(data: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "../shared/data"))
+    data = Path(sys.argv[1] if len(sys.argv) > 1 else "../shared/data")
+    if not data.is_dir():
+        sys.exit(f"{data}: no such folder; give the folder of the real sources")
+    main(data)

@@ -1,10 +1,10 @@
 """Ingest of wiktextract JSONL against a plain Python loop that only extracts the same edges, in turn, in one run.
 
-`python benchmarks/wiktionary_jsonl.py ../shared/data/wiktionary/wiktextract-sample-en.jsonl [MB ...]`
+`python benchmarks/wiktionary_jsonl.py [FILE [MB ...]]`
 
-The file is repeated up to each size (default 200 and 2000 MB). Ours is the whole command, from its start to edges
-that stand in the tables, cleaned, deduplicated and indexed, with what follows from negation; the loop ends with a set
-of edges in memory. Each is a process of its own, whose peak memory is printed.
+The file (default: the project's own sample) is repeated up to each size (default: 200 MB). Ours is the whole command,
+from its start to edges that stand in the tables, cleaned, deduplicated and indexed, with what follows from negation;
+the loop ends with a dictionary of edges in memory. Each is a process of its own, whose peak memory is printed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main(sample: Path, sizes: list[int]) -> None:
             graph = Path(folder) / "graph.duckdb"
             graph.unlink(missing_ok=True)
             ours, our_memory = measure(["-m", "lexgraph", "ingest", "wiktionary", str(big), "--db", str(graph)])
-            plain, plain_memory = measure([str(HERE / "plain_wiktionary.py"), str(big)])
+            plain, plain_memory = measure([str(HERE / "plain/wiktionary_jsonl.py"), str(big)])
             size = big.stat().st_size / 1e6
             print(
                 f"{size:,.0f} MB: ours {ours:.1f} s ({size / ours:.0f} MB/s), {our_memory:.0f} MB of memory; "
@@ -56,4 +56,5 @@ def measure(arguments: list[str]) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), [int(size) for size in sys.argv[2:]] or [200, 2000])
+    file = Path(sys.argv[1]) if sys.argv[1:] else HERE.parent / "data/sample/wiktionary/sample-en.jsonl"
+    main(file, [int(size) for size in sys.argv[2:]] or [200])

@@ -6,8 +6,8 @@ into place: readers keep the old graph until they open again, and whatever goes 
 
 from __future__ import annotations
 
-import glob
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +42,11 @@ def connect_readonly(path: Path) -> Connection:
         quoted = str(path).replace("'", "''")
         connection.execute(f"ATTACH '{quoted}' AS graph (TYPE duckdb, READ_ONLY)")
         connection.execute("USE graph")
-        _check(connection, path)
+        if older := _check(connection, path):
+            raise UserError(
+                f"the graph has an older schema: {', '.join(map(str, sorted(older)))} is missing", path=path,
+                field="schema_migrations", remedy="upgrade it: lexgraph derive --db PATH",
+            )  # fmt: skip
         _prepare(connection)
     except duckdb.Error as error:
         connection.close()
@@ -64,6 +68,7 @@ def writing(path: Path, *, create: bool = False, keep: bool = True) -> Iterator[
         create: make the graph if there is none.
         keep: False throws the copy away in the end, for a dry run.
     """
+    path = path.resolve()  # a link stays a link, and what it points to is replaced
     if not create and not path.exists():
         raise UserError("there is no graph here", path=path, remedy=_MAKE_ONE)
     try:
@@ -76,8 +81,10 @@ def writing(path: Path, *, create: bool = False, keep: bool = True) -> Iterator[
         raise UserError(f"cannot write there: {os.strerror(error.errno or 0)}", path=path) from None
     try:
         # We hold the lock, so what lies here was left by a writer that was killed.
-        for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial*"):
-            left.unlink()
+        mine = re.compile(rf"\.{re.escape(path.name)}\.\d+\.partial(\.wal)?")
+        for left in path.parent.iterdir():
+            if mine.fullmatch(left.name):
+                left.unlink()
         with replacing(path, keep=keep) as beside:
             _write_copy_of(path, beside)
             try:
@@ -123,6 +130,11 @@ def _transaction(beside: Path, path: Path) -> Iterator[Connection]:
         raise UserError(
             f"the graph could not be written, the old one stands: {error}", path=path, remedy="free space or memory"
         ) from None
+    except duckdb.Error as error:
+        raise UserError(
+            f"the graph was not changed, since DuckDB refused a step: {error}", path=path,
+            remedy="if the files are sound, report it as a bug of lexgraph",
+        ) from None  # fmt: skip
 
 
 def migrate(connection: Connection) -> None:
@@ -142,8 +154,8 @@ def _applied(connection: Connection) -> set[int]:
     return {number for (number,) in connection.execute("SELECT number FROM schema_migrations").fetchall()}
 
 
-def _check(connection: Connection, path: Path) -> None:
-    """Refuse what is no graph, or a newer one."""
+def _check(connection: Connection, path: Path) -> set[int]:
+    """Refuse what is no graph, or a newer one; the migrations that it has not seen are returned."""
     try:
         applied = _applied(connection)
     except duckdb.CatalogException:
@@ -156,6 +168,7 @@ def _check(connection: Connection, path: Path) -> None:
             field="schema_migrations",
             remedy="upgrade lexgraph",
         )
+    return known - applied
 
 
 def _prepare(connection: Connection) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from lexgraph import relations, resources
 from lexgraph.checks import Finding, run_checks
 from lexgraph.common.files import sha256_of_json
-from lexgraph.database import Connection, connect_readonly
+from lexgraph.database import Connection, connect_readonly, run_script
 from lexgraph.export.tables import to_arrow
 from lexgraph.lookup import Lookup, form_key, look_up
 from lexgraph.paths import WordPath, shortest_path
@@ -49,9 +49,9 @@ class Graph:
     def engine(self) -> Engine:
         """A new SQLAlchemy engine on the same file, read-only; tables, keys and indexes can be reflected."""
         # Few questions need SQLAlchemy, and it takes as long to load as most of them to answer.
-        from sqlalchemy import create_engine
+        from sqlalchemy import URL, create_engine
 
-        return create_engine(f"duckdb:///{self.file}", connect_args={"read_only": True})
+        return create_engine(URL.create("duckdb", database=str(self.file)), connect_args={"read_only": True})
 
     @property
     def fingerprint(self) -> str:
@@ -78,23 +78,23 @@ class Graph:
         """
         return look_up(self._connection, word)
 
-    def synonyms(self, word: str) -> list[str]:
-        """Synonyms of a word from all sources, stated and derived, sorted.
+    def synonyms(self, word: str, lang: str | None = None) -> list[str]:
+        """Synonyms of a word from all sources, stated and derived, sorted; of one language, if it is named.
 
         Example:
             >>> graph.synonyms("quick")
             ['fast', 'rapid', 'swift']
         """
-        return relations.related(self._connection, self.lookup(word).key, "synonym")
+        return relations.related(self._connection, self.lookup(word).key, "synonym", lang)
 
-    def antonyms(self, word: str) -> list[str]:
-        """Antonyms of a word from all sources, stated and derived, sorted.
+    def antonyms(self, word: str, lang: str | None = None) -> list[str]:
+        """Antonyms of a word from all sources, stated and derived, sorted; of one language, if it is named.
 
         Example:
             >>> graph.antonyms("unkind")
             ['friendly', 'gentle', 'kind']
         """
-        return relations.related(self._connection, self.lookup(word).key, "antonym")
+        return relations.related(self._connection, self.lookup(word).key, "antonym", lang)
 
     def explain(self, word: str, other: str) -> list[Edge]:
         """Why two words are related: every edge between them, stated ones first.
@@ -165,9 +165,9 @@ class Graph:
         """
         return by_gloss(self._connection, text, limit)
 
-    def pairs(self, kind: str) -> pa.Table:
-        """All synonym or antonym pairs: columns `word`, `related`, lower case, each unordered pair once."""
-        return relations.pairs(self._connection, kind)
+    def pairs(self, kind: str, lang: str = "en") -> pa.Table:
+        """All synonym or antonym pairs of a language: columns `word`, `related`, lower case, each pair once."""
+        return relations.pairs(self._connection, kind, lang)
 
     def counts(self) -> pa.Table:
         """Edges by source and kind: columns `source`, `kind`, `edges`."""
@@ -187,6 +187,7 @@ class Graph:
         Columns `name`, `reader`, `revision`, `licence`, `url`, `files`, `sha256` (of each file), `bytes`, `edges`,
         `senses`, `segmentations`, `derived` (edges that rest on it), `tool`, `tool_version`, `ingested_at`.
         """
+        run_script(self._connection, "internal/grounds")
         return self._connection.execute(resources.sql("internal/sources")).to_arrow_table()
 
     def queries(self) -> list[NamedQuery]:

@@ -138,12 +138,13 @@ def _record(connection: Connection, source: Source, intake: Intake, hashes: list
         connection.executemany("INSERT INTO intake VALUES (?, ?, ?, ?)", rows)
     connection.execute(
         "INSERT OR REPLACE INTO sources (name, reader, revision, licence, url, files, sha256, bytes, tool, "
-        "tool_version, ingested_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "tool_version, lang, skip_malformed, ingested_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             source.label, source.reader.name, intake.revision, intake.licence or source.reader.licence,
             source.reader.url,
             [path.name for path in files], hashes,
             sum(path.stat().st_size for path in files), tool, version,
+            source.options.lang, source.options.skip_malformed,
             datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
         ],
     )  # fmt: skip
@@ -164,6 +165,15 @@ def is_current(database: Path, sources: Sequence[Source]) -> bool:
     except UserError:
         return False
     with connection:
-        held = connection.execute("SELECT name, reader, sha256, tool_version FROM sources").fetchall()
-    wanted = [(s.label, s.reader.name, [sha256_of(path) for path in s.contents], __version__) for s in sources]
-    return sorted(held) == sorted(wanted)
+        held = connection.execute(
+            "SELECT name, reader, sha256, lang, skip_malformed, tool_version FROM sources"
+        ).fetchall()
+        derived = connection.execute("SELECT negation FROM derivation").fetchall()
+    wanted = [
+        (
+            source.label, source.reader.name, [sha256_of(path) for path in source.contents], source.options.lang,
+            source.options.skip_malformed, __version__,
+        )
+        for source in sources
+    ]  # fmt: skip
+    return sorted(held) == sorted(wanted) and derived == [(negation.EVIDENCE,)]

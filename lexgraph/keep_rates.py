@@ -13,10 +13,10 @@ from tokenizers import Tokenizer
 
 from lexgraph.common.errors import UserError
 from lexgraph.database import Connection
+from lexgraph.relations import SYMMETRIC
 
 _FILE = "tokenizer.json"
 _MARKS = ("\u0120", "\u2581")  # byte-level BPE and SentencePiece write a leading space so
-_SYMMETRIC = ("synonym", "antonym")
 
 
 def keep_rates(connection: Connection, tokenizer: Tokenizer, max_tokens: int = 5, lang: str = "en") -> pa.Table:
@@ -55,7 +55,7 @@ def keep_rates(connection: Connection, tokenizer: Tokenizer, max_tokens: int = 5
             "SELECT kind, max_tokens::INTEGER AS max_tokens, count(*) AS relations, "
             "count(*) FILTER (tokens <= max_tokens) AS kept, round(kept / relations, 4) AS share "
             "FROM longest, range(1, $most + 1) r(max_tokens) GROUP BY ALL ORDER BY ALL",
-            {"symmetric": list(_SYMMETRIC), "lang": lang, "most": max_tokens},
+            {"symmetric": list(SYMMETRIC), "lang": lang, "most": max_tokens},
         ).to_arrow_table()
     finally:
         connection.unregister("word_lengths")

@@ -92,9 +92,10 @@ class Edge:
         return f"{self.word} - {self.related} {self.kind}{pos}, {self.source}{about}"
 
 
-def related(connection: Connection, key: str, kind: str) -> list[str]:
-    """The words that stand in a relation of `kind` to a word, in either direction, sorted."""
-    rows = connection.execute(resources.sql("internal/related"), {"key": key, "kind": kind}).fetchall()
+def related(connection: Connection, key: str, kind: str, lang: str | None = None) -> list[str]:
+    """The words that stand in a relation of `kind` to a word, in either direction, sorted; of all languages if None."""
+    parameters = {"key": key, "kind": kind, "lang": lang}
+    rows = connection.execute(resources.sql("internal/related"), parameters).fetchall()
     return [other for (other,) in rows]
 
 

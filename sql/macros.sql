@@ -30,12 +30,13 @@ CREATE OR REPLACE TEMP MACRO word_key(w) AS CASE
 -- A word as it is stored: NFC, no link anchor (`bank#English`, but C# keeps its sign), no namespace prefix, single spaces.
 CREATE OR REPLACE TEMP MACRO cut_namespace(w) AS regexp_replace(w, '^\s*(Thesaurus|Wikisaurus|w|wikipedia):', '');
 CREATE OR REPLACE TEMP MACRO cut_anchor(w) AS regexp_replace(w, '([^#\s])#[^#\s].*$', '\1');
-CREATE OR REPLACE TEMP MACRO clean_word(w) AS nfc_normalize(trim(regexp_replace(cut_anchor(cut_namespace(w)), '\s+', ' ', 'g')));
+CREATE OR REPLACE TEMP MACRO single_spaces(w) AS trim(regexp_replace(w, '[\s\p{Z}\x{85}]+', ' ', 'g'));
+CREATE OR REPLACE TEMP MACRO clean_word(w) AS nfc_normalize(single_spaces(cut_anchor(cut_namespace(w))));
 
 -- Which of these rules a word needed.
 CREATE OR REPLACE TEMP MACRO word_repairs(w) AS [
     {name: 'namespace prefix cut off', applies: cut_namespace(w) <> w}, {name: 'link anchor cut off', applies: cut_anchor(w) <> w},
-    {name: 'white space', applies: regexp_matches(w, '^\s|\s$|\s\s|[^\S ]')}, {name: 'normalised to NFC', applies: nfc_normalize(w) <> w}];
+    {name: 'white space', applies: single_spaces(w) <> w}, {name: 'normalised to NFC', applies: nfc_normalize(w) <> w}];
 
 -- The kind that one negated side turns a relation into.
 CREATE OR REPLACE TEMP MACRO opposite_kind(kind) AS CASE kind WHEN 'synonym' THEN 'antonym' WHEN 'antonym' THEN 'synonym' END;

@@ -65,7 +65,7 @@ def select(connection: Connection, wanted: Filter) -> None:
         next(iter(_known(connection, [wanted.lang] if wanted.lang else [], "words", "lang", "--lang") or []), None),
     )
     _set(connection, "allowed", allowed_sources(connection, wanted.licences) if wanted.licences else None)
-    run_script(connection, "export/grounds")
+    run_script(connection, "internal/grounds")
     run_script(connection, "export/select")
 
 

@@ -15,9 +15,9 @@ import tempfile
 import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 
@@ -25,6 +25,9 @@ from lexgraph.common.errors import UserError
 
 Shape = Any
 """What a field should be: `str`, `[shape]` for a list, `{name: shape}` for an object."""
+
+LONGEST = 1 << 26
+"""Bytes of a line, as `maximum_object_size` in sql/ingest/wiktionary_facts.sql: a packed line can be any length."""
 
 MANGLED_REMEDY = "mend or re-download the file, or pass --skip-malformed to count and skip such lines"
 
@@ -38,15 +41,28 @@ def lines_of(path: Path) -> Iterator[bytes]:
     try:
         if path.suffix == ".zst":
             with pa.input_stream(str(path), compression="zstd") as stream:
-                yield from io.BufferedReader(stream)
+                yield from _bounded(io.BufferedReader(stream), path)
         else:
             opener: Any = {".gz": gzip.open, ".bz2": bz2.open}.get(path.suffix, open)
             with opener(path, "rb") as handle:
-                yield from handle
+                yield from _bounded(handle, path)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(
             f"the compressed file is damaged or cut off: {error}", path=path, remedy="download it again"
         ) from None
+
+
+def _bounded(handle: Any, path: Path) -> Iterator[bytes]:
+    """The lines of a file, without the byte order mark that some editors put before the first."""
+    line = 0
+    while raw := handle.readline(LONGEST + 1):
+        line += 1
+        if len(raw) > LONGEST:
+            raise UserError(
+                f"the line is longer than {LONGEST >> 20} MiB", path=path, line=line,
+                remedy="give JSON Lines, one object a line",
+            )  # fmt: skip
+        yield raw.removeprefix(b"\xef\xbb\xbf") if line == 1 else raw
 
 
 def damaged(path: Path, shape: Shape) -> Iterator[tuple[int, str]]:
@@ -128,23 +144,27 @@ class Feed:
     def __init__(self, source: Path, pipe: Path, shape: Shape | None) -> None:
         self.path = pipe
         self.dropped: list[tuple[int, str]] = []
-        self.error: UserError | None = None
+        self.error: Exception | None = None
         self._source = source
         self._shape = shape
 
     def run(self) -> None:
         """Write the lines; ends when DuckDB stops reading."""
-        # A reader that gives up closes the pipe; why it did is its own error.
-        with suppress(BrokenPipeError), self.path.open("wb") as pipe:
-            try:
-                for line, raw in enumerate(lines_of(self._source), start=1):
-                    reason = damage(raw, self._shape) if self._shape is not None and raw.strip() else None
-                    if reason:
-                        self.dropped.append((line, reason))
-                    else:
-                        pipe.write(raw if raw.endswith(b"\n") else raw + b"\n")
-            except UserError as error:
-                self.error = error
+        try:
+            with self.path.open("wb") as pipe:
+                self._write_to(pipe)
+        except BrokenPipeError:
+            pass  # a reader that gives up closes the pipe; why it did is its own error
+        except Exception as error:  # else DuckDB would take what it has got for the whole file
+            self.error = error
+
+    def _write_to(self, pipe: IO[bytes]) -> None:
+        for line, raw in enumerate(lines_of(self._source), start=1):
+            reason = damage(raw, self._shape) if self._shape is not None and raw.strip() else None
+            if reason:
+                self.dropped.append((line, reason))
+            else:
+                pipe.write(raw if raw.endswith(b"\n") else raw + b"\n")
 
 
 @contextmanager

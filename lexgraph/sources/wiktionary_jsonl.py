@@ -6,6 +6,7 @@ DuckDB reads the file with explicit columns (an inferred schema is ten times slo
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +71,15 @@ def _read_facts(connection: Connection, path: Path, options: Options, intake: In
 
 
 def _insert_facts(connection: Connection, readable: Path, path: Path, lang: str) -> None:
-    parameters = {"path": str(readable), "columns": jsonl_lines.columns(ENTRY), "lang": lang}
+    parameters = {"path": glob.escape(str(readable)), "columns": jsonl_lines.columns(ENTRY), "lang": lang}
     try:
         connection.execute(resources.sql("ingest/wiktionary_facts"), parameters)
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
         _refuse(path)
-        raise UserError(f"DuckDB cannot read it: {error}", path=path) from None
+        reason = str(error).replace(str(readable), str(path))
+        raise UserError(f"DuckDB cannot read it: {reason}", path=path) from None
 
 
 def _refuse(path: Path) -> None:

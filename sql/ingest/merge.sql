@@ -12,6 +12,10 @@ FROM (SELECT raw, clean_word(raw) AS word FROM (
     SELECT word AS raw FROM staged_relations UNION SELECT related FROM staged_relations UNION SELECT word FROM staged_senses)
     WHERE raw IS NOT NULL);
 
+-- A part of speech that is an empty text is none.
+UPDATE staged_senses SET pos = nullif(trim(pos), '') WHERE pos IS DISTINCT FROM nullif(trim(pos), '');
+UPDATE staged_relations SET pos = nullif(trim(pos), '') WHERE pos IS DISTINCT FROM nullif(trim(pos), '');
+
 CREATE OR REPLACE TEMP TABLE new_senses AS
 SELECT row_id([getvariable('source'), s.lang, w.word, s.pos, trim(s.gloss)]) AS id, w.word, s.lang, s.pos, trim(s.gloss) AS gloss,
        all_tags(list(s.tags)) AS tags, getvariable('source') AS source, sum(coalesce(s.times, 1)) AS times

@@ -26,8 +26,9 @@ FROM (
         SELECT *, lang_code AS lang, wiktionary_fact(
                CASE WHEN redirect IS NOT NULL OR len(redirects) > 0 THEN 'redirect'
                     WHEN coalesce(trim(word), '') = '' THEN 'no word'
-                    WHEN $lang <> 'all' AND lang_code IS DISTINCT FROM $lang THEN 'other language'
-                    ELSE 'entry' END, coalesce(redirect, redirects[1]), NULL, title, NULL) AS entry
+                    WHEN coalesce(trim(lang_code), '') = '' THEN 'no language'
+                    WHEN $lang NOT IN ('all', lang_code) THEN 'other language'
+                    ELSE 'entry' END, coalesce(redirect, array_to_string(redirects, chr(31))), NULL, title, NULL) AS entry
         FROM read_json($path, format = 'newline_delimited', columns = $columns, maximum_object_size = 67108864)
     )
 )

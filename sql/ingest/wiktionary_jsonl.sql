@@ -18,21 +18,23 @@ INSERT INTO staged_relations BY NAME
 SELECT word, related, lang, if(kind = 'alternative form', 'alternative', 'form') AS kind, pos, tags, times
 FROM facts WHERE kind IN ('alternative form', 'inflected form');
 
--- A redirect has no language of its own: it belongs to the entries that it leads to.
+-- A redirect has no language of its own: it belongs to the entries that it leads to, of which there may be several.
 CREATE OR REPLACE TEMP TABLE redirects AS
-SELECT coalesce(f.note, f.word) AS title, f.related AS target, f.times, e.lang
-FROM (SELECT * FROM facts WHERE kind = 'redirect') f
-LEFT JOIN (SELECT DISTINCT word, lang FROM facts WHERE kind = 'entry') e ON e.word = f.related;
+SELECT title, target, times, lang FROM (
+    SELECT coalesce(note, word) AS title, unnest(string_split(related, chr(31))) AS target, sum(times) AS times
+    FROM facts WHERE kind = 'redirect' GROUP BY coalesce(note, word), related)
+LEFT JOIN (SELECT DISTINCT word AS target, lang FROM facts WHERE kind = 'entry') USING (target);
 
 INSERT INTO staged_relations BY NAME
-SELECT target AS word, title AS related, lang, 'alternative' AS kind, 'redirect' AS note, times FROM redirects WHERE lang IS NOT NULL;
+SELECT DISTINCT target AS word, title AS related, lang, 'alternative' AS kind, 'redirect' AS note FROM redirects WHERE lang IS NOT NULL;
 
 CREATE OR REPLACE TEMP TABLE wiktionary_outcomes AS
 SELECT 'entries' AS unit, if(kind = 'entry', 'kept', kind) AS outcome, sum(times) AS times
-FROM facts WHERE kind IN ('entry', 'no word', 'other language') GROUP BY ALL
+FROM facts WHERE kind IN ('entry', 'no word', 'no language', 'other language') GROUP BY ALL
 UNION ALL
-SELECT 'entries', if(found, 'kept', 'redirect to no entry that is kept'), sum(times)
-FROM (SELECT DISTINCT title, target, times, lang IS NOT NULL AS found FROM redirects) GROUP BY ALL
+SELECT 'entries', if(found, 'kept', 'redirect to no entry that is kept'), sum(times) FROM (
+    SELECT f.times, coalesce(note, word) IN (SELECT title FROM redirects WHERE lang IS NOT NULL) AS found
+    FROM facts f WHERE kind = 'redirect') GROUP BY ALL
 UNION ALL
 SELECT 'forms', if(kind LIKE '% form', 'kept', kind), sum(times)
 FROM facts WHERE kind IN ('alternative form', 'inflected form', 'inflection table', 'not a form of its own') GROUP BY ALL;

@@ -13,7 +13,7 @@ from lexgraph.sources import READERS
 from lexgraph.sources.base import Options
 
 CHECKOUT = Path(__file__).parents[2]
-_spec = importlib.util.spec_from_file_location("plain_wiktionary", CHECKOUT / "benchmarks/plain_wiktionary.py")
+_spec = importlib.util.spec_from_file_location("plain_wiktionary", CHECKOUT / "benchmarks/plain/wiktionary_jsonl.py")
 assert _spec
 assert _spec.loader
 plain = importlib.util.module_from_spec(_spec)

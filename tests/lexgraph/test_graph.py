@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from lexgraph_testing import pairs, rows
+from lexgraph_testing import pairs, rows, run, wiktionary
 from sqlalchemy import Table, func, inspect, select
 from sqlalchemy.ext.automap import automap_base
 from sqlalchemy.orm import Session
 
 import lexgraph
 from lexgraph.common.errors import UserError
-from lexgraph.ingest import ingest, remove
+from lexgraph.ingest import Source, derive, ingest, is_current, remove
 
 TABLES = {"sources", "intake", "words", "senses", "relations", "morphology", "negation_rules", "derivation"}
 TABLES |= {"schema_migrations"}
@@ -125,7 +127,7 @@ def test_a_notebook_shows_the_edges_by_source_and_kind(tmp_path):
     assert "<tr><th>a&amp;b</th><td>1</td><td>2</td></tr>" in page
 
 
-def test_sources_say_what_rests_on_them(sample_graph):
+def test_sources_say_what_rests_on_them(sample_graph, tmp_path):
     with lexgraph.open(sample_graph) as graph:
         found = {row["name"]: row for row in graph.sources().to_pylist()}
         for name, row in found.items():
@@ -134,8 +136,33 @@ def test_sources_say_what_rests_on_them(sample_graph):
             assert [len(digest) for digest in row["sha256"]] == [64] * len(row["files"])
     assert found["morpholex"]["derived"] > 0
     assert found["morpholex"]["edges"] == 0
-    parents = rows(
-        sample_graph,
-        "SELECT count(*) FROM relations d JOIN relations p ON p.id = d.derived_from WHERE p.source = 'hg2vec'",
-    )
-    assert found["hg2vec"]["derived"] == parents[0][0]
+    # The same definition as the exports use: the parent's source, and whatever carried the negation.
+    out = tmp_path / "edges.jsonl"
+    assert run("export", "--format", "jsonl", "--out", out, "--db", sample_graph).status == 0
+    exported = [json.loads(line) for line in out.read_text().splitlines()]
+    for name, row in found.items():
+        assert row["derived"] == sum(edge["source"] == "negation" and name in edge["rests_on"] for edge in exported)
+
+
+def test_languages_can_be_told_apart(tmp_path):
+    database = tmp_path / "what?.duckdb"
+    entries = [
+        {"word": "pain", "pos": "noun", "lang_code": lang, "synonyms": [{"word": word}]}
+        for lang, word in (("en", "ache"), ("fr", "miche"))
+    ]
+    ingest(database, [wiktionary(tmp_path, *entries, lang="all")])
+    with lexgraph.open(database) as graph:
+        assert graph.synonyms("pain") == ["ache", "miche"]
+        assert graph.synonyms("pain", lang="fr") == ["miche"]
+        assert graph.pairs("synonym", lang="fr").to_pylist() == [{"word": "miche", "related": "pain"}]
+        assert "relations" in inspect(graph.engine).get_table_names()
+
+
+def test_is_current_knows_how_a_source_was_read(tmp_path):
+    database = tmp_path / "g.duckdb"
+    everything = wiktionary(tmp_path, {"word": "pain", "pos": "noun", "synonyms": [{"word": "ache"}]}, lang="all")
+    ingest(database, [everything])
+    assert is_current(database, [everything])
+    assert not is_current(database, [Source(everything.reader, everything.inputs)])
+    derive(database, "paper")
+    assert not is_current(database, [everything])

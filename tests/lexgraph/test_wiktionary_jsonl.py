@@ -235,3 +235,61 @@ def test_several_files_are_one_source(database, tmp_path):
     (intake,) = ingest(database, [Source(READERS["wiktionary"], {"files": [*first, *second]})])
     assert intake.outcomes["entries"] == {"kept": 2}
     assert edges(database) == {("glad", "happy", "synonym"), ("glad", "merry", "synonym")}
+
+
+def test_a_name_with_wildcards_is_one_file(database, tmp_path):
+    write(tmp_path / "z1.jsonl", json.dumps(HAPPY | {"lang_code": "en", "word": "other"}))
+    read(database, write(tmp_path / "z[1].jsonl", json.dumps(HAPPY | {"lang_code": "en"})))
+    assert edges(database) == {("glad", "happy", "synonym")}
+
+
+def test_an_empty_part_of_speech_is_none(database, tmp_path):
+    entries = [HAPPY | {"pos": pos} for pos in ("", None, " ")]
+    (intake,) = ingest(database, [wiktionary(tmp_path, *entries)])
+    assert intake.outcomes["senses"] == {"kept": 1, "repeated": 2}
+    assert rows(database, "SELECT pos FROM senses UNION ALL SELECT pos FROM relations") == [(None,), (None,)]
+
+
+def test_an_entry_without_a_language_is_counted(database, tmp_path):
+    for lang in ("en", "all"):
+        (intake,) = ingest(database, [wiktionary(tmp_path, HAPPY, HAPPY | {"lang_code": None}, lang=lang)])
+        assert intake.outcomes["entries"] == {"kept": 1, "no language": 1}
+
+
+def test_redirects_that_repeat_or_lead_to_several_words_all_count(database, tmp_path):
+    redirects = [
+        {"title": "a-b", "redirect": "happy", "pos": pos, "lang_code": None} for pos in ("x", "y", "hard-redirect")
+    ]
+    several = {"title": "c-d", "redirects": ["nothing", "happy"], "lang_code": None}
+    (intake,) = ingest(database, [wiktionary(tmp_path, HAPPY, *redirects, several)])
+    assert intake.outcomes["entries"] == {"kept": 5}
+    assert edges(database, "kind = 'alternative'") == {("a-b", "happy", "alternative"), ("c-d", "happy", "alternative")}
+
+
+def test_any_white_space_is_a_space(database, tmp_path):
+    ingest(database, [wiktionary(tmp_path, HAPPY | {"synonyms": [{"word": "over\u00a0joyed\u2003"}]})])
+    assert edges(database) == {("happy", "over joyed", "synonym")}
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_line_without_end_is_refused_before_it_fills_the_memory(database, tmp_path, skip, monkeypatch):
+    monkeypatch.setattr("lexgraph.sources.jsonl_lines.LONGEST", 1 << 16)
+    path = write(tmp_path / "w.jsonl.bz2", bz2.compress(b'{"word": "' + b"a" * (1 << 20) + b'"}'))
+    with pytest.raises(UserError, match="longer than") as refusal:
+        read(database, path, skip_malformed=skip)
+    assert refusal.value.line == 1
+
+
+def test_what_goes_wrong_in_the_feed_is_not_taken_for_the_end_of_the_file(database, tmp_path, monkeypatch):
+    path = write(tmp_path / "w.jsonl", "\n".join(json.dumps(HAPPY | {"lang_code": "en"}) for _ in range(4)))
+    monkeypatch.setattr(
+        "lexgraph.sources.jsonl_lines.json.loads", lambda *_, **__: (_ for _ in ()).throw(MemoryError())
+    )
+    with pytest.raises(MemoryError):
+        read(database, path, skip_malformed=True)
+    assert not database.exists()
+
+
+def test_a_byte_order_mark_is_no_damage(database, tmp_path):
+    path = write(tmp_path / "w.jsonl", b"\xef\xbb\xbf" + json.dumps(HAPPY | {"lang_code": "en"}).encode())
+    assert read(database, path, skip_malformed=True).outcomes["entries"] == {"kept": 1}

@@ -122,7 +122,7 @@ def test_two_writers_in_one_process(graph_copy):
 
 def test_an_exception_in_the_block_leaves_everything_as_it_was(graph_copy):
     before = graph_copy.read_bytes()
-    with pytest.raises(duckdb.Error, match="nowhere"), writing(graph_copy) as connection:
+    with pytest.raises(UserError, match="nowhere"), writing(graph_copy) as connection:
         connection.execute("DELETE FROM words; DELETE FROM nowhere")
     assert graph_copy.read_bytes() == before
     assert beside(graph_copy) == []
@@ -139,3 +139,32 @@ def test_a_path_with_quotes_and_brackets(tmp_path):
     ingest(database, [pairs(tmp_path, "a1 c1")])
     assert rows(database, "SELECT related FROM relations") == [("c1",)]
     assert beside(database) == []
+
+
+def test_writers_of_graphs_with_names_alike_leave_each_other_alone(tmp_path):
+    short, long = tmp_path / "gg", tmp_path / "gg.duckdb"
+    with writing(long, create=True):
+        ingest(short, [pairs(tmp_path, "a1 b1")])
+    assert short.exists()
+    assert long.exists()
+
+
+def test_a_link_to_a_graph_stays_a_link(graph_copy, tmp_path):
+    link = tmp_path / "link.duckdb"
+    link.symlink_to(graph_copy)
+    ingest(link, [pairs(tmp_path, "unhappy qq3")])
+    assert link.is_symlink()
+    with lexgraph.open(graph_copy) as graph:
+        assert "qq3" in graph.synonyms("unhappy")
+
+
+def test_a_graph_of_an_older_schema_says_how_to_upgrade_it(graph_copy):
+    with duckdb.connect(str(graph_copy)) as connection:
+        connection.execute("DELETE FROM schema_migrations WHERE number = 4")
+        connection.execute("ALTER TABLE sources DROP COLUMN lang")
+        connection.execute("ALTER TABLE sources DROP COLUMN skip_malformed")
+    with pytest.raises(UserError, match="lexgraph derive"):
+        lexgraph.open(graph_copy)
+    assert run("derive", "--db", graph_copy).status == 0
+    with lexgraph.open(graph_copy) as graph:
+        assert graph.synonyms("unhappy")
