@@ -10,12 +10,17 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lexgraph_testing import morpholex, pairs, rows, sample_sources, state, wiktionary
+from lexgraph_testing import SAMPLE, morpholex, pairs, rows, sample_sources, state, wiktionary
 
 from lexgraph.common.errors import UserError
-from lexgraph.ingest import ingest, remove
+from lexgraph.ingest import Source, derive, ingest, remove
+from lexgraph.sources import READERS
 
 SOURCES = sample_sources()
+ALL = SOURCES | {
+    "wordnet": Source(READERS["wordnet"], {"files": [SAMPLE / "wordnet"]}),
+    "wiktionary-dump": Source(READERS["wiktionary-dump"], {"files": [SAMPLE / "wiktionary/sample-dump.xml"]}),
+}
 
 
 def test_ingest_twice_is_ingest_once(graph_copy):
@@ -49,25 +54,45 @@ def built_from(names: frozenset[str]) -> dict[str, list[str]]:
     """The state of a graph that is made of exactly these sources in one go."""
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "graph.duckdb"
-        ingest(database, [SOURCES[name] for name in sorted(names)])
+        ingest(database, [ALL[name] for name in sorted(names)])
         return state(database)
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-@given(st.lists(st.tuples(st.sampled_from(sorted(SOURCES)), st.booleans()), min_size=3, max_size=4))
-def test_any_sequence_of_ingest_and_remove_ends_where_the_set_does(steps):
+def check_sequence(steps: list[tuple[str, bool | str]]) -> None:
+    """Ingest and remove in that order, now and then deriving as the paper does; compare with a graph made in one go."""
     names: set[str] = set()
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "graph.duckdb"
         ingest(database, [])
         for name, wanted in steps:
-            if wanted:
-                ingest(database, [SOURCES[name]])
+            if wanted == "paper":
+                derive(database, "paper")
+            elif wanted:
+                ingest(database, [ALL[name]])
                 names.add(name)
             elif name in names:
                 remove(database, name)
                 names.remove(name)
+        derive(database)
         assert state(database) == built_from(frozenset(names))
+
+
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(st.lists(st.tuples(st.sampled_from(sorted(SOURCES)), st.booleans()), min_size=3, max_size=4))
+def test_any_sequence_of_ingest_and_remove_ends_where_the_set_does(steps):
+    check_sequence(steps)
+
+
+@pytest.mark.slow
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(sorted(ALL)), st.sampled_from([True, True, False, "paper"])),
+        min_size=3, max_size=8,
+    )
+)  # fmt: skip
+def test_longer_sequences_of_all_sources_and_the_paper_in_between(steps):
+    check_sequence(steps)
 
 
 def test_a_base_goes_with_the_last_source_that_mentions_it(tmp_path):
