@@ -13,6 +13,7 @@ from lexgraph.common.terminal import out as stdout
 from lexgraph.common.terminal import print_table, say
 from sensetrain import __version__, config
 from sensetrain.dictionary_cli import dictionary as dictionary_group
+from sensetrain.dictionary_cli import inspect
 from sensetrain.options import flags_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -261,6 +262,7 @@ def demo(out: Path, teacher: str, **values: Any) -> None:
 
 
 cli.add_command(dictionary_group)
+cli.add_command(inspect)
 
 
 def main() -> None:

@@ -1,18 +1,27 @@
-"""The commands that look after dictionaries and look into them: `sensetrain dictionary ...`."""
+"""The commands that look after dictionaries and look into them: `sensetrain dictionary ...`, `sensetrain inspect`."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
 
 from lexgraph.common.errors import UserError
-from lexgraph.common.terminal import print_table
+from lexgraph.common.terminal import print_table, say
+
+if TYPE_CHECKING:
+    from sensetrain.senses.inspect import Entry
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
+teacher_option = click.option("--teacher", default="smollm2", show_default=True, help="Whose tokenizer cuts words.")
 out_option = click.option("--out", type=FOLDER, required=True, help="Where the result goes.")
 dictionary_argument = click.argument("path", metavar="DICTIONARY", type=FOLDER)
 
@@ -56,7 +65,7 @@ def merge(first: Path, second: Path, out: Path, prefer: Any) -> None:
 @out_option
 @click.option("--tokens", "ids", type=FILE, help="A file of token ids, one a line.")
 @click.option("--words", help="Words, with commas between them; all of their tokens are kept.")
-@click.option("--teacher", default="smollm2", show_default=True, help="Whose tokenizer cuts --words.")
+@teacher_option
 def subset(path: Path, out: Path, ids: Path | None, words: str | None, teacher: str) -> None:
     """Keep the senses of some tokens."""
     from sensetrain.senses.maintain import subset as run
@@ -83,6 +92,84 @@ def convert(path: Path, out: Path, dtype: Any) -> None:
 
     run(path, out, dtype)
     _report(out)
+
+
+def _made_from(name: str, what: str) -> Callable[[F], F]:
+    return click.option(
+        f"--{name}", type=FOLDER, help=f"{what}; if not given, the folder {name} beside the dictionary, if it fits."
+    )
+
+
+@click.command()
+@click.argument("word")
+@click.option("--dictionary", "path", type=FOLDER, default="senses", show_default=True, help="A dictionary.")
+@teacher_option
+@_made_from("tokens", "Tokens to show contexts from")
+@_made_from("plan", "Plan of the states")
+@_made_from("states", "States to draw")
+@click.option("--composed", type=FOLDER, help="Composed words: shown as one, and listed among the nearest.")
+@click.option("--neighbours", type=FOLDER, help="Neighbours: draws the word among its synonyms.")
+@click.option(
+    "--metric",
+    type=click.Choice(["cosine", "standardized"]),
+    default="cosine",
+    show_default=True,
+    help="Similarity of senses; standardized: cosine after each dimension is centred and divided by its spread.",
+)
+@click.option("--nearest", type=click.IntRange(1), default=8, show_default=True, help="Near tokens a sense.")
+@click.option("--examples", type=click.IntRange(0, 4), default=1, show_default=True, help="Contexts a sense.")
+@click.option("--format", "shape", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("--html", type=FILE, help="Also write a page with pictures.")
+@click.option(
+    "--picture",
+    type=click.Choice(["pca", "tsne"]),
+    default="pca",
+    show_default=True,
+    help="How points come into the plane; tsne needs scikit-learn.",
+)
+def inspect(
+    word: str, path: Path, teacher: str, tokens: Path | None, plan: Path | None, states: Path | None,
+    composed: Path | None, neighbours: Path | None, metric: Any, nearest: int, examples: int, shape: str,
+    html: Path | None, picture: Any,
+) -> None:  # fmt: skip
+    """Show a word's senses: size, what is nearest, and where they occur."""
+    from sensetrain.models import find_model
+    from sensetrain.senses.inspect import Inspector, made_from
+
+    inspector = Inspector.open(path, find_model(teacher), tokens, composed, metric, nearest, examples)
+    found = inspector.inspect(word)
+    if html is not None:
+        from sensetrain.report.inspection import Figures, write_page
+
+        sources = {"states": states, "plan": plan}
+        paths = {name: made_from(path, inspector.dictionary, name, given) for name, given in sources.items()}
+        write_page(found, inspector, Figures(**paths, neighbours=neighbours, method=picture), html)
+    if shape == "json":
+        click.echo(json.dumps(asdict(found), ensure_ascii=False, indent=2))
+        return
+    for entry in found.entries:
+        print_table(["sense", "states", "share", "nearest", "where it occurs"], _lines(entry), title=_title(entry))
+    if found.without_senses:
+        say(f"without senses: {', '.join(found.without_senses)}")
+    if html is not None:
+        say(f"page: {html}")
+
+
+def _title(entry: Entry) -> str:
+    senses = f"{len(entry.senses)} sense{'s' if len(entry.senses) > 1 else ''}"
+    ids = ", ".join(map(str, entry.tokens))
+    return f"{entry.text}: token{'s' if len(entry.tokens) > 1 else ''} {ids}, {senses}"
+
+
+def _lines(entry: Entry) -> list[tuple[object, ...]]:
+    lines: list[tuple[object, ...]] = []
+    for number, sense in enumerate(entry.senses, 1):
+        near = ", ".join(f"{other.text} {other.similarity:.2f}" for other in sense.nearest)
+        shown = [f"…{context.before}[{context.token.strip()}]{context.after}…" for context in sense.contexts]
+        share = None if sense.share is None else f"{sense.share:.0%}"
+        lines.append((number, sense.size, share, near, shown[0] if shown else None))
+        lines += [(None, None, None, None, text) for text in shown[1:]]
+    return lines
 
 
 def _report(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,10 @@ from transformers import PreTrainedTokenizerBase
 import lexgraph
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import read_json, replacing
-from sensetrain.corpus import Tokens
 from sensetrain.report import pictures
+from sensetrain.senses.contexts import Context, contexts_of
 from sensetrain.senses.dictionary import SenseDictionary
 
-_CONTEXT = 9  # tokens shown on each side of an example
 _WORDS = 6  # words whose senses are shown
 
 
@@ -27,9 +27,7 @@ class SenseExample:
     """One sense of a word: how many states it stands for, and where it occurs."""
 
     size: int
-    before: str
-    word: str
-    after: str
+    context: Context
 
 
 def write_report(folder: Path) -> Path:
@@ -46,14 +44,19 @@ def write_report(folder: Path) -> Path:
     """
     if not (folder / "results.json").exists():
         raise UserError("no results here", path=folder, remedy="run: sensetrain demo --out FOLDER")
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("sensetrain.report"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    page = environment.get_template("report.html").render(**gather(folder))
+    page = render("report.html", gather(folder))
     path = folder / "report.html"
     with replacing(path) as beside:
         beside.write_text(page, encoding="utf-8")
     return path
+
+
+def render(template: str, values: Mapping[str, Any]) -> str:
+    """One of the pages in `templates`, as text."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("sensetrain.report"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template(template).render(**values)
 
 
 def gather(folder: Path) -> dict[str, Any]:
@@ -107,34 +110,22 @@ def _sense_examples(folder: Path, dictionary: SenseDictionary) -> dict[str, list
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder / "students" / "cut")
-    tokens = Tokens.open(folder / "tokens")
     with lexgraph.open(folder / "lexgraph.duckdb") as graph:
         ranked = graph.query("SELECT word FROM senses GROUP BY word ORDER BY count(*) DESC, word LIMIT 400")
     shown: dict[str, list[SenseExample]] = {}
     for word in ranked["word"].to_pylist():
         ids = tokenizer(" " + word, add_special_tokens=False)["input_ids"]
         if len(ids) == 1 and int(dictionary.counts()[ids[0]]) >= 5:
-            shown[word] = _examples_of(ids[0], dictionary, tokens, tokenizer)
+            shown[word] = _examples_of(ids[0], dictionary, folder / "tokens", tokenizer)
         if len(shown) == _WORDS:
             break
     return shown
 
 
 def _examples_of(
-    token: int, dictionary: SenseDictionary, tokens: Tokens, tokenizer: PreTrainedTokenizerBase
+    token: int, dictionary: SenseDictionary, tokens: Path, tokenizer: PreTrainedTokenizerBase
 ) -> list[SenseExample]:
-    rows = range(int(dictionary.offsets[token]), int(dictionary.offsets[token + 1]))
-    shift = 0 if dictionary.manifest and dictionary.manifest.settings["state_of"] == "same" else 1
-    examples = []
-    for row in sorted(rows, key=lambda row: -int(dictionary.sizes[row])):
-        sequence, position = dictionary.examples[row, 0].tolist()
-        ids, at = tokens.sequence(sequence).tolist(), position + shift
-        examples.append(
-            SenseExample(
-                int(dictionary.sizes[row]),
-                str(tokenizer.decode(ids[max(0, at - _CONTEXT) : at])),
-                str(tokenizer.decode(ids[at : at + 1])),
-                str(tokenizer.decode(ids[at + 1 : at + 1 + _CONTEXT])),
-            )
-        )
-    return examples
+    own = range(int(dictionary.offsets[token]), int(dictionary.offsets[token + 1]))
+    rows = sorted(own, key=lambda row: -int(dictionary.sizes[row]))
+    found = contexts_of(dictionary, rows, tokens, tokenizer, most=1)
+    return [SenseExample(int(dictionary.sizes[row]), near[0]) for row, near in zip(rows, found, strict=True)]

@@ -8,9 +8,11 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 
 PALETTE = ("#3b6ea8", "#d1662a", "#4f9a63", "#8a5fa8", "#b5903a", "#7f8c8d", "#c0506b", "#4aa3a2")
+_MARKERS = "os^Dv"  # once the colours are used up
 _STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: selectable, and in the page's font
     "svg.hashsalt": "sensetrain",  # the same picture gives the same bytes
@@ -92,6 +94,52 @@ def histogram(counts: Sequence[int], xlabel: str, ylabel: str) -> str:
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     return _svg(figure)
+
+
+def scatter(
+    points: npt.NDArray[np.float64],
+    groups: Sequence[tuple[str, npt.NDArray[np.int64]]],
+    axes: tuple[str, str],
+    *,
+    others: tuple[str, npt.NDArray[np.int64]] | None = None,
+    labels: Mapping[str, npt.NDArray[np.int64]] | None = None,
+) -> str:
+    """Points in the plane, each group in a colour of its own.
+
+    Args:
+        points: shape (n, 2).
+        groups: name and members of each.
+        axes: what the two axes are.
+        others: name and members of what is drawn in grey.
+        labels: texts to write at the middle of some points.
+    """
+    figure = _figure(5.6, 4.2)
+    plane = figure.add_subplot()
+    if others is not None:
+        x, y = points[others[1]].T
+        plane.scatter(x, y, s=16, color="#b8c0c8", label=_plain(others[0]))
+    for index, (name, members) in enumerate(groups):
+        marker = _MARKERS[index // len(PALETTE) % len(_MARKERS)]
+        x, y = points[members].T
+        plane.scatter(x, y, s=22, color=group_colour(index), marker=marker, alpha=0.8, label=_plain(name))
+    for text, members in (labels or {}).items():
+        plane.annotate(_plain(text), points[members].mean(0), fontsize=8, ha="center", color="#333333")
+    plane.set_xlabel(axes[0])
+    plane.set_ylabel(axes[1])
+    plane.set_xticks([])
+    plane.set_yticks([])
+    figure.legend(loc="outside right upper", fontsize=8)
+    return _svg(figure)
+
+
+def group_colour(index: int) -> str:
+    """The colour of a group in `scatter`."""
+    return PALETTE[index % len(PALETTE)]
+
+
+def _plain(text: str) -> str:
+    """Text in which a dollar sign begins no formula."""
+    return text.replace("$", r"\$")
 
 
 def _figure(width: float, height: float) -> Figure:

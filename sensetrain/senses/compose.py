@@ -6,6 +6,7 @@ A_1[i]..A_{m-1}[i]; the word's sense i is the mean of A_1[i]..A_M[i]. Done for m
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,3 +185,10 @@ class ComposedWords:
             manifest, table["word"].to_pylist(), table["tokens"].to_pylist(), table["first_row"].to_numpy(),
             table["rows"].to_numpy(), rows,
         )  # fmt: skip
+
+    def rows_of(self, word: str) -> Tensor:
+        """The rows of a word (lower case), shape (rows of the word, width); none if it is not among the words."""
+        at = bisect_left(self.words, word)
+        if at == len(self.words) or self.words[at] != word:
+            return self.rows[:0]
+        return self.rows[int(self.first_row[at]) : int(self.first_row[at] + self.counts[at])]

@@ -102,6 +102,13 @@ class SenseDictionary:
         """Size of the vocabulary that the offsets cover."""
         return len(self.offsets) - 1
 
+    def mean(self) -> Tensor:
+        """The mean of all states, float64, shape (width,): that of the rows, weighted by their sizes."""
+        total = torch.zeros(self.rows.shape[1], dtype=torch.float64)
+        for start, rows in row_chunks(self.rows):
+            total += self.sizes[start : start + len(rows)].double() @ rows.double()
+        return total / max(1, int(self.sizes.sum()))
+
     def ragged(self, tokens: Tensor, device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
         """The senses of some tokens end to end.
 

@@ -21,7 +21,7 @@ from lexgraph.common.terminal import progress, say
 from sensetrain.manifest import Manifest, making, read_manifest
 from sensetrain.models import ModelFolder
 from sensetrain.senses.compose import tokenize_words
-from sensetrain.senses.dictionary import EXAMPLES, FILE, MANIFEST, SenseDictionary, dictionary_facts, row_chunks
+from sensetrain.senses.dictionary import EXAMPLES, FILE, MANIFEST, SenseDictionary, dictionary_facts
 from sensetrain.tensorfile import TensorFile
 
 Int = npt.NDArray[np.int64]
@@ -220,15 +220,8 @@ def _pooled_spread(first: SenseDictionary, second: SenseDictionary) -> Tensor:
     A row is the mean of its states, so the mean of all states is that of the rows, weighted by their sizes.
     """
     counts = torch.tensor([[float(d.sizes.sum())] for d in (first, second)], dtype=torch.float64)
-    means = torch.stack([_mean(d) for d in (first, second)])
+    means = torch.stack([d.mean() for d in (first, second)])
     squares = torch.stack([d.spread.double().square() for d in (first, second)]) + means.square()
     share = counts / counts.sum()
     variance = (share * squares).sum(0) - (share * means).sum(0).square()
     return variance.clamp_min(0).sqrt().float()
-
-
-def _mean(dictionary: SenseDictionary) -> Tensor:
-    total = torch.zeros(dictionary.rows.shape[1], dtype=torch.float64)
-    for start, rows in row_chunks(dictionary.rows):
-        total += dictionary.sizes[start : start + len(rows)].double() @ rows.double()
-    return total / max(1, int(dictionary.sizes.sum()))
