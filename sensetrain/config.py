@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lexgraph.common.errors import UserError
 
@@ -14,6 +14,9 @@ Compute = Literal["auto", "bf16", "fp32"]
 
 StateOf = Literal["next", "same"]
 """Which token a state belongs to: the one it predicts (decoders) or its own (encoders)."""
+
+Strategy = Literal["kmeans", "mcl", "adaptive"]
+"""The same k for every token (DSKD), k or the many clusters of a Markov clustering (SKD), or a budget of rows."""
 
 
 class Settings(BaseModel):
@@ -76,13 +79,46 @@ class CollectSettings(ForwardSettings):
     dtype: Literal["bf16", "fp32"] = Field("bf16", description="Number type of the stored states.")
 
 
+_STRATEGY: dict[Strategy, tuple[str, ...]] = {
+    "mcl": ("affinity", "graph_neighbours", "inflation", "expansion", "keep_above", "floor"),
+    "adaptive": ("rows", "k_max", "weighted"),
+}
+"""Settings of `cluster` that only one strategy has."""
+
+
 class ClusterSettings(Settings):
     """Settings of `cluster`."""
 
+    strategy: Strategy = Field("kmeans", description="How a token's senses are found.")
     k: int = Field(10, ge=1, description="Senses a token (DSKD: 10 for Llama, 5 for Mistral).")
+    rows: int | None = Field(
+        None, ge=1, description="adaptive: rows to spend; as many as k a token would take if not given."
+    )
+    k_max: int = Field(128, ge=1, description="adaptive: most senses a token.")
+    weighted: bool = Field(False, description="adaptive: a token counts by its occurrences, not by its states.")
+    affinity: Literal["gaussian", "cosine"] = Field("gaussian", description="mcl: weight of an edge of the graph.")
+    graph_neighbours: int = Field(10, ge=1, description="mcl: nearest states that a state is joined to.")
+    inflation: float = Field(1.75, gt=1, description="mcl: power that the flow is raised to (SKD: 1.75).")
+    expansion: int = Field(2, ge=2, description="mcl: steps that the flow takes between (SKD: 2).")
+    keep_above: int = Field(100, ge=1, description="mcl: more clusters than this are kept, else k-means (SKD: 100).")
+    floor: int = Field(200, ge=2, description="mcl: tokens with fewer states than this go to k-means at once.")
     iterations: int = Field(100, ge=1, description="Most iterations of Lloyd's algorithm.")
     dtype: Literal["bf16", "fp32"] = Field("bf16", description="Number type of the stored senses.")
     seed: int = Field(0, ge=0, description="Decides the first centroids.")
+
+    @model_validator(mode="after")
+    def _of_the_strategy(self) -> ClusterSettings:
+        for name in self._foreign():
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} does nothing with strategy {self.strategy}")
+        return self
+
+    def shape(self) -> dict[str, Any]:
+        """As for all settings, without those of other strategies."""
+        return {name: value for name, value in super().shape().items() if name not in self._foreign()}
+
+    def _foreign(self) -> set[str]:
+        return {name for strategy, names in _STRATEGY.items() if strategy != self.strategy for name in names}
 
 
 class ComposeSettings(Settings):

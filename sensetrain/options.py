@@ -24,6 +24,7 @@ def flags_of(model: type[Settings]) -> Callable[[F], F]:
                 f"--{name.replace('_', '-')}",
                 name,
                 type=_click_type(field.annotation),
+                is_flag=field.annotation is bool,
                 default=field.default,
                 show_default=field.default is not None,
                 help=field.description,

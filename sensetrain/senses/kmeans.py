@@ -50,17 +50,29 @@ def kmeans(
         seed: see above.
         iterations: most iterations of Lloyd's algorithm.
     """
+    points, real, mean = _centred(states, counts)
+    start = _greedy_start(points, real, k, tokens, seed)
+    return _clusters(*_lloyd(points, real, counts, start, iterations), real, mean)
+
+
+def clusters_of_labels(states: Tensor, counts: Tensor, labels: Tensor, k: int) -> Clusters:
+    """The clusters that given labels, shape (batch, n), make of the states; otherwise as `kmeans`."""
+    points, real, mean = _centred(states, counts)
+    return _clusters(*_settle(points, real, labels, k), real, mean)
+
+
+def _centred(states: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """States less their token's mean, zero on padding; where they are real; the means, shape (batch, 1, width)."""
     real = torch.arange(states.shape[1], device=states.device) < counts[:, None]
     points = states.float()
     # Centring keeps |x|^2 - 2xc + |c|^2 accurate where a few dimensions are far from zero.
     mean = (points * real[..., None]).sum(1, keepdim=True) / counts[:, None, None]
-    points = (points - mean) * real[..., None]
-    start = _greedy_start(points, real, k, tokens, seed)
-    centroids, labels, nearest = _lloyd(points, real, counts, start, iterations)
-    belongs = _memberships(labels, real, k)
-    sizes = belongs.sum(-1).long()
-    inertia = (belongs @ nearest[..., None])[..., 0]
-    return Clusters(centroids + mean, labels, sizes, inertia)
+    return (points - mean) * real[..., None], real, mean
+
+
+def _clusters(centroids: Tensor, labels: Tensor, nearest: Tensor, real: Tensor, mean: Tensor) -> Clusters:
+    belongs = _memberships(labels, real, centroids.shape[1])
+    return Clusters(centroids + mean, labels, belongs.sum(-1).long(), (belongs @ nearest[..., None])[..., 0])
 
 
 def _relative_distances(points: Tensor, centroids: Tensor) -> Tensor:
