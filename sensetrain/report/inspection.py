@@ -141,7 +141,7 @@ def _synonyms_picture(entry: Entry, inspector: Inspector, near: Neighbours | Non
     members = [np.arange(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
     groups = list(zip([entry.text, *order], members, strict=True))
     shown, rest = groups[: 1 + _SYNONYMS], groups[1 + _SYNONYMS :]
-    return pictures.scatter(points, shown, axes, others=_merged(rest), labels=dict(groups[1:]))
+    return pictures.scatter(points, shown, axes, others=_merged(rest))
 
 
 def _merged(groups: Sequence[tuple[str, npt.NDArray[np.int64]]]) -> tuple[str, npt.NDArray[np.int64]] | None:

@@ -102,7 +102,6 @@ def scatter(
     axes: tuple[str, str],
     *,
     others: tuple[str, npt.NDArray[np.int64]] | None = None,
-    labels: Mapping[str, npt.NDArray[np.int64]] | None = None,
 ) -> str:
     """Points in the plane, each group in a colour of its own.
 
@@ -111,7 +110,6 @@ def scatter(
         groups: name and members of each.
         axes: what the two axes are.
         others: name and members of what is drawn in grey.
-        labels: texts to write at the middle of some points.
     """
     figure = _figure(5.6, 4.2)
     plane = figure.add_subplot()
@@ -122,8 +120,6 @@ def scatter(
         marker = _MARKERS[index // len(PALETTE) % len(_MARKERS)]
         x, y = points[members].T
         plane.scatter(x, y, s=22, color=group_colour(index), marker=marker, alpha=0.8, label=_plain(name))
-    for text, members in (labels or {}).items():
-        plane.annotate(_plain(text), points[members].mean(0), fontsize=8, ha="center", color="#333333")
     plane.set_xlabel(axes[0])
     plane.set_ylabel(axes[1])
     plane.set_xticks([])
