@@ -118,7 +118,14 @@ def _made_from(name: str, what: str) -> Callable[[F], F]:
 )
 @click.option("--nearest", type=click.IntRange(1), default=8, show_default=True, help="Near tokens a sense.")
 @click.option("--examples", type=click.IntRange(0, 4), default=1, show_default=True, help="Contexts a sense.")
-@click.option("--format", "shape", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="How the result is printed.",
+)
 @click.option("--html", type=FILE, help="Also write a page with pictures.")
 @click.option(
     "--picture",
