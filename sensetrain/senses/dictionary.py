@@ -28,7 +28,7 @@ _CHUNK_BYTES = 32 << 20
 class _Batch(NamedTuple):
     """What a batch of n tokens needs, on its device."""
 
-    rows: Tensor  # of the distinct tokens
+    rows: Tensor  # those of the distinct tokens at least
     first: Tensor  # (n,): where each token's begin in `rows`
     counts: Tensor  # (n,): how many each has
     widest: int  # the most of them
@@ -127,7 +127,7 @@ class SenseDictionary:
         index = torch.arange(batch.total, device=batch.rows.device)
         # Told how many there will be, a GPU need not be waited for.
         owner = torch.repeat_interleave(batch.counts, output_size=batch.total)
-        return batch.rows[index + (batch.first - offsets[:-1])[owner]], offsets
+        return batch.rows.index_select(0, index + (batch.first - offsets[:-1])[owner]), offsets
 
     def padded(self, tokens: Tensor, device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
         """The senses of some tokens as one padded tensor.
@@ -146,26 +146,34 @@ class SenseDictionary:
         batch = self._moved(tokens, device)
         slots = torch.arange(batch.widest, device=batch.rows.device)
         mask = slots < batch.counts[:, None]
-        index = torch.where(mask, batch.first[:, None] + slots, 0)
-        padded = batch.rows[index].masked_fill_(~mask[..., None], 0)
+        index = torch.where(mask, batch.first[:, None] + slots, 0).reshape(-1)
+        padded = batch.rows.index_select(0, index).reshape(*mask.shape, self.rows.shape[1])
+        if batch.total < mask.numel():
+            padded.masked_fill_(~mask[..., None], 0)
         shape = (*tokens.shape, batch.widest)
         return padded.reshape(*shape, self.rows.shape[1]), mask.reshape(shape)
 
     def _moved(self, tokens: Tensor, device: torch.device | str | None) -> _Batch:
-        """Gather the rows of the distinct tokens from the file and move them to the device."""
+        """What a batch needs, on the device."""
         wanted = tokens.detach().cpu().reshape(-1)
         if len(wanted) and not 0 <= int(wanted.min()) <= int(wanted.max()) < self.vocabulary:
             raise IndexError(f"token ids reach from {wanted.min()} to {wanted.max()}, not 0 to {self.vocabulary - 1}")
+        to = torch.device("cpu") if device is None else torch.device(device)
+        if to.type == "cpu":  # nothing to move: rows are taken from the map at once
+            first = self.offsets[wanted]
+            return _batch(self.rows, first, self.offsets[wanted + 1] - first)
+        batch = self._distinct(wanted)
+        return batch._replace(rows=batch.rows.to(to), first=batch.first.to(to), counts=batch.counts.to(to))
+
+    def _distinct(self, wanted: Tensor) -> _Batch:
+        """A batch whose rows are those of its distinct tokens, read from the file."""
         distinct, place = torch.unique(wanted, return_inverse=True)
         begin = self.offsets[distinct]
         counts = self.offsets[distinct + 1] - begin
-        offsets = _offsets(counts)
+        first = _offsets(counts)[:-1]
         owner = torch.repeat_interleave(counts)
-        rows = self.rows[torch.arange(len(owner)) + (begin - offsets[:-1])[owner]]
-        each = counts[place]
-        to = torch.device("cpu") if device is None else torch.device(device)
-        widest = int(each.max()) if len(each) else 0
-        return _Batch(rows.to(to), offsets[:-1][place].to(to), each.to(to), widest, int(each.sum()))
+        rows = self.rows.index_select(0, torch.arange(len(owner)) + (begin - first)[owner])
+        return _batch(rows, first[place], counts[place])
 
 
 def _map(path: Path) -> dict[str, Tensor]:
@@ -239,6 +247,10 @@ def dictionary_facts(dictionary: SenseDictionary) -> dict[str, float | int]:
 def combined_rows(dictionary: SenseDictionary, composed: Tensor) -> Tensor:
     """One numbering for all sense rows: the dictionary's first, then the composed words'."""
     return torch.cat([dictionary.rows, composed.to(dictionary.rows.dtype)])
+
+
+def _batch(rows: Tensor, first: Tensor, counts: Tensor) -> _Batch:
+    return _Batch(rows, first, counts, int(counts.max()) if len(counts) else 0, int(counts.sum()))
 
 
 def _offsets(counts: Tensor) -> Tensor:

@@ -41,6 +41,14 @@ def loop_padded(found: SenseDictionary, tokens: Tensor) -> tuple[Tensor, Tensor]
     return rows.reshape(*shape, found.rows.shape[1]), mask.reshape(shape)
 
 
+@pytest.fixture(params=["for the CPU", "as for a GPU"])
+def _path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to the rows: from the map at once, and by way of the distinct tokens' rows."""
+    if request.param == "as for a GPU":
+        monkeypatch.setattr(SenseDictionary, "_moved", lambda self, tokens, _: self._distinct(tokens.reshape(-1)))
+
+
+@pytest.mark.usefixtures("_path")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("name", BATCHES)
 def test_lookup_is_the_loop(name: str, dtype: torch.dtype):
@@ -53,6 +61,7 @@ def test_lookup_is_the_loop(name: str, dtype: torch.dtype):
         assert torch.equal(ours, theirs)
 
 
+@pytest.mark.usefixtures("_path")
 @pytest.mark.parametrize("seed", range(20))
 def test_lookup_of_random_batches_is_the_loop(seed: int):
     generator = torch.Generator().manual_seed(seed)
@@ -65,6 +74,7 @@ def test_lookup_of_random_batches_is_the_loop(seed: int):
         assert torch.equal(ours, theirs)
 
 
+@pytest.mark.usefixtures("_path")
 def test_a_dictionary_of_one_token_without_senses():
     found = dictionary([0], 4)
     rows, mask = found.padded(torch.tensor([0, 0]))
