@@ -85,7 +85,7 @@ def writing(path: Path, *, create: bool = False, keep: bool = True) -> Iterator[
         for left in path.parent.iterdir():
             if mine.fullmatch(left.name):
                 left.unlink()
-        with replacing(path, keep=keep) as beside:
+        with replacing(path, keep=keep, over_graph=True) as beside:
             _write_copy_of(path, beside)
             try:
                 yield from _transaction(beside, path)

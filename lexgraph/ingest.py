@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ class Source:
     @property
     def label(self) -> str:
         """The name that the source has in the graph."""
-        return self.name or self.reader.source
+        return self.reader.source if self.name is None else self.name
 
     @property
     def files(self) -> list[Path]:
@@ -106,6 +107,12 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _check(source: Source) -> None:
+    if not re.fullmatch(r"[^./\x00-\x20][^/\x00-\x1f]*", source.label):
+        raise UserError(
+            f"not a name: {source.label!r}",
+            field="--name",
+            remedy="begin with a letter or digit; no slashes, no line ends",
+        )
     if source.label == negation.SOURCE:
         raise UserError(f"{negation.SOURCE!r} names what is derived", field="--name", remedy="choose another name")
     if not source.files:
@@ -119,15 +126,38 @@ def _check(source: Source) -> None:
 
 
 def _replace(connection: Connection, source: Source) -> Intake:
+    held = connection.execute("SELECT reader FROM sources WHERE name = ?", [source.label]).fetchone()
+    if held and held[0] != source.reader.name:
+        raise UserError(
+            f"the source {source.label!r} was read by {held[0]}, not by {source.reader.name}", field="--name",
+            remedy="choose another name, or lexgraph remove it first",
+        )  # fmt: skip
     connection.execute(STAGING)
     with ThreadPoolExecutor(1) as aside:  # hashing takes as long as reading, and needs no GIL
         hashes = aside.submit(lambda: [sha256_of(path) for path in source.contents])
         intake = source.reader.stage(connection, source.inputs, source.options)
     run_script(connection, "ingest/merge", source=source.label)
+    _refuse_nothing(connection, source, intake)
     for unit, outcome, rows in connection.execute("FROM merge_outcomes WHERE times > 0 ORDER BY ALL").fetchall():
         intake.add(unit, outcome, int(rows))
     _record(connection, source, intake, hashes.result())
     return intake
+
+
+def _refuse_nothing(connection: Connection, source: Source, intake: Intake) -> None:
+    """A source of which nothing is kept is a slip (an empty file, a language that is not in it), not a replacement."""
+    kept = connection.execute(
+        "SELECT 1 WHERE $name IN (SELECT source FROM senses UNION ALL SELECT source FROM relations "
+        "UNION ALL SELECT source FROM morphology)", {"name": source.label},
+    ).fetchone()  # fmt: skip
+    if kept is None and not source.options.skip_malformed:
+        read = (
+            ", ".join(f"{rows:,} {unit}: {outcome}" for unit, outcome, rows in intake.rows()) or "the files are empty"
+        )
+        raise UserError(
+            f"nothing in it is kept ({read})", path=source.files[0],
+            remedy="check the files and --lang; lexgraph remove takes a source out of the graph",
+        )  # fmt: skip
 
 
 def _record(connection: Connection, source: Source, intake: Intake, hashes: list[str]) -> None:

@@ -90,6 +90,9 @@ def run_named(connection: Connection, query: NamedQuery, values: Mapping[str, An
     return run_sql(connection, query.sql, _bound(connection, query, values))
 
 
+_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
+
+
 def run_sql(connection: Connection, sql: str, parameters: Mapping[str, Any]) -> pa.Table:
     """The result of SQL, parameters bound by name.
 
@@ -97,7 +100,13 @@ def run_sql(connection: Connection, sql: str, parameters: Mapping[str, Any]) -> 
         UserError: DuckDB refuses it.
     """
     try:
-        result: Connection | None = connection.execute(sql, dict(parameters))
+        statements = duckdb.extract_statements(sql)
+        if len(statements) > 1:
+            raise UserError(f"{len(statements)} statements instead of one", field="--sql", remedy="give one at a time")
+        # The graph is attached read-only, but COPY and ATTACH would write elsewhere, even over the graph's own file.
+        if any(statement.type not in _READING for statement in statements):
+            raise UserError("only statements that read are run: the graph is open read-only", field="--sql")
+        result: Connection | None = connection.execute(sql, dict(parameters)) if statements else None
         if result is None:
             raise UserError("there is no statement in it", field="--sql")
         return result.to_arrow_table()

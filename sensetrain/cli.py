@@ -74,7 +74,9 @@ def fetch(name: str) -> None:
     help="A file of text, JSON Lines or Parquet, a Wikipedia dump, or a folder of them; may be repeated.",
 )  # fmt: skip
 @click.option(
-    "--dataset", "datasets", multiple=True,
+    "--dataset",
+    "datasets",
+    multiple=True,
     help="NAME or NAME:CONFIGURATION on the Hugging Face hub, or a folder that `datasets` saved; may be repeated.",
 )
 @click.option("--split", default="train", show_default=True, help="Which split of the datasets.")

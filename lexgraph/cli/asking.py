@@ -30,7 +30,7 @@ SHOWN = 25
 @click.argument("word")
 @click.option("--kind", "kinds", multiple=True, help="Only relations of this kind; may be repeated.")
 @click.option(
-    "--limit", type=click.IntRange(min=0), help=f"Words of each kind; by default {SHOWN} in a table, else all."
+    "--limit", type=click.IntRange(0, 10**9), help=f"Words of each kind; by default {SHOWN} in a table, else all."
 )
 @db_option
 @output_options
@@ -179,7 +179,7 @@ def query(
 @click.command()
 @click.argument("prefix", required=False)
 @click.option("--glosses", help="Look for senses whose gloss holds these words, the best first.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Rows at most.")
+@click.option("--limit", type=click.IntRange(1, 10**9), default=20, show_default=True, help="Rows at most.")
 @db_option
 @output_options
 def search(

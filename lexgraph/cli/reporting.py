@@ -121,7 +121,7 @@ def export(
 @click.option(
     "--tokenizer", required=True, metavar="NAME", help="A tokenizer.json, a folder with one, or a fetched model."
 )
-@click.option("--max-tokens", type=click.IntRange(min=1), default=5, show_default=True, help="The largest M.")
+@click.option("--max-tokens", type=click.IntRange(1, 100), default=5, show_default=True, help="The largest M.")
 @click.option("--lang", default="en", show_default=True, help="ISO 639 code of the words.")
 @db_option
 @format_option

@@ -28,6 +28,13 @@ def run(command: click.Command, program: str) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort, RuntimeError) as error:
+        # DuckDB turns Ctrl-C into this RuntimeError when it stops in the middle of a statement.
+        if (
+            isinstance(error, RuntimeError)
+            and not isinstance(error, click.Abort)
+            and "interrupt" not in str(error).lower()
+        ):
+            raise
         err.print(f"{program}: interrupted; run the same command again to go on", markup=False)
         sys.exit(130)

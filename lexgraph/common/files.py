@@ -48,12 +48,27 @@ def read_json(path: Path) -> Any:
         raise UserError(f"not valid JSON: {error}", path=path, line=line) from None
 
 
+def _is_duckdb(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as handle:
+        return handle.read(12)[8:] == b"DUCK"
+
+
 @contextmanager
-def replacing(path: Path, *, keep: bool = True) -> Iterator[Path]:
+def replacing(path: Path, *, keep: bool = True, over_graph: bool = False) -> Iterator[Path]:
     """Give a path beside `path` to write to; rename it to `path` if the block succeeds.
 
-    A block that raises leaves `path` as it was and nothing beside it; so does one with `keep=False`.
+    A block that raises leaves `path` as it was and nothing beside it; so does one with `keep=False`. A DuckDB file is
+    replaced only with `over_graph`: a result that lands on the graph itself is a slip.
+
+    Raises:
+        UserError: `path` is a DuckDB file and not to be replaced.
     """
+    if not over_graph and _is_duckdb(path):
+        raise UserError(
+            "a graph stands there, which the result would overwrite", path=path, remedy="choose another name"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 
 from lexgraph.common.errors import UserError
@@ -80,4 +81,9 @@ def _columns(connection: Connection, name: str, *, lists_as_json: bool) -> str:
 
 def _copy(connection: Connection, query: str, path: Path, options: str) -> None:
     quoted = str(path).replace("'", "''")
-    connection.execute(f"COPY ({query}) TO '{quoted}' ({options})")
+    try:
+        connection.execute(f"COPY ({query}) TO '{quoted}' ({options})")
+    except duckdb.IOException as error:
+        raise UserError(
+            f"cannot write there: {error}", path=path, remedy="free some space, or choose a folder"
+        ) from None

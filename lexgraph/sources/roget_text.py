@@ -119,7 +119,7 @@ def _heads(text: str) -> Iterator[tuple[str, list[str]]]:
                 yield number, paragraphs
             # A head ends a section title, too: a mark that is missing must not swallow what follows.
             number, paragraphs, in_section_title = match[1], [match[2]], False
-        elif in_section_title or not line.strip():
+        elif in_section_title or not line.strip() or not number:  # what stands before the first head is none of it
             continue
         elif line.startswith("     "):
             paragraphs.append(line.strip())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from lexgraph_testing import SAMPLE, beside, rows, run, write
+from lexgraph_testing import SAMPLE, beside, rows, run, state, write
 
 GOOD = [json.dumps({"word": word, "lang_code": "en", "synonyms": [{"word": "zz"}]}) for word in ("aa", "bb", "cc")]
 
@@ -148,3 +148,43 @@ def test_a_graph_of_a_newer_schema_is_refused(command, graph_copy):
     assert "upgrade lexgraph" in done.err
     assert graph_copy.read_bytes() == before
     assert beside(graph_copy) == []
+
+
+def test_an_ingest_that_keeps_nothing_leaves_the_source_as_it_was(graph_copy, sample_state, tmp_path):
+    empty = write(tmp_path / "empty.jsonl", "")
+    sample = SAMPLE / "wiktionary/sample-en.jsonl"
+    for arguments in ([empty], [sample, "--lang", "xx"]):
+        done = run("ingest", "wiktionary", *arguments, "--db", graph_copy)
+        assert done.status == 1
+        assert "nothing in it is kept" in done.err
+    assert state(graph_copy) == sample_state
+
+
+@pytest.mark.parametrize("name", ["wiktionary", "", "../x", "a\nb"])
+def test_a_name_that_belongs_to_another_reader_or_is_none(graph_copy, sample_state, tmp_path, name):
+    file = write(tmp_path / "p.txt", "good fine\n")
+    done = run("ingest", "pairs", "--synonyms", file, "--name", name, "--db", graph_copy)
+    assert done.status == 1
+    assert "--name" in done.err
+    assert state(graph_copy) == sample_state
+
+
+@pytest.mark.parametrize(
+    "command", [["report"], ["export", "--format", "graphml"], ["query", "--sql", "SELECT 1", "--format", "csv"]]
+)
+def test_a_result_does_not_overwrite_a_graph(graph_copy, sample_state, command):
+    done = run(*command, "--db", graph_copy, "--out", graph_copy)
+    assert done.status == 1
+    assert "would overwrite" in done.err
+    assert state(graph_copy) == sample_state
+
+
+@pytest.mark.parametrize(
+    "sql", ["COPY words TO '{out}'", "ATTACH '{out}' AS a", "EXPORT DATABASE '{out}'", "SELECT 1; SELECT 2"]
+)
+def test_a_query_only_reads(sample_graph, tmp_path, sql):
+    out = tmp_path / "out"
+    done = run("query", "--sql", sql.format(out=out), "--db", sample_graph)
+    assert done.status == 1
+    assert "--sql" in done.err
+    assert not out.exists()

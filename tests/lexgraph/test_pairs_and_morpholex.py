@@ -53,7 +53,7 @@ def test_lists_may_be_packed(database, tmp_path, monkeypatch):
 
 
 def test_only_the_first_five_examples_are_named(database, tmp_path):
-    (intake,) = ingest(database, [pairs(tmp_path, ", ".join(["lonely"] * 7))])
+    (intake,) = ingest(database, [pairs(tmp_path, ", ".join(["lonely"] * 7 + ["good fine"]))])
     assert intake.outcomes["lines"]["1 words instead of 2"] == 7
     assert len(intake.examples["1 words instead of 2"]) == 5
 
