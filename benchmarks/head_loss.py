@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sensetrain.distill.head_loss import TeacherStates, head_loss
+from sensetrain.distill.head_loss import head_loss
+from sensetrain.distill.teacher import TeacherStates
 
 TEMPERATURE, PAIRS = 2.0, 5
 

@@ -1,52 +1,25 @@
-"""CE + alpha T^2 KL straight from the last hidden states, without ever holding all logits.
+"""CE + alpha T^2 D straight from the last hidden states, without ever holding all logits; D is a divergence.
 
 The LM head is applied to a chunk of positions at a time, and the chunk's gradient with respect to the states is taken
 at once, while its logits are at hand: the [positions, vocabulary] tensors of a batch never exist, and no matrix
-product is done twice. Equal to `losses.cross_entropy_sum` and `losses.kl_sum` under autograd, to rounding.
+product is done twice. Equal to `losses.cross_entropy_sum` and `losses.divergence_sum` under autograd, to rounding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sensetrain.distill.losses import tail_log_ratio
+from lexgraph.common.errors import UserError
+from sensetrain.distill.divergence import KL, Divergence
+from sensetrain.distill.losses import log_rest
+from sensetrain.distill.teacher import Sampled, Teacher, TeacherStates
 
 _CHUNK_BYTES = 24 << 20  # of float32 logits of one matrix product
 _BLOCK_ROWS = 16  # of them that are worked on at a time
-
-
-@dataclass(frozen=True)
-class TopK:
-    """The teacher's most probable tokens; all others are one further outcome.
-
-    Attributes:
-        ids: int64, shape (n, K).
-        logprobs: shape (n, K), at the temperature.
-    """
-
-    ids: Tensor
-    logprobs: Tensor
-
-
-@dataclass(frozen=True)
-class TeacherStates:
-    """The teacher's last hidden states, from which its head gives the whole distribution.
-
-    Attributes:
-        states: shape (n, teacher's width).
-        head: the teacher's LM head.
-    """
-
-    states: Tensor
-    head: nn.Module
-
-
-Teacher = TopK | TeacherStates
 
 
 def head_loss(
@@ -58,8 +31,9 @@ def head_loss(
     temperature: float,
     alpha: float,
     soft_cap: float | None = None,
+    divergence: Divergence = KL,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Sums over positions of CE + alpha T^2 KL, of CE, and of T^2 KL; only the first carries a gradient.
+    """Sums over positions of CE + alpha T^2 D, of CE, and of T^2 D; only the first carries a gradient.
 
     Args:
         states: the student's last hidden states, shape (n, d).
@@ -67,13 +41,45 @@ def head_loss(
         targets: int64, shape (n,).
         teacher: what the teacher says of the same positions.
         temperature: T.
-        alpha: weight of the KL term; at 0 it is not computed.
+        alpha: weight of the divergence; at 0 it is not computed.
         soft_cap: logits are cap * tanh(logits / cap) in models that say so, teacher and student alike.
+        divergence: D.
+
+    Raises:
+        UserError: the two heads have vocabularies of different sizes.
     """
+    if isinstance(teacher, TeacherStates):
+        check_vocabulary(head, teacher.head)
     outputs: tuple[Tensor, Tensor, Tensor] = _HeadLoss.apply(
-        states, head.weight, getattr(head, "bias", None), targets, teacher, temperature, alpha, soft_cap
+        states,
+        head.weight,
+        getattr(head, "bias", None),
+        targets,
+        teacher,
+        temperature,
+        alpha,
+        soft_cap,
+        divergence,
     )  # type: ignore[no-untyped-call]
     return outputs
+
+
+def check_vocabulary(student: Any, teacher: Any) -> None:
+    """Refuse heads whose logits are of different tokens, such as one padded to another size.
+
+    Args:
+        student: its LM head.
+        teacher: its LM head.
+
+    Raises:
+        UserError: they have different numbers of rows.
+    """
+    ours, theirs = len(student.weight), len(teacher.weight)
+    if ours != theirs:
+        raise UserError(
+            f"the student's head has {ours} tokens, the teacher's {theirs}", field="vocab_size",
+            remedy="bring the student's embeddings to the teacher's size (resize_token_embeddings)",
+        )  # fmt: skip
 
 
 def _logits(states: Tensor, weight: Tensor, bias: Tensor | None, soft_cap: float | None) -> Tensor:
@@ -95,6 +101,7 @@ class _HeadLoss(torch.autograd.Function):
         temperature: float,
         alpha: float,
         soft_cap: float | None,
+        divergence: Divergence,
     ) -> tuple[Tensor, Tensor, Tensor]:
         wide = torch.promote_types(states.dtype, torch.float32)
         ce, kl = states.new_zeros((), dtype=wide), states.new_zeros((), dtype=wide)
@@ -106,7 +113,7 @@ class _HeadLoss(torch.autograd.Function):
         for start in range(0, len(states), size):
             part = slice(start, start + size)
             logits = _logits(states[part], weight, bias, soft_cap)
-            theirs = _teacher_logits(teacher, part, logits, soft_cap) if alpha else logits
+            theirs = _teacher_logits(teacher, part, logits, soft_cap) if alpha else None
             # The products want many rows at a time, everything else wants few, so that they stay in the cache.
             for rows in _blocks(len(logits)):
                 here = slice(start + rows.start, start + rows.stop)
@@ -114,12 +121,12 @@ class _HeadLoss(torch.autograd.Function):
                 slope = 1 - (block / soft_cap).square() if soft_cap else None
                 further: Tensor | None = None
                 if alpha:
-                    kl_part, further = (
-                        _listed_kl(block, teacher, here, temperature)
-                        if isinstance(teacher, TopK)
-                        else _whole_kl(block, theirs[rows], temperature)
+                    value, further = (
+                        _over_listed(block, teacher, here, temperature, divergence)
+                        if theirs is None
+                        else _over_all(block, theirs[rows], temperature, divergence)
                     )
-                    kl = kl + kl_part
+                    kl = kl + value
                 ce = ce + _ce_and_gradient_(block, targets[here])
                 if further is not None:
                     block.add_(further, alpha=alpha)
@@ -144,7 +151,7 @@ class _HeadLoss(torch.autograd.Function):
             state_grad * scale.to(state_grad.dtype),
             None if weight_grad is None else (weight_grad * scale).to(ctx.weight_dtype),
             None if bias_grad is None else (bias_grad * scale).to(ctx.weight_dtype),
-            *([None] * 5),
+            *([None] * 6),
         )
 
 
@@ -160,43 +167,58 @@ def _ce_and_gradient_(logits: Tensor, targets: Tensor) -> Tensor:
     return (log_normaliser - at_target).sum()
 
 
-def _teacher_logits(teacher: Teacher, part: slice, logits: Tensor, soft_cap: float | None) -> Tensor:
-    """The teacher's logits over the whole vocabulary where its states are given, else nothing: `logits` untouched."""
-    if isinstance(teacher, TopK):
-        return logits
+def _teacher_logits(teacher: Teacher, part: slice, logits: Tensor, soft_cap: float | None) -> Tensor | None:
+    """The teacher's logits over the whole vocabulary where its states are given."""
+    if not isinstance(teacher, TeacherStates):
+        return None
     weight: Any = teacher.head.weight
     return _logits(teacher.states[part].to(logits.dtype), weight, getattr(teacher.head, "bias", None), soft_cap)
 
 
-def _whole_kl(logits: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """KL over the whole vocabulary; with u = logits / T, d KL / d u = q - p. Overwrites the teacher's logits."""
+def _over_all(logits: Tensor, theirs: Tensor, temperature: float, divergence: Divergence) -> tuple[Tensor, Tensor]:
+    """T^2 D over the whole vocabulary and its gradient with respect to the logits. Overwrites the teacher's logits."""
     student = logits / temperature
     student = student.sub_(student.logsumexp(1, keepdim=True))
-    wanted = teacher.div_(temperature)
+    wanted = theirs.div_(temperature)
     wanted = wanted.sub_(wanted.logsumexp(1, keepdim=True))
-    p = wanted.exp()
-    kl = temperature**2 * (p * wanted.sub_(student)).sum()
-    return kl, student.exp_().sub_(p).mul_(temperature)
+    if divergence.name == "kl":  # G = -1: fewer passes over the block than below
+        p = wanted.exp()
+        value = (p * wanted.sub_(student)).sum()
+        return temperature**2 * value, student.exp_().sub_(p).mul_(temperature)
+    value, slopes = divergence.values(wanted, student).sum(), divergence.slopes(wanted, student)
+    gradient = slopes.sub_(student.exp_().mul_(slopes.sum(1, keepdim=True)))
+    return temperature**2 * value, gradient.mul_(temperature)
 
 
-def _listed_kl(logits: Tensor, listed: TopK, part: slice, temperature: float) -> tuple[Tensor, Tensor]:
-    """KL as in `losses.kl_sum`.
-
-    With u = logits / T, student probabilities q, teacher probabilities p of the listed tokens, and tails p_t and q_t:
-    d KL / d u_j = q_j - p_j for listed tokens, and q_j (1 - p_t / q_t) for the others.
-    """
-    ids, teacher = listed.ids[part], listed.logprobs[part].to(logits.dtype)
-    scaled = logits / temperature
+def _over_listed(
+    logits: Tensor, teacher: Teacher, part: slice, temperature: float, divergence: Divergence
+) -> tuple[Tensor, Tensor]:
+    """T^2 D as in `losses.divergence_sum` and its gradient with respect to the logits; see `divergence`."""
+    if isinstance(teacher, TeacherStates):
+        raise TypeError("states are no list")
+    scaled, ids = logits / temperature, teacher.ids[part]
     at_listed = scaled.gather(1, ids)
     q, log_normaliser = _softmax_(scaled)
-    student = at_listed - log_normaliser
-    p, tail, ratio = teacher.exp(), *tail_log_ratio(teacher, student)
-    kl = temperature**2 * ((p * (teacher - student)).sum(1) + tail * ratio).sum()
-    weight = torch.where(tail > 0, ratio.exp(), 0.0)[:, None]
-    gradient = q.mul_(1 - weight)
-    # Written over, not corrected by adding: where q_t is tiny the weight is huge, and little of q_j would be left.
-    gradient.scatter_(1, ids, student.exp() - p)
-    return kl, gradient.mul_(temperature)
+    log_q = at_listed - log_normaliser
+    if isinstance(teacher, Sampled):
+        log_p = teacher.logprobs[part].to(logits.dtype)
+        weights = (-log_p).exp() / ids.shape[1]
+        value = (weights * divergence.values(log_p, log_q)).sum()
+        slopes = weights * divergence.slopes(log_p, log_q)
+        gradient = q.mul_(-slopes.sum(1, keepdim=True)).scatter_add_(1, ids, slopes)
+        return temperature**2 * value, gradient.mul_(temperature)
+    listed = teacher.part(part, logits.dtype)
+    value, slopes = divergence.values(listed.logprobs, log_q).sum(), divergence.slopes(listed.logprobs, log_q)
+    total, others = slopes.sum(1, keepdim=True), q.new_zeros(len(q), 1)
+    if ids.shape[1] < logits.shape[1]:
+        log_p_rest, log_q_rest = listed.rest()[:, None], log_rest(log_q)[:, None]
+        value = value + divergence.values(log_p_rest, log_q_rest).sum()
+        slope = divergence.slopes(log_p_rest, log_q_rest)
+        total, others = total + slope, slope * (-log_q_rest).exp()
+    student = log_q.exp()
+    # Written over, not corrected by adding: where q_rest is tiny its share is huge, and little of q_j would be left.
+    gradient = q.mul_(others - total).scatter_(1, ids, slopes - student * total)
+    return temperature**2 * value, gradient.mul_(temperature)
 
 
 def _softmax_(logits: Tensor) -> tuple[Tensor, Tensor]:

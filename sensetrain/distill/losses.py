@@ -1,7 +1,7 @@
 """The losses, as sums over positions.
 
-The trainer divides by global counts, so neither padding nor gradient accumulation changes them. Cross-entropy and KL
-stand here in their plain form, on all logits at once; training computes the same in chunks (`head_loss`).
+The trainer divides by global counts, so neither padding nor gradient accumulation changes them. Cross-entropy and the
+divergences stand here in their plain form, on all logits at once; training computes the same in chunks (`head_loss`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_NO_TAIL = 1e-5
-"""Less teacher mass than this is rounding, not a tail."""
+from sensetrain.distill.divergence import KL, Divergence
+from sensetrain.distill.teacher import Sampled, TopK
 
 
 def cross_entropy_sum(logits: Tensor, targets: Tensor) -> Tensor:
@@ -19,38 +19,36 @@ def cross_entropy_sum(logits: Tensor, targets: Tensor) -> Tensor:
     return functional.cross_entropy(logits, targets, reduction="sum")
 
 
-def kl_sum(logits: Tensor, teacher_ids: Tensor, teacher_logprobs: Tensor, temperature: float) -> Tensor:
-    """Sum of T^2 KL(teacher/T || student/T) from the teacher's most probable tokens.
+def divergence_sum(
+    logits: Tensor, teacher: TopK | Sampled | Tensor, temperature: float, divergence: Divergence = KL
+) -> Tensor:
+    """Sum over positions of T^2 D(teacher / T, student / T); T^2 keeps gradients comparable across temperatures.
 
-    What the teacher gives to all other tokens is one further outcome, and so is what the student gives to them; with
-    all tokens listed this is the full KL. (DSKD 4.1; the factor T^2 keeps gradients comparable across temperatures.)
+    With listed tokens (DSKD 4.1) what the teacher gives to all others is one further outcome, and so is what the
+    student gives to them; with all tokens listed this is the divergence over the whole vocabulary. From a sample it is
+    an unbiased estimate of that, and so is its gradient.
 
     Args:
         logits: the student's, shape (n, vocabulary).
-        teacher_ids: int64, shape (n, K): distinct tokens.
-        teacher_logprobs: shape (n, K): the teacher's log-probabilities of those tokens at this temperature.
+        teacher: what it says, or its logits.
         temperature: T.
+        divergence: D.
     """
-    scaled = logits / temperature
-    student = scaled.gather(1, teacher_ids) - scaled.logsumexp(1, keepdim=True)
-    teacher = teacher_logprobs.to(logits.dtype)
-    tail, ratio = tail_log_ratio(teacher, student)
-    listed = (teacher.exp() * (teacher - student)).sum(1)
-    return temperature**2 * (listed + tail * ratio).sum()
+    log_q = (logits / temperature).log_softmax(1)
+    if isinstance(teacher, Tensor):
+        return temperature**2 * divergence.values((teacher / temperature).log_softmax(1), log_q).sum()
+    log_p, log_q = teacher.logprobs.to(log_q.dtype), log_q.gather(1, teacher.ids)
+    if isinstance(teacher, Sampled):
+        return temperature**2 * ((-log_p).exp() * divergence.values(log_p, log_q)).mean(1).sum()
+    value = divergence.values(log_p, log_q).sum()
+    if teacher.ids.shape[1] < logits.shape[1]:
+        value = value + divergence.values(teacher.rest().to(log_q.dtype), log_rest(log_q)).sum()
+    return temperature**2 * value
 
 
-def tail_log_ratio(teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
-    """The teacher's mass p on unlisted tokens and log(p / q) with the student's mass q on them.
-
-    Args:
-        teacher: log-probabilities of the listed tokens, shape (n, K).
-        student: the student's of the same tokens.
-    """
-    tiny = torch.finfo(teacher.dtype).eps
-    p, q = 1 - teacher.exp().sum(1), 1 - student.exp().sum(1)
-    # Rounding leaves either a hair off zero when all tokens are listed: there is no tail to speak of then.
-    p = torch.where(p > _NO_TAIL, p, 0.0)
-    return p, (p.clamp_min(tiny) / q.clamp_min(tiny)).log()
+def log_rest(listed: Tensor) -> Tensor:
+    """Log of the probability that is left by listed log-probabilities (n, K), shape (n,); not below rounding's."""
+    return (1 - listed.exp().sum(1)).clamp_min(torch.finfo(listed.dtype).eps).log()
 
 
 def sense_sum(

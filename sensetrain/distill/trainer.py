@@ -17,8 +17,9 @@ from transformers import Trainer
 from lexgraph.common.errors import UserError
 from sensetrain.config import DistilSettings, DSKDSettings
 from sensetrain.distill.data import IGNORE
-from sensetrain.distill.head_loss import Teacher, TeacherStates, TopK, head_loss
-from sensetrain.distill.losses import sense_sum
+from sensetrain.distill.head_loss import head_loss
+from sensetrain.distill.losses import log_rest, sense_sum
+from sensetrain.distill.teacher import Teacher, TeacherStates, TopK
 
 
 class KDTrainer(Trainer):
@@ -84,7 +85,8 @@ class KDTrainer(Trainer):
         if "teacher_states" in inputs:
             # The student's head is the teacher's, copied and frozen.
             return TeacherStates(inputs["teacher_states"], self._last.head)
-        return TopK(inputs["teacher_top_ids"].long(), inputs["teacher_top_logprobs"])
+        listed = inputs["teacher_top_logprobs"].float()
+        return TopK.bucketed(inputs["teacher_top_ids"].long(), listed, log_rest(listed))
 
     def further_terms(self, states: Tensor, inputs: dict[str, Tensor], sampled: Tensor) -> dict[str, Tensor]:
         """Terms beyond CE and KL, already divided by their counts; `states` are those of all targets."""

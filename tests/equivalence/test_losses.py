@@ -12,11 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from lexgraph.common.errors import UserError
 from sensetrain.distill import head_loss as head_module
-from sensetrain.distill.head_loss import TeacherStates, TopK, head_loss
-from sensetrain.distill.losses import cross_entropy_sum, kl_sum, sense_sum
+from sensetrain.distill.divergence import Divergence
+from sensetrain.distill.head_loss import head_loss
+from sensetrain.distill.losses import cross_entropy_sum, divergence_sum, log_rest, sense_sum
+from sensetrain.distill.teacher import Sampled, TeacherStates, TopK
 
 KAPPA = 5
+DIVERGENCES = [Divergence("kl"), Divergence("reverse_kl"), Divergence("jsd"), Divergence("jsd", 0.1)]
 FEW = settings(max_examples=25, deadline=None, derandomize=True)
 
 
@@ -90,17 +94,28 @@ def test_kl_over_the_whole_vocabulary_is_torchs(temperature):
     ids, values, teacher = teacher_of(random, 9, 31, 31, temperature)
     student = (logits / temperature).log_softmax(1)
     expected = temperature**2 * functional.kl_div(student, teacher, log_target=True, reduction="sum")
-    found = kl_sum(logits, ids, values, temperature)
+    found = divergence_sum(logits, TopK(ids, values), temperature)
     assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-9)
     (by_torch,) = torch.autograd.grad(expected, logits)
     (ours,) = torch.autograd.grad(found, logits)
     torch.testing.assert_close(ours, by_torch, rtol=1e-8, atol=1e-10)
-    single = kl_sum(logits.float(), ids, values.float(), temperature)
+    single = divergence_sum(logits.float(), TopK(ids, values.float()), temperature)
     assert float(single.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
 
 
-def bucketed_kl_loop(logits, ids, teacher, temperature):
-    """T^2 KL between K listed outcomes and one that stands for the rest, summed over positions."""
+def of_outcome(divergence, p, q):
+    """One outcome's part of a divergence, as the papers write it."""
+    if divergence.name == "kl":
+        return p * math.log(p / q)
+    if divergence.name == "reverse_kl":
+        return q * math.log(q / p)
+    b = divergence.beta
+    m = b * p + (1 - b) * q
+    return b * p * math.log(p / m) + (1 - b) * q * math.log(q / m)
+
+
+def bucketed_loop(divergence, logits, ids, teacher, temperature):
+    """T^2 D between K listed outcomes and one that stands for the rest, summed over positions."""
     total = 0.0
     for t, row in enumerate(logits):
         powers = [math.exp(float(value) / temperature) for value in row]
@@ -109,18 +124,60 @@ def bucketed_kl_loop(logits, ids, teacher, temperature):
         listed = [int(i) for i in ids[t]]
         rest_p, rest_q = 1 - sum(p), sum(q[j] for j in range(len(q)) if j not in listed)
         outcomes = [*zip(p, (q[j] for j in listed), strict=True), (rest_p, rest_q)]
-        total += sum(a * math.log(a / b) for a, b in outcomes)
+        total += sum(of_outcome(divergence, a, b) for a, b in outcomes)
     return temperature**2 * total
 
 
 @FEW
-@given(seed=st.integers(0, 10**6), k=st.integers(1, 10), temperature=st.sampled_from([1.0, 2.0]))
-def test_bucketed_kl_equals_a_loop(seed, k, temperature):
+@given(
+    seed=st.integers(0, 10**6), k=st.integers(1, 10), temperature=st.sampled_from([1.0, 2.0]),
+    divergence=st.sampled_from(DIVERGENCES),
+)  # fmt: skip
+def test_bucketed_divergence_equals_a_loop(seed, k, temperature, divergence):
     random = np.random.default_rng(seed)
     logits = torch.from_numpy(random.normal(size=(4, 13)) * 2)
     ids, values, _ = teacher_of(random, 4, 13, k, temperature)
-    expected = bucketed_kl_loop(logits, ids, values, temperature)
-    assert float(kl_sum(logits, ids, values, temperature)) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    expected = bucketed_loop(divergence, logits, ids, values, temperature)
+    found = divergence_sum(logits, TopK(ids, values, log_rest(values)), temperature, divergence)
+    assert float(found) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_the_ends_of_jsd_are_the_two_kls():
+    random = np.random.default_rng(8)
+    logits, teacher = (torch.from_numpy(random.normal(size=(3, 9)) * 2) for _ in range(2))
+    forward, reverse = (float(divergence_sum(logits, teacher, 1.0, Divergence(name))) for name in ("kl", "reverse_kl"))
+    first, last = (float(divergence_sum(logits, teacher, 1.0, Divergence("jsd", b))) for b in (1e-7, 1 - 1e-7))
+    assert first / 1e-7 == pytest.approx(forward, rel=1e-4)
+    assert last / 1e-7 == pytest.approx(reverse, rel=1e-4)
+
+
+def test_a_renormalised_list_is_a_teacher_that_knows_no_other_token():
+    random = np.random.default_rng(2)
+    logits = torch.from_numpy(random.normal(size=(4, 13)) * 2)
+    ids, values, _ = teacher_of(random, 4, 13, 5, 1.0)
+    only = torch.full((4, 13), -1e9, dtype=torch.float64).scatter(1, ids, values)
+    for divergence in (Divergence("kl"), Divergence("jsd", 0.3)):
+        found = divergence_sum(logits, TopK.renormalised(ids, values), 1.0, divergence)
+        assert float(found) == pytest.approx(float(divergence_sum(logits, only, 1.0, divergence)), rel=1e-6)
+
+
+@pytest.mark.parametrize("divergence", DIVERGENCES, ids=str)
+def test_a_sample_estimates_divergence_and_gradient_without_bias(divergence):
+    """The expectation over all tokens that one draw can be is the divergence over the whole vocabulary."""
+    random = np.random.default_rng(4)
+    logits = torch.from_numpy(random.normal(size=(1, 9)) * 2).requires_grad_()
+    teacher = torch.from_numpy(random.normal(size=(1, 9)) * 2)
+    log_p = (teacher / 2.0).log_softmax(1)
+    expected = divergence_sum(logits, teacher, 2.0, divergence)
+    (wanted,) = torch.autograd.grad(expected, logits)
+    mean, mean_gradient = 0.0, torch.zeros_like(logits)
+    for token in range(9):
+        draw = Sampled(torch.tensor([[token]]), log_p[:, token : token + 1])
+        estimate = divergence_sum(logits, draw, 2.0, divergence)
+        mean += float(log_p[0, token].exp() * estimate.detach())
+        mean_gradient += log_p[0, token].exp() * torch.autograd.grad(estimate, logits)[0]
+    assert mean == pytest.approx(float(expected.detach()), rel=1e-10)
+    torch.testing.assert_close(mean_gradient, wanted, rtol=1e-9, atol=1e-12)
 
 
 def test_cross_entropy_is_minus_log_probability_of_the_target():
@@ -151,6 +208,16 @@ class Case:
     def leaves(self):
         return [self.states, *(p for p in self.head.parameters() if p.requires_grad)]
 
+    def teacher(self, form="bucket"):
+        """The teacher in one of the forms that are lists."""
+        if form == "sampled":
+            drawn = np.random.default_rng(1).integers(0, self.ids.shape[1], size=self.ids.shape)
+            at = torch.from_numpy(drawn)
+            return Sampled(self.ids.gather(1, at), self.values.gather(1, at))
+        if form == "renormalise":
+            return TopK.renormalised(self.ids, self.values)
+        return TopK(self.ids, self.values, log_rest(self.values))
+
     def plain(self, alpha, cap=None):
         """In float64: CE by torch, KL with the rest of the vocabulary as one outcome."""
         leaves = [leaf.detach().double().requires_grad_() for leaf in self.leaves()]
@@ -173,7 +240,7 @@ class Case:
 
     def fast(self, alpha, cap=None):
         loss, ce, kl = head_loss(
-            self.states, self.head, self.targets, TopK(self.ids, self.values),
+            self.states, self.head, self.targets, self.teacher(),
             temperature=self.temperature, alpha=alpha, soft_cap=cap,
         )  # fmt: skip
         return loss, ce, kl, torch.autograd.grad(loss, self.leaves())
@@ -208,6 +275,40 @@ def test_head_loss_is_autograd_in_float64(monkeypatch, chunk, alpha, cap, k, bia
         torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("chunk", [1, 3 * 17 * 8, 32 << 20])
+@pytest.mark.parametrize("form", ["states", "bucket", "renormalise", "sampled", "all"])
+@pytest.mark.parametrize("divergence", DIVERGENCES, ids=str)
+def test_every_divergence_from_every_form_of_the_teacher_is_autograd_in_float64(monkeypatch, chunk, form, divergence):
+    """The chunked loss and its gradients by hand against the plain form under autograd."""
+    if (form, divergence.name) == ("renormalise", "reverse_kl"):
+        pytest.skip("infinite by definition")
+    monkeypatch.setattr(head_module, "_CHUNK_BYTES", chunk)
+    case = Case(k=17 if form == "all" else 6)
+    head = torch.nn.Linear(5, 17, dtype=torch.float64)
+    theirs = torch.from_numpy(np.random.default_rng(9).normal(size=(11, 5)))
+    teacher = TeacherStates(theirs, head) if form == "states" else case.teacher(form)
+    loss, _, part = head_loss(
+        case.states, case.head, case.targets, teacher,
+        temperature=2.0, alpha=0.7, soft_cap=1.5, divergence=divergence,
+    )  # fmt: skip
+    gradients = torch.autograd.grad(loss, case.leaves())
+    logits, wanted = (1.5 * torch.tanh(model(x) / 1.5) for model, x in ((case.head, case.states), (head, theirs)))
+    plain = divergence_sum(logits, wanted.detach() if form == "states" else teacher, 2.0, divergence)
+    expected = cross_entropy_sum(logits, case.targets) + 0.7 * plain
+    torch.testing.assert_close(part, plain.detach(), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(loss, expected, rtol=1e-10, atol=1e-10)
+    for found, by_torch in zip(gradients, torch.autograd.grad(expected, case.leaves()), strict=True):
+        torch.testing.assert_close(found, by_torch, rtol=1e-8, atol=1e-10)
+
+
+def test_a_head_padded_to_another_size_is_refused_by_name():
+    case, head = Case(), torch.nn.Linear(4, 19, dtype=torch.float64)
+    with pytest.raises(UserError, match="vocab_size"):
+        head_loss(
+            case.states, case.head, case.targets, TeacherStates(case.states.detach(), head), temperature=1.0, alpha=1.0
+        )
+
+
 @pytest.mark.parametrize("k", [1, 6, 17])
 def test_head_loss_in_float32_is_within_one_in_a_hundred_thousand(k):
     case = Case(k=k, dtype=torch.float32)
@@ -225,9 +326,7 @@ def test_gradcheck_and_the_scale_of_what_comes_after():
 
     def loss(states, weight, bias):
         head = SimpleNamespace(weight=weight, bias=bias)
-        total, _, _ = head_loss(
-            states, head, case.targets, TopK(case.ids, case.values), temperature=2.0, alpha=0.7, soft_cap=3.0
-        )
+        total, _, _ = head_loss(states, head, case.targets, case.teacher(), temperature=2.0, alpha=0.7, soft_cap=3.0)
         return 0.25 * total
 
     assert torch.autograd.gradcheck(loss, (case.states, weight, bias))
@@ -267,7 +366,8 @@ def test_kl_gradient_of_listed_tokens_survives_a_student_that_leaves_nothing_to_
     random = np.random.default_rng(0)
     ids, values, _ = teacher_of(random, 5, 200, 10, 1.0)
     logits = torch.from_numpy(random.normal(size=(5, 200))).float().scatter_add(1, ids, torch.full((5, 10), 20.0))
-    _, gradient = head_module._listed_kl(logits.clone(), TopK(ids, values.float()), slice(0, 5), 1.0)
+    teacher = TopK(ids, values.float(), log_rest(values.float()))
+    _, gradient = head_module._over_listed(logits.clone(), teacher, slice(0, 5), 1.0, Divergence("kl"))
     q = logits.double().softmax(1).gather(1, ids)
     torch.testing.assert_close(gradient.gather(1, ids).double(), q - values.exp(), rtol=0, atol=1e-6)
 
