@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lexgraph.common.errors import UserError
 
@@ -14,6 +14,12 @@ Compute = Literal["auto", "bf16", "fp32"]
 
 StateOf = Literal["next", "same"]
 """Which token a state belongs to: the one it predicts (decoders) or its own (encoders)."""
+
+Unit = Literal["token", "word"]
+"""What a sample is a state of: a token, or a word, whose state is the mean of its tokens' (SKD 4.3)."""
+
+DivergenceName = Literal["kl", "reverse_kl", "jsd"]
+"""KL(teacher || student), KL(student || teacher), or the generalised Jensen-Shannon divergence between them."""
 
 Strategy = Literal["kmeans", "mcl", "adaptive"]
 """The same k for every token (DSKD), k or the many clusters of a Markov clustering (SKD), or a budget of rows."""
@@ -46,6 +52,10 @@ class TokenizeSettings(Settings):
     """Settings of `tokenize`."""
 
     field: str = Field("text", description="Field or column with the text, or with a chat's messages.")
+    answer_field: str | None = Field(None, description="Field or column with the answer that follows the text.")
+    loss: Literal["all", "answer"] = Field(
+        "all", description="Which tokens carry loss: all, or those of the answer (of a chat: its last turn)."
+    )
     sequence_length: int = Field(128, ge=8, description="Most tokens in one sequence.")
     heldout: float = Field(0.1, gt=0, lt=1, description="Share of documents held out for evaluation.")
     limit_tokens: int | None = Field(None, ge=1, description="Stop after this many tokens.")
@@ -55,6 +65,7 @@ class TokenizeSettings(Settings):
 class PlanSettings(Settings):
     """Settings of `plan`."""
 
+    unit: Unit = Field("token", description="What has senses; a word's state is the mean of its tokens' (SKD 4.3).")
     state_of: StateOf = Field("next", description="Which token a state belongs to.")
     max_samples: int = Field(2000, ge=1, description="Most states a token (DSKD 3.1: 2000).")
     batch_tokens: int = Field(4096, ge=1, description="Most tokens in one forward pass, padding included.")
@@ -144,11 +155,50 @@ class TeachSettings(ForwardSettings):
 class StudentSettings(Settings):
     """What the student keeps of the teacher."""
 
-    layers: int | None = Field(None, ge=1, description="First layers kept; half of the teacher's if not given.")
+    layers: int | None = Field(None, ge=1, description="Layers kept; half of the teacher's if not given.")
+    keep: Literal["first", "spaced"] = Field("first", description="Which layers: the first, or evenly spaced ones.")
+    keep_layers: tuple[int, ...] | None = Field(None, description="Exactly these layers, counted from 0: 0,1,5.")
+    student: Path | None = Field(
+        None, description="Folder of a model with the same tokenizer to train instead of a cut of the teacher."
+    )
     train_layers: int = Field(2, ge=0, description="Last layers of the student that are trained.")
+    lora_rank: int = Field(0, ge=0, description="Rank of LoRA on the frozen layers, merged in the end; 0 for none.")
+
+    @field_validator("keep_layers", mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return value.split(",") if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_way_to_choose(self) -> StudentSettings:
+        if self.keep_layers is not None and (self.layers is not None or self.keep != "first"):
+            raise ValueError("keep_layers says which layers are kept: leave layers and keep out")
+        return self
+
+    def shape(self) -> dict[str, Any]:
+        """As for all settings; which model the student begins as is an input, not a setting."""
+        return {name: value for name, value in super().shape().items() if name != "student"}
 
 
-class DistilSettings(StudentSettings):
+class RunSettings(Settings):
+    """How a training runs. None of these changes the student, but for rounding."""
+
+    save_steps: int | None = Field(None, ge=1, description="Keep a state to resume from every so many steps.")
+    resume: bool = Field(False, description="Go on where an interrupted training with save_steps stopped.")
+    eval_steps: int | None = Field(None, ge=1, description="Measure held-out perplexity every so many steps.")
+    report_to: tuple[Literal["tensorboard", "wandb"], ...] = Field(
+        (), description="Where curves also go: tensorboard, wandb."
+    )
+    gradient_checkpointing: bool = Field(False, description="Compute layers again in the backward pass: less memory.")
+    fsdp: bool = Field(False, description="Shard the student over the processes of torchrun (FSDP2).")
+
+    @field_validator("report_to", mode="before")
+    @classmethod
+    def _from_names(cls, value: Any) -> Any:
+        return [name for name in value.split(",") if name] if isinstance(value, str) else value
+
+
+class DistilSettings(RunSettings, StudentSettings):
     """Settings of `kd`: L = CE + alpha T^2 KL (DSKD 4.1), by AdamW with a cosine schedule."""
 
     train_layers: int = Field(2, ge=1, description="Last layers of the student that are trained.")
@@ -159,7 +209,26 @@ class DistilSettings(StudentSettings):
     accumulate: int = Field(1, ge=1, description="Batches whose gradients are added up before a step.")
     weight_decay: float = Field(0.0, ge=0, description="AdamW's weight decay.")
     max_grad_norm: float = Field(1.0, ge=0, description="Gradients are clipped to this norm; 0 for no clipping.")
+    compute: Compute = Field("auto", description="bf16: autocast, weights stay float32; auto: on GPUs that have it.")
+    patience: int | None = Field(
+        None, ge=1, description="Stop after so many evaluations (eval_steps) without a better perplexity."
+    )
     seed: int = Field(0, ge=0, description="Decides the order of sequences and the sampled positions.")
+
+    @model_validator(mode="after")
+    def _patience_needs_evaluations(self) -> DistilSettings:
+        if self.patience is not None and self.eval_steps is None:
+            raise ValueError("patience counts evaluations: give eval_steps too")
+        return self
+
+    def shape(self) -> dict[str, Any]:
+        """As for all settings, without those of the run; with the number type that `auto` stands for here."""
+        from sensetrain.models import device, resolve_compute
+
+        run = set(RunSettings.model_fields) - ({"eval_steps"} if self.patience else set())
+        # On a CPU autocast gains nothing, even where bf16 is native.
+        compute = "fp32" if self.compute == "auto" and device().type == "cpu" else resolve_compute(self.compute)
+        return {**{name: value for name, value in super().shape().items() if name not in run}, "compute": compute}
 
 
 class DSKDSettings(DistilSettings):
