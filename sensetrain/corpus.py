@@ -24,7 +24,7 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import progress
 from sensetrain.config import TokenizeSettings
 from sensetrain.documents import Source, documents, fingerprint, text_files
-from sensetrain.encoding import SEQUENCES, Encoded, encode, sequences_of
+from sensetrain.encoding import LOSS_FROM, SEQUENCES, Encoded, encode, sequences_of
 from sensetrain.hashing import hash64
 from sensetrain.manifest import Manifest, making, read_manifest
 from sensetrain.models import ModelFolder
@@ -66,10 +66,15 @@ def tokenize(sources: Sequence[Source], teacher: ModelFolder, out: Path, setting
         UserError: the corpus is empty, damaged, or too small to hold a document out.
     """
     tokenizer = teacher.tokenizer()
-    read = documents(sources, settings.field)
+    read = documents(sources, settings.field, answer_field=settings.answer_field)
     with making(out, "tokens", settings.shape(), text_inputs(sources, teacher)) as draft:
-        with _Writer(draft.folder, settings.sequence_length) as writer, progress("tokenize (documents)") as advance:
-            for some in encode(read, tokenizer, settings.limit_tokens, special=not teacher.is_encoder):
+        answers = settings.loss == "answer"
+        with (
+            _Writer(draft.folder, settings.sequence_length, answers=answers) as writer,
+            progress("tokenize (documents)") as advance,
+        ):
+            special = not teacher.is_encoder
+            for some in encode(read, tokenizer, settings.limit_tokens, special=special, answers=answers):
                 writer.add(some)
                 advance(len(some.documents))
         if not writer.sequences:
@@ -89,6 +94,7 @@ def tokenize(sources: Sequence[Source], teacher: ModelFolder, out: Path, setting
         draft.facts.update(
             read=len(lengths) + writer.dropped.total(), documents=len(lengths), dropped=dict(writer.dropped),
             sequences=writer.sequences, words=writer.words, tokens=totals,
+            **({"answer_tokens": writer.answer_tokens, "answers_cut_off": writer.cut_off} if answers else {}),
         )  # fmt: skip
     return read_manifest(out, "tokens")
 
@@ -116,11 +122,14 @@ class _Writer:
         lengths: tokens of each document.
         sequences, words: how many so far.
         dropped: reason: documents.
+        answer_tokens: how many tokens carry loss, if only answers do.
+        cut_off: answers that are in another sequence than their prompt's beginning.
     """
 
-    def __init__(self, folder: Path, sequence_length: int) -> None:
+    def __init__(self, folder: Path, sequence_length: int, *, answers: bool) -> None:
         self.lengths = array("q")
-        self.sequences = self.words = 0
+        self.sequences = self.words = self.answer_tokens = self.cut_off = 0
+        self._answers = answers
         self.dropped: Counter[str] = Counter()
         self._folder = folder
         self._sequence_length = sequence_length
@@ -140,8 +149,13 @@ class _Writer:
     def add(self, some: Encoded) -> None:
         """Write the next documents."""
         first = len(self.lengths)
-        table = sequences_of(some.ids, self._sequence_length, first, self.sequences)
+        table = sequences_of(
+            some.ids, self._sequence_length, first, self.sequences, some.answers if self._answers else None
+        )
         sizes = [len(ids) for ids in some.ids]
+        if self._answers:
+            self.answer_tokens += sum(sizes) - sum(some.answers)
+            self.cut_off += sum(size > self._sequence_length for size in sizes)
         names = {
             "document": range(first, first + len(sizes)),
             "file": [document.file for document in some.documents],
@@ -155,7 +169,7 @@ class _Writer:
         self.dropped += some.dropped
         if self._part is None:
             path = self._folder / f"part-{self._parts:05}.parquet"
-            self._part = pq.ParquetWriter(path, SEQUENCES, compression="zstd")
+            self._part = pq.ParquetWriter(path, table.schema, compression="zstd")
             self._parts, self._in_part = self._parts + 1, 0
         self._part.write_table(table)
         self._in_part += sum(sizes)
@@ -216,6 +230,7 @@ class Tokens:
         offsets: int64, shape (sequences + 1,); sequence s is ids[offsets[s] : offsets[s + 1]].
         start: int64, shape (sequences,): where in its document each sequence begins.
         heldout: bool, shape (sequences,).
+        loss_from: int32, shape (sequences,): the first token of each that is a target; None if all but the first are.
     """
 
     manifest: Manifest
@@ -223,23 +238,31 @@ class Tokens:
     offsets: npt.NDArray[np.int64]
     start: npt.NDArray[np.int64]
     heldout: npt.NDArray[np.bool_]
+    loss_from: npt.NDArray[np.int32] | None = None
 
     @classmethod
     def open(cls, path: Path) -> Tokens:
         """Open tokens for reading."""
         manifest = read_manifest(path, "tokens")
-        table = pq.read_table(token_files(path), schema=SEQUENCES).combine_chunks()
+        answers = LOSS_FROM.name in pq.read_schema(token_files(path)[0]).names
+        schema = SEQUENCES.append(LOSS_FROM) if answers else SEQUENCES
+        table = pq.read_table(token_files(path), schema=schema).combine_chunks()
         split = pq.read_table(path / DOCUMENTS)["split"].to_numpy()
         column = table["input_ids"].combine_chunks()
         lists = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
         offsets = np.asarray(lists.offsets, dtype=np.int64)
         ids = np.asarray(lists.values)[offsets[0] : offsets[-1]]
         heldout = np.asarray(split[table["document"].to_numpy()] == HELDOUT)
-        return cls(manifest, ids, offsets - offsets[0], table["start"].to_numpy(), heldout)
+        loss_from = table[LOSS_FROM.name].to_numpy() if answers else None
+        return cls(manifest, ids, offsets - offsets[0], table["start"].to_numpy(), heldout, loss_from)
 
     def sequence(self, index: int) -> npt.NDArray[np.int32]:
         """The ids of one sequence."""
         return self.ids[self.offsets[index] : self.offsets[index + 1]]
+
+    def first_target(self, index: int) -> int:
+        """The first token of a sequence that the loss has as a target; its length if there is none."""
+        return 1 if self.loss_from is None else int(self.loss_from[index])
 
     def lengths(self) -> npt.NDArray[np.int64]:
         """The length of each sequence."""

@@ -42,6 +42,7 @@ class Document:
         content: text, or a chat as messages with `role` and `content`; None if it is dropped.
         dropped: why it is, or nothing.
         line: where it begins, for messages.
+        answer: text that follows a text as its answer.
     """
 
     path: Path | str
@@ -49,6 +50,7 @@ class Document:
     content: str | Sequence[dict[str, Any]] | None
     dropped: str = ""
     line: int | None = None
+    answer: str = ""
 
     @property
     def file(self) -> str:
@@ -136,24 +138,28 @@ def fingerprint(sources: Sequence[Source]) -> str:
     )
 
 
-def documents(sources: Sequence[Source], field: str, workers: int | None = None) -> Iterator[Document]:
+def documents(
+    sources: Sequence[Source], field: str, workers: int | None = None, answer_field: str | None = None
+) -> Iterator[Document]:
     """The documents of all sources in order.
 
     Args:
         sources: files, whose names say what is in them (any but those below is text), and datasets.
         field: field or column that holds the text or the messages.
         workers: how many processes parse a dump; see `wikitext.articles`.
+        answer_field: field or column with the answer that follows the text.
 
     Raises:
-        UserError: a file is damaged or lacks the field.
+        UserError: a file is damaged or lacks a field.
     """
+    fields = (field, answer_field) if answer_field else (field,)
     for source in sources:
         if isinstance(source, HubDataset):
-            yield from _dataset_rows(source, field)
+            yield from _dataset_rows(source, fields)
         elif source.name.endswith(_JSONL):
-            yield from _json_lines(source, field)
+            yield from _json_lines(source, fields)
         elif source.name.endswith(_PARQUET):
-            yield from _parquet_rows(source, field)
+            yield from _parquet_rows(source, fields)
         elif source.name.endswith(_DUMP):
             yield from _dump_pages(source, workers)
         else:
@@ -196,7 +202,7 @@ def _first_undecodable(file: Path) -> int | None:
     return None
 
 
-def _json_lines(file: Path, field: str) -> Iterator[Document]:
+def _json_lines(file: Path, fields: Sequence[str]) -> Iterator[Document]:
     """One document a line; blank lines are none."""
     # Not at the top: what trains reads tokens only, on machines without lexgraph's libraries.
     from lexgraph.sources.jsonl_lines import damage, lines_of
@@ -210,25 +216,26 @@ def _json_lines(file: Path, field: str) -> Iterator[Document]:
             record = None
         if not isinstance(record, dict):
             raise UserError(damage(raw, {}) or "not valid JSON", path=file, line=line, remedy="mend the line")
-        if field not in record:
+        missing = next((field for field in fields if field not in record), None)
+        if missing is not None:
             raise UserError(
-                f"no field {field!r}; there are: {', '.join(record)}", path=file, line=line, field=field,
+                f"no field {missing!r}; there are: {', '.join(record)}", path=file, line=line, field=missing,
                 remedy="name the field with --field",
             )  # fmt: skip
-        yield _document(file, record, field, line, line=line)
+        yield _document(file, record, fields, line, line=line)
 
 
-def _parquet_rows(file: Path, field: str) -> Iterator[Document]:
+def _parquet_rows(file: Path, fields: Sequence[str]) -> Iterator[Document]:
     """One document a row."""
     row = 0
     try:
         with pq.ParquetFile(file) as table:
             names = table.schema_arrow.names
-            _check_column(file, field, names)
-            columns = [field, *({_ID} & set(names) - {field})]
+            _check_columns(file, fields, names)
+            columns = [*fields, *({_ID} & set(names) - set(fields))]
             for batch in table.iter_batches(_ROWS_AT_ONCE, columns=columns):
                 for record in batch.to_pylist():
-                    yield _document(file, record, field, row)
+                    yield _document(file, record, fields, row)
                     row += 1
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(
@@ -236,19 +243,20 @@ def _parquet_rows(file: Path, field: str) -> Iterator[Document]:
         ) from None
 
 
-def _dataset_rows(dataset: HubDataset, field: str) -> Iterator[Document]:
+def _dataset_rows(dataset: HubDataset, fields: Sequence[str]) -> Iterator[Document]:
     rows = dataset.rows
-    _check_column(dataset.name, field, rows.column_names)
+    _check_columns(dataset.name, fields, rows.column_names)
     for row, record in enumerate(rows):
-        yield _document(dataset.name, record, field, row)
+        yield _document(dataset.name, record, fields, row)
 
 
-def _check_column(path: Path | str, field: str, names: Sequence[str]) -> None:
-    if field not in names:
-        raise UserError(
-            f"no column {field!r}; there are: {', '.join(names)}", path=path, field=field,
-            remedy="name the column with --field",
-        )  # fmt: skip
+def _check_columns(path: Path | str, fields: Sequence[str], names: Sequence[str]) -> None:
+    for field in fields:
+        if field not in names:
+            raise UserError(
+                f"no column {field!r}; there are: {', '.join(names)}", path=path, field=field,
+                remedy="name the column with --field",
+            )  # fmt: skip
 
 
 def _dump_pages(file: Path, workers: int | None) -> Iterator[Document]:
@@ -261,28 +269,30 @@ def _dump_pages(file: Path, workers: int | None) -> Iterator[Document]:
 
 
 def _document(
-    path: Path | str, record: dict[str, Any], field: str, number: int, *, line: int | None = None
+    path: Path | str, record: dict[str, Any], fields: Sequence[str], number: int, *, line: int | None = None
 ) -> Document:
     """A document of a record's field: a string is text, a list of messages a chat; null and blank are dropped.
 
     Args:
         path: of the file, for messages.
-        record: with the field.
-        field: its name.
+        record: with the fields.
+        fields: the name of the text's field, and of the answer's where there is one.
         number: the document's id, if the record has none.
         line: for messages; without one, `number` is named as the row.
     """
-    value, own = record[field], record.get(_ID)
+    field, value, own = fields[0], record[fields[0]], record.get(_ID)
     id_, where = str(number if own is None else own), f" in row {number}" if line is None else ""
     if value is None or (isinstance(value, str | list) and not value) or (isinstance(value, str) and value.isspace()):
         return Document(path, id_, None, NO_TEXT, line)
-    if isinstance(value, str):
+    answer = record[fields[1]] if len(fields) > 1 else ""
+    if isinstance(value, str) and isinstance(answer, str):
         try:
-            value.encode()
+            f"{value}{answer}".encode()
         except UnicodeEncodeError:
             raise UserError(f"half of a surrogate pair{where}", path=path, line=line, field=field) from None
-        return Document(path, id_, value, "", line)
-    if isinstance(value, list) and all(isinstance(turn, dict) and {"role", "content"} <= turn.keys() for turn in value):
+        return Document(path, id_, value, "", line, answer)
+    turns = value if isinstance(value, list) and len(fields) == 1 else [None]
+    if all(isinstance(turn, dict) and {"role", "content"} <= turn.keys() for turn in turns):
         return Document(path, id_, value, "", line)
     raise UserError(
         f"neither text nor messages with role and content{where}", path=path, line=line, field=field,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,9 @@ SEQUENCES = pa.schema(
     ]
 )
 
+LOSS_FROM = pa.field("loss_from", pa.int32())
+"""Where there is this column, only the answers carry loss: the first token of the sequence that is a target."""
+
 _CHARACTERS_AT_ONCE = 1 << 20  # about 250,000 tokens, some 100 MB while they are being made
 _DOCUMENTS_AT_ONCE = 4096
 
@@ -41,19 +45,22 @@ class Encoded:
     Attributes:
         documents: those that are kept.
         ids: the tokens of each.
+        answers: where the answer begins in each, if only answers carry loss.
         words: how many words they have, as they are divided by blanks.
         dropped: reason: how many documents among them were dropped.
     """
 
     documents: list[Document] = field(default_factory=list)
     ids: list[Ids] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
     words: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
 
 def encode(
-    documents: Iterable[Document], tokenizer: PreTrainedTokenizerBase, limit: int | None, *, special: bool
-) -> Iterator[Encoded]:
+    documents: Iterable[Document], tokenizer: PreTrainedTokenizerBase, limit: int | None, *, special: bool,
+    answers: bool = False,
+) -> Iterator[Encoded]:  # fmt: skip
     """The ids of all documents, up to `limit` tokens in all; the last document may be cut, and none behind it counts.
 
     Args:
@@ -62,15 +69,17 @@ def encode(
         limit: most tokens.
         special: whether the special tokens that the tokenizer puts around a text are tokens of the document. Chats
             have those of their template in any case.
+        answers: whether to look for where answers begin.
 
     Raises:
-        UserError: a chat does not fit the chat template.
+        UserError: a chat does not fit the chat template, or a document has no answer where answers are wanted.
     """
     left = limit
     for batch in _batches(documents):
         kept = [document for document in batch if not document.dropped]
-        texts = [_text_of(document, tokenizer) for document in kept]
-        everything = iter(zip(texts, _ids_of(kept, texts, tokenizer, special=special), strict=True))
+        texts = [text_of(document, tokenizer) for document in kept]
+        begins = [answer_begin(d, text, tokenizer) for d, text in zip(kept, texts, strict=True)] if answers else None
+        everything = iter(zip(texts, *_ids_of(kept, texts, begins, tokenizer, special=special), strict=True))
         out = Encoded()
         for document in batch:
             if left is not None and left < 2:
@@ -78,11 +87,12 @@ def encode(
             if document.dropped:
                 out.dropped[document.dropped] += 1
                 continue
-            text, ids = next(everything)
+            text, ids, answer = next(everything)
             part = ids if left is None else ids[:left]
             left = None if left is None else left - len(part)
             out.documents.append(document)
             out.ids.append(part)
+            out.answers.append(answer)
             out.words += len(text.split())
         yield out
         if left is not None and left < 2:
@@ -111,17 +121,51 @@ def _size(document: Document) -> int:
     return sum(len(str(message["content"])) for message in document.content)
 
 
-def _text_of(document: Document, tokenizer: PreTrainedTokenizerBase) -> str:
-    """The text that is encoded: a chat in the tokenizer's template."""
+def text_of(document: Document, tokenizer: PreTrainedTokenizerBase) -> str:
+    """The text that is encoded: a chat in the tokenizer's template, a text with its answer."""
     if document.content is None or isinstance(document.content, str):
-        return document.content or ""
+        return (document.content or "") + document.answer
+    return _in_template(document, document.content, tokenizer)
+
+
+def answer_begin(document: Document, text: str, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Where in its text a document's answer begins: behind its prompt, or where a chat's last turn does.
+
+    Raises:
+        UserError: it has no answer, or the chat template writes the turns before it differently without it.
+    """
+    if isinstance(document.content, str):
+        if document.answer:
+            return len(document.content)
+        raise UserError(
+            "a text without an answer", path=document.path, line=document.line, field="loss",
+            remedy="name the answer's field with --answer-field, or leave --loss answer out",
+        )  # fmt: skip
+    turns = list(document.content or ())
+    if not turns or turns[-1]["role"] != "assistant":
+        raise UserError(
+            "a chat whose last turn is not the assistant's", path=document.path, line=document.line, field="loss",
+            remedy="end each chat with the answer, or leave --loss answer out",
+        )  # fmt: skip
+    prompt = _in_template(document, turns[:-1], tokenizer, add_generation_prompt=True)
+    if not text.startswith(prompt):
+        raise UserError(
+            f"the chat template writes the turns of {document.id!r} differently without its answer",
+            path=document.path, line=document.line, field="chat_template", remedy="leave --loss answer out",
+        )  # fmt: skip
+    return len(prompt)
+
+
+def _in_template(
+    document: Document, turns: Sequence[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, **options: bool
+) -> str:
     if not tokenizer.chat_template:
         raise UserError(
             "a chat, but the teacher's tokenizer has no chat template", path=document.path, line=document.line,
             remedy="take an instruction-tuned teacher, or give the data as text",
         )  # fmt: skip
     try:
-        text = str(tokenizer.apply_chat_template(list(document.content), tokenize=False))
+        text = str(tokenizer.apply_chat_template(list(turns), tokenize=False, **options))
         text.encode()
     except (TemplateError, TypeError, ValueError) as error:
         raise UserError(
@@ -132,24 +176,48 @@ def _text_of(document: Document, tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def _ids_of(
-    documents: Sequence[Document], texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, special: bool
-) -> list[Ids]:
-    """The ids of each text: what `tokenizer(text)` gives, by the library's own batches."""
+    documents: Sequence[Document], texts: Sequence[str], begins: Sequence[int] | None,
+    tokenizer: PreTrainedTokenizerBase, *, special: bool,
+) -> tuple[list[Ids], list[int]]:  # fmt: skip
+    """The ids of each text: what `tokenizer(text)` gives, by the library's own batches.
+
+    Args:
+        documents: of the texts.
+        texts: as `text_of` gives them.
+        begins: where their answers begin, in characters, if that is wanted in tokens too.
+        tokenizer: a fast one.
+        special: see `encode`.
+
+    Returns:
+        The ids, and of each text the first token that is at least partly the answer's; 0 without `begins`.
+    """
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
     backend.encode_special_tokens = tokenizer.split_special_tokens
     out: list[Ids] = [np.empty(0, np.int32)] * len(texts)
+    answers = [0] * len(texts)
+    # Offsets cost time, and only the answers need them.
+    encode_batch = backend.encode_batch_fast if begins is None else backend.encode_batch
     for chat in (False, True):
         # A chat's template has written its special tokens already.
         where = [i for i, document in enumerate(documents) if isinstance(document.content, str) != chat]
-        encodings = backend.encode_batch_fast([texts[i] for i in where], add_special_tokens=special and not chat)
+        encodings = encode_batch([texts[i] for i in where], add_special_tokens=special and not chat)
         for i, encoding in zip(where, encodings, strict=True):
             out[i] = np.array(encoding.ids, dtype=np.int32)
-    return out
+            if begins is not None:
+                answers[i] = _token_at(encoding.offsets, begins[i])
+    return out, answers
 
 
-def sequences_of(ids: Sequence[Ids], length: int, first_document: int, first_sequence: int) -> pa.Table:
+def _token_at(offsets: Sequence[tuple[int, int]], begin: int) -> int:
+    """The first token that ends behind a character; as many as there are if none does."""
+    return next((index for index, (_, end) in enumerate(offsets) if end > begin), len(offsets))
+
+
+def sequences_of(
+    ids: Sequence[Ids], length: int, first_document: int, first_sequence: int, answers: Sequence[int] | None = None
+) -> pa.Table:
     """The sequences of some documents, each beginning with the last token of the one before in its document.
 
     Args:
@@ -157,9 +225,11 @@ def sequences_of(ids: Sequence[Ids], length: int, first_document: int, first_seq
         length: most tokens in a sequence.
         first_document: number of the first document.
         first_sequence: number of its first sequence.
+        answers: where the answer begins in each document, if only answers carry loss.
 
     Returns:
-        A table in the schema SEQUENCES; a document of fewer than two tokens has no sequence in it.
+        A table in the schema SEQUENCES, with LOSS_FROM if there are `answers`; a document of fewer than two tokens has
+        no sequence in it.
     """
     step = length - 1
     sizes = np.array([len(part) for part in ids], dtype=np.int64)
@@ -176,4 +246,8 @@ def sequences_of(ids: Sequence[Ids], length: int, first_document: int, first_seq
         start,
         pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(flat, pa.int32())),
     ]
-    return pa.Table.from_arrays([pa.array(column) for column in columns], schema=SEQUENCES)
+    table = pa.Table.from_arrays([pa.array(column) for column in columns], schema=SEQUENCES)
+    if answers is None:
+        return table
+    loss_from = np.clip(np.asarray(answers, dtype=np.int64)[document] - start, 1, size)
+    return table.append_column(LOSS_FROM, pa.array(loss_from, pa.int32()))

@@ -20,8 +20,8 @@ POOL_SHARE, POOL_LEAST = 0.4, 25
 
 
 Item = dict[str, Tensor]
-"""One sequence: `input_ids`, and with one row for each position but the last what the cache says of the teacher
-(`teacher_...`), `positive`, `negative`, `related` and `sampled`."""
+"""One sequence: `input_ids`, `labels` (the target of each position, -100 for none), and with one row for each target
+what the cache says of the teacher (`teacher_...`), `positive`, `negative`, `related` and `sampled`."""
 
 
 class CachedSequences(Dataset[Item]):
@@ -55,13 +55,17 @@ class CachedSequences(Dataset[Item]):
         """One sequence."""
         sequence = int(self._sequences[index])
         ids = self.tokens.sequence(sequence).astype(np.int64)
-        rows = slice(int(self._offsets[index]), int(self._offsets[index + 1]))
+        first = self.tokens.first_target(sequence) - 1  # the position whose target is the first that counts
+        rows = slice(int(self._offsets[index]) + first, int(self._offsets[index + 1]))
         positive, negative = self.cache.positive[rows].long(), self.cache.negative[rows].long()
         own = (positive[:, 0] >= 0).numpy()
-        related = self._has_relations[ids[1:]] & (own | (negative[:, 0] >= 0).numpy())
-        draw = hash64(self.seed, self.epoch, sequence, np.arange(len(ids) - 1))
+        related = self._has_relations[ids[first + 1 :]] & (own | (negative[:, 0] >= 0).numpy())
+        draw = hash64(self.seed, self.epoch, sequence, np.arange(first, len(ids) - 1))
+        labels = np.append(ids[1:], IGNORE)
+        labels[:first] = IGNORE
         return {
             "input_ids": torch.from_numpy(ids),
+            "labels": torch.from_numpy(labels),
             **self.cache.of_teacher(rows),
             "positive": positive,
             "negative": negative,
@@ -104,10 +108,10 @@ def collate(items: Sequence[Item]) -> dict[str, Tensor]:
         position t (already shifted; -100 for none), and the cache's rows of all targets in the same order.
     """
     ids = [item["input_ids"] for item in items]
-    labels = [torch.cat([part[1:], torch.tensor([IGNORE])]) for part in ids]
+    labels = [item["labels"] for item in items]
     return {
         "input_ids": pad_sequence(ids, batch_first=True),
         "attention_mask": pad_sequence([torch.ones_like(part) for part in ids], batch_first=True),
         "labels": pad_sequence(labels, batch_first=True, padding_value=IGNORE),
-        **{name: torch.cat([item[name] for item in items]) for name in items[0] if name != "input_ids"},
+        **{name: torch.cat([item[name] for item in items]) for name in items[0] if name not in ("input_ids", "labels")},
     }
