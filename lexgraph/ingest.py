@@ -94,7 +94,7 @@ def derive(database: Path, negation_mode: str = negation.EVIDENCE) -> int:
             remove or derive.
 
     Returns:
-        How many edges that would follow were withheld, since a source states the opposite.
+        How many edges that would follow were withheld (docs/negation.md says which).
     """
     with writing(database) as connection:
         _finish(connection, negation_mode)

@@ -90,7 +90,7 @@ def print_intake(name: str, intake: Intake) -> None:
 def derive(negation: str, db: Path) -> None:
     """Recompute what follows from negation (every ingest and remove does so by itself)."""
     withheld = derive_graph(db, negation)
-    say(f"derived anew in {db}, negation by {negation}; {withheld:,} edges withheld that contradict a source")
+    say(f"derived anew in {db}, negation by {negation}; {withheld:,} doubtful edges withheld")
 
 
 @click.command()

@@ -1,8 +1,9 @@
 -- Edges that follow from negation (DSKD 3.2). If w negates b:
 --   antonym(b, w); synonym(w, x) gives antonym(b, x); antonym(w, x) gives synonym(b, x); two negated sides cancel.
 -- Only stated edges are parents. Self loops are left out, and so is what a source states already or what contradicts a
--- source (a synonym where it states an antonym, or the reverse): a statement outranks an inference. The paper's own
--- derivation ('paper') has no such check.
+-- source (a synonym where it states an antonym, or the reverse): a statement outranks an inference. So are synonyms that
+-- one suffix leads to: what lacks a thing may be the opposite of a quality (cheerless - happy), but cheer is then no
+-- synonym of happy. The paper's own derivation ('paper') has no such checks.
 
 CREATE OR REPLACE TEMP TABLE negates AS
 SELECT DISTINCT word_key(word) AS key, lang, base, affix FROM morphology WHERE negates;
@@ -20,7 +21,10 @@ LEFT JOIN negates r ON r.key = s.related_key AND r.lang = s.lang
 WHERE l.base IS NOT NULL OR r.base IS NOT NULL;
 
 CREATE OR REPLACE TEMP TABLE consequences AS
-SELECT *, least(word_key(word), word_key(related)) AS one, greatest(word_key(word), word_key(related)) AS other FROM (
+SELECT * EXCLUDE suffixes REPLACE (if(suffixes > 0, NULL, pos) AS pos),  -- a suffix changes the part of speech, a prefix does not
+       suffixes = 1 AND kind = 'synonym' AS mixed,
+       least(word_key(word), word_key(related)) AS one, greatest(word_key(word), word_key(related)) AS other
+FROM (SELECT *, len(list_filter(string_split(rule, ' '), lambda affix: starts_with(affix, '-'))) AS suffixes FROM (
     SELECT left_base AS word, related, lang, opposite_kind(kind) AS kind, pos, left_affix AS rule, id AS derived_from, [word] AS negated
     FROM parents WHERE left_base IS NOT NULL
     UNION ALL
@@ -31,7 +35,7 @@ SELECT *, least(word_key(word), word_key(related)) AS one, greatest(word_key(wor
     FROM parents WHERE left_base IS NOT NULL AND right_base IS NOT NULL
     UNION ALL
     SELECT base, word, lang, 'antonym', NULL, affix, NULL, [word] FROM morphology WHERE negates
-);
+));
 
 CREATE OR REPLACE TEMP TABLE judged_edges AS
 WITH edges AS (
@@ -43,7 +47,7 @@ WITH edges AS (
     FROM edges e JOIN stated s ON (s.lang, s.one, s.other) = (e.lang, e.one, e.other) GROUP BY ALL
 )
 SELECT edges.*, CASE WHEN same THEN 'stated'
-                     WHEN opposite AND getvariable('negation') <> 'paper' THEN 'contradicts' ELSE 'kept' END AS outcome
+                     WHEN (opposite OR mixed) AND getvariable('negation') <> 'paper' THEN 'withheld' ELSE 'kept' END AS outcome
 FROM edges LEFT JOIN statements USING (id);
 
 CREATE OR REPLACE TEMP TABLE new_edges AS
@@ -54,4 +58,4 @@ INSERT INTO relations BY NAME SELECT * FROM new_edges WHERE id NOT IN (SELECT id
 
 DELETE FROM derivation WHERE negation <> getvariable('negation');
 INSERT INTO derivation (negation) SELECT getvariable('negation') WHERE getvariable('negation') NOT IN (SELECT negation FROM derivation);
-UPDATE derivation SET withheld = (SELECT count(*) FROM judged_edges WHERE outcome = 'contradicts');
+UPDATE derivation SET withheld = (SELECT count(*) FROM judged_edges WHERE outcome = 'withheld');

@@ -157,6 +157,26 @@ def test_what_contradicts_a_source_is_withheld_and_counted(database, tmp_path):
     assert derive(database) == 1
 
 
+def test_one_suffix_gives_antonyms_of_any_part_of_speech_but_no_synonyms(database, tmp_path):
+    segmented = morpholex(tmp_path, "cheerless,JJ,{(cheer)}>less>", "unhappy,JJ,<un<{(happy)}", "happy,JJ,{(happy)}",
+                          "joyless,JJ,{(joy)}>less>", "joy,NN,{(joy)}", "cheer,NN,{(cheer)}")  # fmt: skip
+    adjectives = [
+        {"word": "cheerless", "pos": "adj", "senses": [{"glosses": ["Without cheer."]}],
+         "synonyms": [{"word": "unhappy"}, {"word": "joyless"}], "antonyms": [{"word": "sunny"}]},
+    ]  # fmt: skip
+    ingest(database, [segmented, wiktionary(tmp_path, *adjectives)])
+    derived = set(rows(database, "SELECT word, related, kind, pos, rule FROM relations WHERE derived_from IS NOT NULL"))
+    assert derived == {
+        ("cheer", "unhappy", "antonym", None, "-less"), ("cheerless", "happy", "antonym", "adj", "un-"),
+        ("cheer", "joyless", "antonym", None, "-less"), ("cheerless", "joy", "antonym", None, "-less"),
+        ("cheer", "joy", "synonym", None, "-less -less"),
+    }  # fmt: skip
+    # Neither cheer - happy nor cheer - sunny: a noun and an adjective.
+    assert rows(database, "SELECT withheld FROM derivation") == [(2,)]
+    derive(database, "paper")
+    assert {("cheer", "happy", "synonym"), ("cheer", "sunny", "synonym")} <= edges(database)
+
+
 BLIND = [
     "acquit,VB,{<a<(quit)}", "dismiss,VB,{<dis<(miss)}", "into,minor,<in<{(to)}", "discard,VB,{<dis<(card)}",
     "installation,NN,{<in<(stall)}>ion>", "unhappiness,NN,<un<{(happy)}>ness>", "hopeless,JJ,{(hope)}>less>",
