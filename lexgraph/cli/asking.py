@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pyarrow as pa
 import rich_click as click
 
 import lexgraph
+from lexgraph.cli import explanation
 from lexgraph.cli.entry import entry_json, limited, print_entry, relation_rows
 from lexgraph.cli.options import db_option, output_options, values_of
 from lexgraph.common.errors import UserError
-from lexgraph.common.terminal import out, say
+from lexgraph.common.terminal import out as stdout
+from lexgraph.common.terminal import say
 from lexgraph.graph import Graph
 from lexgraph.lookup import Lookup
 from lexgraph.output import format_of, print_arrow, print_json, table_of
@@ -62,7 +65,8 @@ def _found(graph: Graph, word: str, db: Path) -> Lookup:
 @click.argument("word")
 @click.argument("other")
 @db_option
-def explain(word: str, other: str, db: Path) -> None:
+@output_options
+def explain(word: str, other: str, db: Path, format_: str | None, out: Path | None) -> None:
     """Explain why two words are related: every edge with its source, rule, parent and evidence."""
     with lexgraph.open(db) as graph:
         ends = [_found(graph, end, db) for end in (word, other)]
@@ -73,8 +77,14 @@ def explain(word: str, other: str, db: Path) -> None:
             f"no edge between {ends[0].label!r} and {ends[1].label!r}", path=db,
             remedy="lexgraph path shows how they hang together",
         )  # fmt: skip
-    for edge in edges:
-        out.print(_explanation(edge), markup=False)
+    format_ = format_of(format_, out)
+    if format_ == "json":
+        print_json([dataclasses.asdict(edge) for edge in edges], out)
+    elif format_ == "table" and out is None:
+        for edge in edges:
+            stdout.print(explanation.sentences(edge), markup=False)
+    else:
+        print_arrow(table_of(explanation.rows(edges), explanation.COLUMNS), format_, out)
 
 
 def _say_lemmas(found: Sequence[Lookup], edges: Sequence[Edge] = ()) -> None:
@@ -83,22 +93,6 @@ def _say_lemmas(found: Sequence[Lookup], edges: Sequence[Edge] = ()) -> None:
     for each in found:
         if each.by == "lemma" and each.asked.casefold() not in answered:
             say(f"shown is {each}")
-
-
-def _explanation(edge: Edge) -> str:
-    if not edge.derived:
-        return f"stated {edge}"
-    pos = f" ({edge.pos})" if edge.pos else ""
-    lines = [f"derived {edge.kind}: {edge.word} - {edge.related}{pos}, rule {edge.rule}"]
-    if edge.parent is not None:
-        lines.append(f"  from the stated {edge.parent}")
-    for negation in edge.negations:
-        because = ", ".join(negation.evidence)
-        lines.append(
-            f"  {negation.word} negates {negation.base} by {negation.affix} ({negation.kind}), "
-            f"segmented by {negation.source}, evidence: {because}"
-        )
-    return "\n".join(lines)
 
 
 @click.command()

@@ -15,20 +15,17 @@ db_option = click.option(
     "--db", type=click.Path(path_type=Path, dir_okay=False), default="lexgraph.duckdb", show_default=True,
     envvar="LEXGRAPH_DB", help="The graph's file.",
 )  # fmt: skip
-format_option = click.option(
-    "--format", "format_", type=click.Choice(FORMATS), default="table", show_default=True, help="How to print."
-)
 _out_option = click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file instead of printing."
 )
-_file_format_option = click.option(
+_format_option = click.option(
     "--format", "format_", type=click.Choice(FORMATS), help="How to print or write; by default as --out ends, or table."
 )
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--format` and `--out`, for commands whose answer is one table."""
-    return _file_format_option(_out_option(command))
+    return _format_option(_out_option(command))
 
 
 def values_of(params: Sequence[str]) -> dict[str, str]:

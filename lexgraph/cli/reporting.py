@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,12 +11,12 @@ import rich_click as click
 import lexgraph
 from lexgraph import statistics
 from lexgraph.checks import Finding, failed
-from lexgraph.cli.options import db_option, format_option
+from lexgraph.cli.options import db_option, output_options
 from lexgraph.common.terminal import out as stdout
 from lexgraph.common.terminal import print_table, say
 from lexgraph.export import FORMATS, Filter
 from lexgraph.export import export as export_graph
-from lexgraph.output import print_arrow
+from lexgraph.output import format_of, print_arrow, print_json
 
 
 @click.command()
@@ -26,17 +25,18 @@ from lexgraph.output import print_arrow
     help="Print this section only; formats that hold one table print edges if none is named.",
 )  # fmt: skip
 @db_option
-@format_option
-def stats(section: str | None, db: Path, format_: str) -> None:
+@output_options
+def stats(section: str | None, db: Path, format_: str | None, out: Path | None) -> None:
     """Count edges, words and senses; degrees, components, overlap of sources, contradictions."""
-    if section is None and format_ not in ("table", "json"):
+    format_ = format_of(format_, out)
+    if section is None and (format_ not in ("table", "json") or (format_ == "table" and out is not None)):
         section = "edges"
     with lexgraph.open(db) as graph:
         if section is not None:
-            print_arrow(graph.statistics([section])[section], format_)
+            print_arrow(graph.statistics([section])[section], format_, out)
         elif format_ == "json":
             sections = {name: table.to_pylist() for name, table in graph.statistics().items()}
-            click.echo(json.dumps(sections, ensure_ascii=False, indent=2))
+            print_json(sections, out)
         else:
             _print_sections(graph.statistics([name for name in statistics.SECTIONS if name not in statistics.LONG]))
 
@@ -51,16 +51,19 @@ def _print_sections(sections: dict[str, pa.Table]) -> None:
 @click.option("--code", "codes", multiple=True, help="A code, or what codes begin with (E, W1); may be repeated.")
 @click.option("--limit", type=click.IntRange(min=0), default=3, show_default=True, help="Examples of each finding.")
 @db_option
-@format_option
+@output_options
 @click.pass_context
-def check(context: click.Context, codes: Sequence[str], limit: int, db: Path, format_: str) -> None:
+def check(
+    context: click.Context, codes: Sequence[str], limit: int, db: Path, format_: str | None, out: Path | None
+) -> None:
     """Look for what is wrong: numbered findings; ends in status 1 if there are errors among them."""
     with lexgraph.open(db) as graph:
         findings = graph.check(codes, limit)
-    if format_ == "table":
+    format_ = format_of(format_, out)
+    if format_ == "table" and out is None:
         _print_findings(findings)
     else:
-        print_arrow(_findings_table(findings), format_)
+        print_arrow(_findings_table(findings), format_, out)
     if failed(findings):
         context.exit(1)
 
@@ -124,14 +127,16 @@ def export(
 @click.option("--max-tokens", type=click.IntRange(1, 100), default=5, show_default=True, help="The largest M.")
 @click.option("--lang", default="en", show_default=True, help="ISO 639 code of the words.")
 @db_option
-@format_option
-def keep_rates(tokenizer: str, max_tokens: int, lang: str, db: Path, format_: str) -> None:
+@output_options
+def keep_rates(
+    tokenizer: str, max_tokens: int, lang: str, db: Path, format_: str | None, out: Path | None
+) -> None:  # fmt: skip
     """Count the relations whose words have at most M tokens, for each kind and M."""
     from lexgraph.keep_rates import keep_rates as rates
     from lexgraph.keep_rates import load_tokenizer
 
     with lexgraph.open(db) as graph:
-        print_arrow(rates(graph.connection, load_tokenizer(tokenizer), max_tokens, lang), format_)
+        print_arrow(rates(graph.connection, load_tokenizer(tokenizer), max_tokens, lang), format_, out)
 
 
 COMMANDS = (stats, check, export, keep_rates)

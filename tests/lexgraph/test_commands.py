@@ -6,10 +6,12 @@ import csv
 import io
 import json
 
+import pyarrow.parquet
 import pytest
-from lexgraph_testing import run, sample_sources, state
+from lexgraph_testing import morpholex, run, sample_sources, state, wiktionary
 
 from lexgraph.cli import cli
+from lexgraph.ingest import ingest
 
 
 def ok(*arguments):
@@ -75,13 +77,40 @@ def test_show_an_unknown_word(sample_graph):
 def test_explain(sample_graph):
     text = ok("explain", "interest", "zeal", "--db", sample_graph).out
     assert "derived synonym: interest - zeal, rule dis-\n  from the stated disinterest - zeal antonym, hg2vec\n" in text
-    assert (
-        "disinterest negates interest by dis- (contrary), segmented by morpholex, evidence: gloss, segmentation" in text
-    )
+    assert "\n  disinterest negates interest by dis- (contrary), evidence: gloss, segmentation (morpholex)\n" in text
     stated = ok("explain", "unhappy", "happy", "--db", sample_graph).out
     assert "stated unhappy - happy antonym, hg2vec\n" in stated.replace("happy - unhappy", "unhappy - happy")
     none = run("explain", "happy", "faultless", "--db", sample_graph)
     assert (none.status, "no edge between 'happy' and 'faultless'" in none.err) == (1, True)
+
+
+def test_explain_names_the_segmenting_table_only_where_the_segmentation_is_evidence(tmp_path):
+    database = tmp_path / "graph.duckdb"
+    unpaved = {"word": "unpaved", "pos": "adj", "senses": [{"glosses": ["Not paved."]}]}
+    paved = {"word": "paved", "pos": "adj", "senses": [{"glosses": ["With a pavement."]}]}
+    ingest(database, [wiktionary(tmp_path, unpaved, paved), morpholex(tmp_path, "unpaved,JJ,{(unpaved)}")])
+    text = ok("explain", "paved", "unpaved", "--db", database).out
+    assert "unpaved negates paved by un- (contrary), evidence: gloss\n" in text
+
+
+@pytest.mark.parametrize("format_", ["csv", "json", "parquet", "markdown", "table"])
+def test_explain_in_other_formats(sample_graph, tmp_path, format_):
+    out = tmp_path / "edges"
+    done = ok("explain", "interest", "zeal", "--format", format_, "--out", out, "--db", sample_graph)
+    assert done.out == ""
+    parent, negation = "disinterest - zeal antonym, hg2vec", "disinterest negates interest by dis- (contrary)"
+    if format_ == "json":
+        first = json.loads(out.read_text())[0]
+        assert (first["word"], first["related"], first["rule"]) == ("interest", "zeal", "dis-")
+        assert (first["parent"]["word"], first["parent"]["source"]) == ("disinterest", "hg2vec")
+        assert first["negations"][0]["evidence"] == ["gloss", "segmentation"]
+    elif format_ == "parquet":
+        first = pyarrow.parquet.read_table(out).to_pylist()[0]
+        assert first["parent"] == parent
+        assert first["negations"] == [f"{negation}, evidence: gloss, segmentation (morpholex)"]
+    else:
+        assert parent in out.read_text()
+        assert negation in out.read_text()
 
 
 def test_sources(sample_graph):
