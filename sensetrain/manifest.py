@@ -19,7 +19,7 @@ from lexgraph.common.files import read_json, replacing_folder, sha256_of, sha256
 from sensetrain import __version__
 
 FORMATS = {
-    "tokens": 4, "plan": 1, "states": 1, "senses": 2, "composed": 1, "neighbours": 1, "cache": 2, "student": 2,
+    "tokens": 4, "plan": 2, "states": 1, "senses": 2, "composed": 1, "neighbours": 1, "cache": 2, "student": 2,
 }  # fmt: skip
 """Format of each kind. It goes up with every change of layout or of what the numbers mean, and what was made by an
 earlier one is then made again instead of being taken for current."""

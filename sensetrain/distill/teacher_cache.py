@@ -97,7 +97,7 @@ def teach(tokens_path: Path, teacher: ModelFolder, senses: SenseSource, out: Pat
     with making(out, "cache", settings.shape(), inputs, resumable=True) as draft:
         model = teacher.load(settings.compute)
         file = TensorFile(draft.folder / FILE, _layout(int(offsets[-1]), model, settings))
-        batches = list(members_of(plan_batches(sequences, tokens.lengths()[sequences] - 1, settings.batch_tokens)))
+        batches = list(members_of(plan_batches(sequences, tokens.lengths()[sequences], settings.batch_tokens)))
         done = Done(draft.folder / ".done", len(batches), afresh=file.created)
         if done.count:
             say(f"teach: going on after {done.count} of {len(batches)} batches")

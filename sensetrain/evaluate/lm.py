@@ -84,7 +84,7 @@ def _measure(folder: ModelFolder, tokens: Tokens, questions: Sequence[Question],
 def heldout_nll(model: PreTrainedModel, tokens: Tokens, batch_tokens: int, name: str = "") -> tuple[float, int]:
     """Sum of -log p over the targets of the held-out sequences, and how many they are."""
     sequences = tokens.split(HELDOUT)
-    batches = list(members_of(plan_batches(sequences, tokens.lengths()[sequences] - 1, batch_tokens)))
+    batches = list(members_of(plan_batches(sequences, tokens.lengths()[sequences], batch_tokens)))
     total, count = 0.0, 0
     with progress(f"perplexity {name} (batches)", len(batches)) as advance:
         for members in batches:

@@ -18,31 +18,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lexgraph.common.errors import UserError
-from sensetrain.config import PlanSettings, StateOf
-from sensetrain.corpus import DOCUMENTS, TRAIN, Tokens, token_files
-from sensetrain.hashing import hash64
-from sensetrain.manifest import Manifest, making, read_manifest
+from sensetrain.config import PlanSettings
+from sensetrain.corpus import Tokens
+from sensetrain.manifest import Draft, Manifest, making, read_manifest
+from sensetrain.senses.occurrences import OCCURRENCE, occurrences_of
+from sensetrain.senses.sample import ROWS, Sample, drawn
+
+Ints = npt.NDArray[np.int64]
 
 SAMPLES, TOKENS, BATCHES = "samples.parquet", "tokens.parquet", "batches.parquet"
 
-# Every occurrence of every token. `next`: the state at a position belongs to the token after it, so the last
-# position of a sequence has none (the next sequence of the document repeats it as its first). `same`: the state
-# belongs to its own token, and that repeated first token is counted once only.
-_OCCURRENCES: dict[StateOf, str] = {
-    "next": "unnest(input_ids[2:]) AS token, unnest(range(len(input_ids) - 1)) AS position",
-    "same": "unnest(input_ids[if(start > 0, 2, 1):]) AS token, "
-    "unnest(range(if(start > 0, 1, 0), len(input_ids))) AS position",
-}
-_SAMPLE = """
-SELECT token, sequence, position, occurrences FROM (
-    SELECT *, count(*) OVER (PARTITION BY token) AS occurrences,
-           row_number() OVER (PARTITION BY token ORDER BY draw(sequence, position), sequence, position) AS place
-    FROM (SELECT sequence, {occurrences} FROM read_parquet($files)
-          WHERE document IN (SELECT document FROM read_parquet($documents) WHERE split = $split))
-)
-WHERE place <= $most
-ORDER BY token, sequence, position
-"""
+STORED = pa.schema([("token", pa.int32()), ("sequence", pa.int64()), ("position", pa.int64())])
+_LENGTH = pa.field("length", pa.int32())  # words only
 
 
 def plan_inputs(tokens: Manifest) -> dict[str, str]:
@@ -56,69 +43,73 @@ def plan(tokens: Path, out: Path, settings: PlanSettings) -> Manifest:
     Raises:
         UserError: the corpus has no occurrence to draw.
     """
-    with making(out, "plan", settings.shape(), plan_inputs(read_manifest(tokens, "tokens"))) as draft:
-        sample = draw_sample(token_files(tokens), tokens / DOCUMENTS, settings)
-        if not sample.num_rows:
+    occurrences = occurrences_of({"tokens": tokens}, settings)
+    with (
+        making(out, "plan", settings.shape(), plan_inputs(read_manifest(tokens, "tokens"))) as draft,
+        drawn(occurrences, settings.max_samples, settings.seed, draft.folder) as sample,
+    ):
+        if not sample.counts.any():
             raise UserError("no occurrence to draw: every sequence has fewer than two tokens", path=tokens)
-        pq.write_table(sample.drop_columns(["occurrences"]), draft.folder / SAMPLES, compression="zstd")
-        per_token = _per_token(sample)
-        pq.write_table(per_token, draft.folder / TOKENS)
-        batches = plan_batches(sample["sequence"].to_numpy(), sample["position"].to_numpy(), settings.batch_tokens)
-        pq.write_table(batches, draft.folder / BATCHES)
-        draft.facts.update(
-            samples=sample.num_rows,
-            tokens=per_token.num_rows,
-            occurrences=int(np.sum(per_token["occurrences"].to_numpy())),
-            sequences=batches.num_rows,
-            teacher_tokens=int(np.sum(batches["length"].to_numpy())),
-        )
+        write_plan(sample, draft, settings.batch_tokens)
     return read_manifest(out, "plan")
 
 
-def draw_sample(files: list[Path], documents: Path, settings: PlanSettings) -> pa.Table:
-    """The sample as a table of token, sequence, position and the token's occurrences, sorted by the first three."""
-    import duckdb
-    from duckdb.func import PythonUDFType
-
-    def draw(sequence: pa.Array, position: pa.Array) -> pa.Array:
-        return pa.array(hash64(settings.seed, sequence.to_numpy(), position.to_numpy()))
-
-    with duckdb.connect() as connection:
-        # The hash runs vectorised in NumPy: as DuckDB macros its 64-bit products are a hundred times slower.
-        connection.create_function("draw", draw, ["BIGINT", "BIGINT"], "UBIGINT", type=PythonUDFType.ARROW)
-        return connection.execute(
-            _SAMPLE.format(occurrences=_OCCURRENCES[settings.state_of]),
-            {
-                "files": [str(file) for file in files],
-                "documents": str(documents),
-                "split": TRAIN,
-                "most": settings.max_samples,
-            },
-        ).to_arrow_table()
+def write_plan(sample: Sample, draft: Draft, batch_tokens: int) -> None:
+    """The files of a plan, and its facts."""
+    ends = write_sample(sample, draft.folder)
+    sequences = np.flatnonzero(ends)
+    batches = plan_batches(sequences, ends[sequences], batch_tokens)
+    pq.write_table(batches, draft.folder / BATCHES)
+    draft.facts.update(
+        samples=int(sample.sizes.sum()),
+        tokens=int(np.count_nonzero(sample.counts)),
+        occurrences=int(sample.counts.sum()),
+        sequences=batches.num_rows,
+        teacher_tokens=int(ends.sum()),
+    )
 
 
-def _per_token(sample: pa.Table) -> pa.Table:
-    tokens, first, sampled = np.unique(sample["token"].to_numpy(), return_index=True, return_counts=True)
-    occurrences = sample["occurrences"].to_numpy()[first]
-    return pa.table({"token": tokens, "occurrences": occurrences, "sampled": sampled, "offset": first})
+def write_sample(sample: Sample, folder: Path) -> Ints:
+    """The samples and the table of their tokens.
+
+    Returns:
+        int64, shape (largest sequence + 1,): how much of each sequence is needed, 0 for those without a sample.
+    """
+    schema = STORED if sample.schema == OCCURRENCE["token"] else STORED.append(_LENGTH)
+    ends = np.zeros(0, dtype=np.int64)
+    with pq.ParquetWriter(folder / SAMPLES, schema, compression="zstd") as writer:
+        for table in sample.tables():
+            writer.write_table(table.cast(schema), row_group_size=ROWS)
+            sequence, end = table["sequence"].to_numpy(), table["position"].to_numpy() + lengths_of(table)
+            ends = np.pad(ends, (0, max(0, int(sequence.max()) + 1 - len(ends))))
+            np.maximum.at(ends, sequence, end)
+    token = np.flatnonzero(sample.counts)
+    sampled = sample.sizes[token]
+    columns = [token.astype(np.int32), sample.counts[token], sampled, np.cumsum(sampled) - sampled]
+    pq.write_table(pa.table(columns, names=["token", "occurrences", "sampled", "offset"]), folder / TOKENS)
+    return ends
 
 
-def plan_batches(sequences: npt.NDArray[np.int64], positions: npt.NDArray[np.int64], batch_tokens: int) -> pa.Table:
-    """Batches of the sequences that hold a chosen position, each up to its last one, longest first.
+def lengths_of(samples: pa.Table) -> Ints:
+    """How many successive states each sample is the mean of, shape (samples,)."""
+    if "length" in samples.column_names:
+        return np.asarray(samples["length"].to_numpy(), dtype=np.int64)
+    return np.broadcast_to(np.int64(1), samples.num_rows)
+
+
+def plan_batches(sequences: Ints, lengths: Ints, batch_tokens: int) -> pa.Table:
+    """Batches of the beginnings of sequences, longest first.
 
     Args:
-        sequences: the sequence of each sample.
-        positions: its position in the sequence.
+        sequences: int64, shape (n,), ascending.
+        lengths: int64, shape (n,): how many tokens of each are needed.
         batch_tokens: most tokens in a batch, padding included.
 
     Returns:
         A table of batch, sequence and length.
     """
-    chosen, where = np.unique(sequences, return_inverse=True)
-    lengths = np.zeros(len(chosen), dtype=np.int64)
-    np.maximum.at(lengths, where, positions + 1)
-    order = np.lexsort((chosen, -lengths))
-    chosen, lengths = chosen[order], lengths[order]
+    order = np.argsort(-lengths, kind="stable")
+    chosen, lengths = sequences[order], lengths[order]
     batch = np.empty(len(chosen), dtype=np.int64)
     number = start = 0
     while start < len(chosen):
@@ -128,7 +119,7 @@ def plan_batches(sequences: npt.NDArray[np.int64], positions: npt.NDArray[np.int
     return pa.table({"batch": batch, "sequence": chosen, "length": lengths})
 
 
-def members_of(batches: pa.Table) -> Iterator[npt.NDArray[np.int64]]:
+def members_of(batches: pa.Table) -> Iterator[Ints]:
     """The sequences of each batch of `plan_batches`, in order."""
     number, sequences = batches["batch"].to_numpy(), batches["sequence"].to_numpy()
     yield from np.split(sequences, np.flatnonzero(np.diff(number)) + 1)
@@ -148,11 +139,11 @@ class Batch:
     """
 
     number: int
-    sequences: npt.NDArray[np.int64]
-    lengths: npt.NDArray[np.int64]
-    slots: npt.NDArray[np.int64]
-    positions: npt.NDArray[np.int64]
-    rows: npt.NDArray[np.int64]
+    sequences: Ints
+    lengths: Ints
+    slots: Ints
+    positions: Ints
+    rows: Ints
 
 
 @dataclass(frozen=True)
@@ -163,17 +154,19 @@ class Plan:
         manifest: what it says of itself.
         sequence: int64, shape (samples,): sample i is the state of row i; samples of a token stand together.
         position: int64, shape (samples,).
+        length: int64, shape (samples,): the sample is the mean of so many states, from `position` on; 1 for tokens.
         token: int64, shape (tokens,): the sampled tokens, ascending.
         offset: int64, shape (tokens + 1,): token t has the rows offset[t] to offset[t + 1].
         occurrences: int64, shape (tokens,): how often each occurs in the corpus.
     """
 
     manifest: Manifest
-    sequence: npt.NDArray[np.int64]
-    position: npt.NDArray[np.int64]
-    token: npt.NDArray[np.int64]
-    offset: npt.NDArray[np.int64]
-    occurrences: npt.NDArray[np.int64]
+    sequence: Ints
+    position: Ints
+    length: Ints
+    token: Ints
+    offset: Ints
+    occurrences: Ints
     _batches: pa.Table
 
     @classmethod
@@ -183,8 +176,8 @@ class Plan:
         samples, tokens = pq.read_table(path / SAMPLES), pq.read_table(path / TOKENS)
         offset = np.append(tokens["offset"].to_numpy(), samples.num_rows)
         return cls(
-            manifest, samples["sequence"].to_numpy(), samples["position"].to_numpy(), tokens["token"].to_numpy(),
-            offset, tokens["occurrences"].to_numpy(), pq.read_table(path / BATCHES),
+            manifest, samples["sequence"].to_numpy(), samples["position"].to_numpy(), lengths_of(samples),
+            tokens["token"].to_numpy(), offset, tokens["occurrences"].to_numpy(), pq.read_table(path / BATCHES),
         )  # fmt: skip
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,10 @@ from sensetrain.config import PlanSettings
 from sensetrain.corpus import HELDOUT, TRAIN
 from sensetrain.distill.data import two_pools
 from sensetrain.hashing import hash64, splitmix64, uniform
-from sensetrain.senses.plan import draw_sample
+from sensetrain.manifest import making
+from sensetrain.senses import sample as sampling
+from sensetrain.senses.occurrences import OCCURRENCE, WHOLE, Occurrences, Shard, occurrences_of
+from sensetrain.senses.sample import drawn, even
 
 MASK, GAMMA = 2**64 - 1, 0x9E3779B97F4A7C15
 PUBLISHED = [
@@ -80,17 +84,25 @@ class Corpus:
                     found[token].append((row["sequence"], position))
         return found
 
-    def write(self, folder, parts):
-        folder.mkdir(exist_ok=True)
-        files = []
-        for number, rows in enumerate(parts):
-            files.append(folder / f"part-{number:05}.parquet")
-            columns = {name: [row[name] for row in rows] for name in ("sequence", "document", "start")}
-            ids = pa.array([row["input_ids"] for row in rows], pa.list_(pa.int32()))
-            pq.write_table(pa.table({**columns, "input_ids": ids}), files[-1])
-        documents = folder / "documents.parquet"
-        pq.write_table(pa.table({"document": range(len(self.split)), "split": self.split}), documents)
-        return files, documents
+    def write(self, path, parts):
+        """The artefact `tokens`, and in it the sequences in so many parts as they come."""
+        with making(path, "tokens", {"sequence_length": 7}, {"tokenizer": "plain"}) as draft:
+            for number, rows in enumerate(parts):
+                columns = {name: [row[name] for row in rows] for name in ("sequence", "document", "start")}
+                ids = pa.array([row["input_ids"] for row in rows], pa.list_(pa.int32()))
+                part = pa.table({**columns, "input_ids": ids})
+                pq.write_table(part, draft.folder / f"part-{number:05}.parquet", row_group_size=4)
+            documents = pa.table({"document": range(len(self.split)), "split": self.split})
+            pq.write_table(documents, draft.folder / "documents.parquet")
+        return path
+
+
+def draw(tokens, settings, shard=WHOLE):
+    """The sample in rows, and the occurrences of each token."""
+    occurrences = occurrences_of({"tokens": tokens}, settings, shard)
+    with drawn(occurrences, settings.max_samples, settings.seed, tokens.parent) as sample:
+        rows = [row for table in sample.tables() for row in as_rows(table)]
+        return rows, {token: int(sample.counts[token]) for token in np.flatnonzero(sample.counts).tolist()}
 
 
 def smallest(occurrences, seed, most):
@@ -111,31 +123,65 @@ def as_rows(sample):
 def test_the_sample_equals_a_loop(tmp_path, state_of, seed, most, files):
     corpus = Corpus(seed)
     shuffled = [corpus.rows[i] for i in np.random.default_rng(seed).permutation(len(corpus.rows))]
-    paths, documents = corpus.write(tmp_path, [shuffled[number::files] for number in range(files)])
-    sample = draw_sample(paths, documents, PlanSettings(state_of=state_of, max_samples=most, seed=seed))
-    occurrences = corpus.occurrences(state_of, corpus.rows)
-    assert as_rows(sample) == smallest(occurrences, seed, most)
-    counts = dict(zip(sample["token"].to_pylist(), sample["occurrences"].to_pylist(), strict=True))
+    tokens = corpus.write(tmp_path / "tokens", [shuffled[number::files] for number in range(files)])
+    rows, counts = draw(tokens, PlanSettings(state_of=state_of, max_samples=most, seed=seed))
+    assert rows == smallest(corpus.occurrences(state_of, corpus.rows), seed, most)
     # Counted on whole documents: each token once, in `next` all but a document's first.
     whole = Counter()
     for ids, split in zip(corpus.documents, corpus.split, strict=True):
         whole.update(ids[state_of == "next" :] if split == TRAIN else [])
     assert counts == dict(whole)
+    assert [path.name for path in tmp_path.iterdir()] == ["tokens"], "nothing is left beside it"
 
 
 @pytest.mark.parametrize("state_of", ["next", "same"])
 def test_shards_sampled_apart_and_merged_give_the_same_sample(tmp_path, state_of):
     corpus, setting = Corpus(5), PlanSettings(state_of=state_of, max_samples=6, seed=4)
-    files, documents = corpus.write(tmp_path, [corpus.rows[number::3] for number in range(3)])
-    whole = draw_sample(files, documents, setting)
+    tokens = corpus.write(tmp_path / "tokens", [corpus.rows[number::3] for number in range(3)])
+    whole, expected = draw(tokens, setting)
     merged, counts = defaultdict(list), Counter()
-    for file in files:
-        shard = draw_sample([file], documents, setting)
-        for token, *place in as_rows(shard):
+    for number in range(1, 6):
+        rows, found = draw(tokens, setting, Shard(number, 5))
+        for token, *place in rows:
             merged[token].append(tuple(place))
-        counts.update(dict(zip(shard["token"].to_pylist(), shard["occurrences"].to_pylist(), strict=True)))
-    assert as_rows(whole) == smallest(merged, 4, 6)
-    assert dict(zip(whole["token"].to_pylist(), whole["occurrences"].to_pylist(), strict=True)) == counts
+        counts.update(found)
+    assert whole == smallest(merged, 4, 6)
+    assert counts == expected
+
+
+@pytest.mark.parametrize("deviations", [6.0, -6.0])
+def test_what_is_left_out_unranked_is_not_missed(tmp_path, monkeypatch, deviations):
+    """3,000 occurrences of one token and a few of others: most are dropped by their hash, and if too many, not so."""
+    monkeypatch.setattr(sampling, "_DEVIATIONS", deviations)
+    rng = np.random.default_rng(0)
+    tokens, passes = np.where(rng.random(4000) < 0.75, 3, rng.integers(0, 50, 4000)), []
+    batch = pa.RecordBatch.from_arrays(
+        [pa.array(tokens), pa.array(np.arange(4000) // 80), pa.array(np.arange(4000) % 80)], schema=OCCURRENCE["token"]
+    )
+
+    def read():
+        passes.append(1)
+        yield from (batch.slice(0, 1900), batch.slice(1900))
+
+    places = defaultdict(list)
+    for token, sequence, position in as_rows(batch):
+        places[token].append((sequence, position))
+    with drawn(Occurrences(batch.schema, read), 50, 9, tmp_path) as sample:
+        assert [row for table in sample.tables() for row in as_rows(table)] == smallest(places, 9, 50)
+    assert len(passes) == (2 if deviations > 0 else 3), "too low a bound costs a pass, not the result"
+    if deviations > 0:
+        limit = int(sampling.bounds(sample.counts, 50)[3])
+        below = sum(plain_hash(9, *place) <= limit for place in places[3])
+        assert 50 <= below < 200, "of 3,000"
+
+
+def test_a_file_depends_on_its_rows_alone():
+    batch = pa.RecordBatch.from_pydict({"row": list(range(23))})
+    for cuts in ([0, 23], [0, 1, 2, 12, 12, 23], [0, 5, 10, 15, 20, 23]):
+        pieces = [batch.slice(a, b - a) for a, b in pairwise(cuts)]
+        assert [table["row"].to_pylist() for table in even(pieces, 10)] == [
+            list(range(10)), list(range(10, 20)), [20, 21, 22],
+        ]  # fmt: skip
 
 
 def test_every_position_and_sequence_is_as_likely(tmp_path):
@@ -143,11 +189,11 @@ def test_every_position_and_sequence_is_as_likely(tmp_path):
     corpus = Corpus(0)
     corpus.split = [TRAIN]
     corpus.rows = [{"sequence": s, "document": 0, "start": 0, "input_ids": [7] * 21} for s in range(50)]
-    files, documents = corpus.write(tmp_path, [corpus.rows])
-    drawn = Counter()
+    tokens = corpus.write(tmp_path / "tokens", [corpus.rows])
+    places = Counter()
     for seed in range(40):
-        drawn.update(as_rows(draw_sample(files, documents, PlanSettings(max_samples=100, seed=seed))))
-    counts = np.array([[drawn[7, sequence, position] for position in range(20)] for sequence in range(50)])
+        places.update(draw(tokens, PlanSettings(max_samples=100, seed=seed))[0])
+    counts = np.array([[places[7, sequence, position] for position in range(20)] for sequence in range(50)])
     assert counts.sum() == 4000
     for axis in (0, 1):
         found = counts.sum(axis)

@@ -1,0 +1,135 @@
+"""Where the states are that could be collected: each occurrence of a token or word in the training sequences.
+
+A source turns a batch of sequences into a batch of occurrences; SOURCES names one for each unit and `state_of`. What
+draws from them (`sensetrain.senses.sample`) does not know where they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lexgraph.common.errors import UserError
+from sensetrain.config import PlanSettings, StateOf, Unit
+from sensetrain.corpus import DOCUMENTS, TRAIN, token_files
+from sensetrain.manifest import read_manifest
+
+_OF_TOKENS = pa.schema([("token", pa.int64()), ("sequence", pa.int64()), ("position", pa.int64())])
+
+OCCURRENCE: dict[Unit, pa.Schema] = {"token": _OF_TOKENS, "word": _OF_TOKENS.append(pa.field("length", pa.int32()))}
+"""`token` is the number of the token or word, not negative. `length`: how many successive states, from `position` on,
+are averaged into the sample; without the column one."""
+
+Extract = Callable[[pa.RecordBatch], pa.RecordBatch]
+"""From training sequences (columns as in `tokens`) to their occurrences, in the unit's schema of OCCURRENCE."""
+
+_TOKENS_AT_ONCE = 1 << 18
+
+
+def _next(artefacts: Mapping[str, Path], settings: PlanSettings) -> Extract:
+    """A state belongs to the token after it, so the last position of a sequence has none.
+
+    The next sequence of the document repeats it as its first.
+    """
+    return lambda sequences: _token_occurrences(sequences, 0, shift=1)
+
+
+def _same(artefacts: Mapping[str, Path], settings: PlanSettings) -> Extract:
+    """A state belongs to its own token; the first one of a sequence, if it repeats another's last, counts once only."""
+    return lambda sequences: _token_occurrences(sequences, (sequences["start"].to_numpy() > 0).astype(np.int64), 0)
+
+
+def _words(artefacts: Mapping[str, Path], settings: PlanSettings) -> Extract:
+    raise UserError("words are not there yet", field="unit", remedy="--unit token")
+
+
+SOURCES: dict[tuple[Unit, StateOf], Callable[[Mapping[str, Path], PlanSettings], Extract]] = {
+    ("token", "next"): _next,
+    ("token", "same"): _same,
+    ("word", "next"): _words,
+    ("word", "same"): _words,
+}
+"""What makes the source of each unit and `state_of` from the artefacts by role (`tokens`, ...) and the settings."""
+
+
+@dataclass(frozen=True)
+class Occurrences:
+    """Batches of occurrences, the same each time that they are gone through.
+
+    The occurrences of a sequence stand together in one batch, by position.
+
+    Attributes:
+        schema: as in OCCURRENCE.
+        read: gives the batches.
+    """
+
+    schema: pa.Schema
+    read: Callable[[], Iterator[pa.RecordBatch]]
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """The batches."""
+        return self.read()
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of several parts of a corpus: every `count`-th row group of its files, beginning with the `number`-th."""
+
+    number: int
+    count: int
+
+
+WHOLE = Shard(1, 1)
+
+
+def occurrences_of(artefacts: Mapping[str, Path], settings: PlanSettings, shard: Shard = WHOLE) -> Occurrences:
+    """The occurrences in the training sequences of `tokens`, or of a shard of them, a batch at a time."""
+    tokens = artefacts["tokens"]
+    extract = SOURCES[settings.unit, settings.state_of](artefacts, settings)
+    length = int(read_manifest(tokens, "tokens").settings["sequence_length"])
+    most = max(1, _TOKENS_AT_ONCE // length)
+    return Occurrences(OCCURRENCE[settings.unit], lambda: map(extract, training_sequences(tokens, most, shard)))
+
+
+def training_sequences(tokens: Path, most: int, shard: Shard = WHOLE) -> Iterator[pa.RecordBatch]:
+    """The training sequences in order, at most so many at a time.
+
+    Args:
+        tokens: the artefact `tokens`.
+        most: sequences in a batch.
+        shard: the part of them that is read; no other is.
+    """
+    training = _training_documents(tokens / DOCUMENTS)
+    group = 0
+    for path in token_files(tokens):
+        with pq.ParquetFile(path) as file:
+            wanted = [i for i in range(file.num_row_groups) if (group + i) % shard.count == shard.number - 1]
+            group += file.num_row_groups
+            for batch in file.iter_batches(most, row_groups=wanted) if wanted else ():
+                yield batch.filter(pa.array(training[batch["document"].to_numpy()]))
+
+
+def _training_documents(path: Path) -> npt.NDArray[np.bool_]:
+    """Whether each document is for training. Documents are numbered from 0."""
+    with pq.ParquetFile(path) as file:
+        parts = [np.array(batch["split"].to_numpy(zero_copy_only=False) == TRAIN, dtype=np.bool_)
+                 for batch in file.iter_batches(columns=["split"])]  # fmt: skip
+    return np.concatenate(parts)
+
+
+def _token_occurrences(sequences: pa.RecordBatch, first: npt.ArrayLike, shift: int) -> pa.RecordBatch:
+    """From position `first` of each sequence on: the token `shift` further belongs to the state at a position."""
+    lists = sequences["input_ids"]
+    begin = np.asarray(lists.offsets, dtype=np.int64)
+    first = np.broadcast_to(first, len(sequences))
+    count = np.maximum(0, np.diff(begin) - first - shift)
+    index = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count - first, count)
+    token = np.asarray(lists.values)[np.repeat(begin[:-1], count) + index + shift]
+    columns = [token.astype(np.int64), np.repeat(sequences["sequence"].to_numpy(), count), index]
+    return pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=_OF_TOKENS)
