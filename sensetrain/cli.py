@@ -15,6 +15,7 @@ from sensetrain import __version__, config
 from sensetrain.dictionary_cli import dictionary as dictionary_group
 from sensetrain.dictionary_cli import inspect
 from sensetrain.options import flags_of
+from sensetrain.tasks_cli import tasks as tasks_command
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -265,6 +266,7 @@ def demo(out: Path, teacher: str, **values: Any) -> None:
 
 cli.add_command(dictionary_group)
 cli.add_command(inspect)
+cli.add_command(tasks_command)
 
 
 def main() -> None:

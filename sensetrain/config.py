@@ -66,6 +66,16 @@ class TokenizeSettings(Settings):
     seed: int = Field(0, ge=0, description="Decides which documents are held out.")
 
 
+class TasksSettings(Settings):
+    """Settings of `tasks`: what of the benchmarks' training sets is written (DSKD 5.2)."""
+
+    share: float = Field(0.25, gt=0, le=1, description="Share of each set that is drawn (DSKD 5.2: 25%).")
+    shots: int | None = Field(
+        None, ge=0, description="Examples before a question; 5, and 1 for SQuAD (DSKD 5.2), if not given."
+    )
+    seed: int = Field(0, ge=0, description="Decides items, distractors and examples.")
+
+
 class PlanSettings(Settings):
     """Settings of `plan`."""
 

@@ -19,6 +19,7 @@ from lexgraph.common.files import read_json, replacing_folder, sha256_of, sha256
 from sensetrain import __version__
 
 FORMATS = {
+    "tasks": 1,
     "tokens": 4, "plan": 2, "states": 1, "senses": 2, "composed": 1, "neighbours": 1, "cache": 2, "student": 2,
 }  # fmt: skip
 """Format of each kind. It goes up with every change of layout or of what the numbers mean, and what was made by an
@@ -33,7 +34,7 @@ class Manifest:
     """What an artefact says of itself.
 
     Attributes:
-        kind: tokens, plan, states, senses, composed, neighbours, cache or student.
+        kind: tasks, tokens, plan, states, senses, composed, neighbours, cache or student.
         settings: every setting that shaped it.
         inputs: fingerprints of what it was made from, by role.
         facts: counts and measurements, for people and reports; not part of the fingerprint.
@@ -188,6 +189,7 @@ def _short(fingerprint: str | None) -> str:
 
 
 _COMMAND = {
+    "tasks": "tasks",
     "tokens": "tokenize", "plan": "plan", "states": "collect", "senses": "cluster", "composed": "compose",
     "neighbours": "neighbours", "cache": "teach", "student": "kd",
 }  # fmt: skip
