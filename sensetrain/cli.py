@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import rich_click as click
+from click import get_current_context
+from click.core import ParameterSource
 
 from lexgraph.common.command import run
 from lexgraph.common.terminal import out as stdout
@@ -101,11 +103,27 @@ def tokenize(
 @tokens_option
 @_out("plan")
 @flags_of(config.PlanSettings)
-def plan(tokens: Path, out: Path, **values: Any) -> None:
+def plan(tokens: Path, out: Path, shard: str | None, shards: Sequence[Path], **values: Any) -> None:
+@click.option("--shard", metavar="I/N", help="Plan only this part of the tokens, such as 1/4.")
+@click.option("--merge", "shards", type=FOLDER, multiple=True, help="A shard; give all of them, to merge into a plan.")
     """Draw which states to collect, before any forward pass."""
     from sensetrain import stages
 
-    _report(stages.plan_stage(tokens, out, config.PlanSettings.parse(**values)).ensure())
+    if shards:
+        _refuse_beside("--merge", "the shards say it", ["tokens", "shard", *values])
+        _report(stages.merge_stage(shards, out).ensure())
+        return
+    settings = config.PlanSettings.parse(**values)
+    stage = stages.shard_stage(tokens, out, settings, shard) if shard else stages.plan_stage(tokens, out, settings)
+    _report(stage.ensure())
+
+
+def _refuse_beside(flag: str, reason: str, names: Sequence[str]) -> None:
+    """Refuse options that were given and would do nothing."""
+    context = get_current_context()
+    given = [name for name in names if context.get_parameter_source(name) == ParameterSource.COMMANDLINE]
+    if given:
+        raise click.UsageError(f"--{given[0].replace('_', '-')} does nothing beside {flag}: {reason}.")
 
 
 @cli.command()

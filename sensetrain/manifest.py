@@ -19,6 +19,7 @@ from lexgraph.common.files import read_json, replacing_folder, sha256_of, sha256
 from sensetrain import __version__
 
 FORMATS = {
+    "plan_shard": 1,
     "tasks": 1,
     "tokens": 4, "plan": 2, "states": 1, "senses": 2, "composed": 1, "neighbours": 1, "cache": 2, "student": 2,
 }  # fmt: skip
@@ -193,3 +194,4 @@ _COMMAND = {
     "tokens": "tokenize", "plan": "plan", "states": "collect", "senses": "cluster", "composed": "compose",
     "neighbours": "neighbours", "cache": "teach", "student": "kd",
 }  # fmt: skip
+    "plan_shard": "plan --shard 1/4",

@@ -18,17 +18,19 @@ from sensetrain.config import (
     ComposeSettings,
     DistilSettings,
     DSKDSettings,
+    NeighboursSettings,
     PlanSettings,
     StudentSettings,
     TeachSettings,
     TokenizeSettings,
 )
-from sensetrain.distill import teacher_cache, train
-from sensetrain.distill.teacher_cache import SenseSource
+from sensetrain.distill import agreement, teacher_cache, train
+from sensetrain.distill.sense_source import SenseSource
 from sensetrain.documents import HubDataset
 from sensetrain.manifest import MANIFEST, Manifest, is_current, read_manifest
 from sensetrain.models import ModelFolder
-from sensetrain.senses import cluster, collect, compose, dictionary, plan
+from sensetrain.senses import cluster, collect, compose, dictionary, plan, shards
+from sensetrain.senses.occurrences import Shard
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,21 @@ def plan_stage(tokens: Path, out: Path, settings: PlanSettings) -> Stage:
     return Stage("plan", out, "plan", settings.shape(), inputs, lambda: plan.plan(tokens, out, settings))
 
 
+def shard_stage(tokens: Path, out: Path, settings: PlanSettings, part: str) -> Stage:
+    """A part of the tokens to a shard of a plan."""
+    inputs, shard = plan.plan_inputs(read_manifest(tokens, "tokens")), Shard.parse(part)
+    return Stage(
+        f"plan {shard}", out, shards.KIND, shards.shard_settings(settings, shard), inputs,
+        lambda: shards.plan_shard(tokens, out, settings, shard),
+    )  # fmt: skip
+
+
+def merge_stage(parts: Sequence[Path], out: Path) -> Stage:
+    """All shards of a plan to the plan."""
+    settings, inputs = shards.merged(parts)
+    return Stage("plan", out, "plan", settings, inputs, lambda: shards.merge(parts, out))
+
+
 def collect_stage(tokens: Path, planned: Path, teacher: ModelFolder, out: Path, settings: CollectSettings) -> Stage:
     """A plan to states."""
     made = read_manifest(planned, "plan")
@@ -118,14 +135,21 @@ def compose_stage(graph: Path, senses: Path, teacher: ModelFolder, out: Path, se
     )  # fmt: skip
 
 
-def neighbours_stage(graph: Path, senses: Path, composed: Path, teacher: ModelFolder, out: Path) -> Stage:
+def neighbours_stage(
+    graph: Path,
+    senses: Path,
+    composed: Path,
+    teacher: ModelFolder,
+    out: Path,
+    settings: NeighboursSettings | None = None,
+) -> Stage:
     """Composed words and a graph to neighbours."""
     made, senses_made = read_manifest(composed, "composed"), read_manifest(senses, "senses", name=dictionary.MANIFEST)
     made.require(composed, {**compose.compose_inputs(graph, senses_made), **_tokenizer(teacher)})
-    inputs = neighbours.neighbours_inputs(made)
+    inputs, wanted = neighbours.neighbours_inputs(made), settings or NeighboursSettings()
     return Stage(
-        "neighbours", out, "neighbours", {}, inputs,
-        lambda: neighbours.neighbours(graph, senses, composed, teacher, out),
+        "neighbours", out, "neighbours", wanted.shape(), inputs,
+        lambda: neighbours.neighbours(graph, senses, composed, teacher, out, wanted),
     )  # fmt: skip
 
 
@@ -146,9 +170,11 @@ def cut_stage(teacher: ModelFolder, out: Path, settings: StudentSettings) -> Sta
     )  # fmt: skip
 
 
-def kd_stage(cache: Path, tokens: Path, near: Path, teacher: ModelFolder, out: Path, settings: DistilSettings) -> Stage:
-    """A cache to a student by KD."""
-    inputs = _cache_inputs(cache, tokens, near, teacher, None)
+def kd_stage(
+    cache: Path | None, tokens: Path, near: Path, teacher: ModelFolder, out: Path, settings: DistilSettings
+) -> Stage:
+    """A cache, or tokens and the teacher itself, to a student by KD."""
+    inputs = _student_inputs(cache, tokens, near, teacher, None, settings)
     return Stage(
         "kd", out, "student", train.student_settings("kd", settings), inputs,
         lambda: train.kd(cache, tokens, near, teacher, out, settings),
@@ -156,10 +182,11 @@ def kd_stage(cache: Path, tokens: Path, near: Path, teacher: ModelFolder, out: P
 
 
 def dskd_stage(
-    cache: Path, tokens: Path, near: Path, teacher: ModelFolder, senses: SenseSource, out: Path, settings: DSKDSettings
-) -> Stage:
-    """A cache and senses to a student by DSKD."""
-    inputs = _cache_inputs(cache, tokens, near, teacher, senses)
+    cache: Path | None, tokens: Path, near: Path, teacher: ModelFolder, senses: SenseSource, out: Path,
+    settings: DSKDSettings,
+) -> Stage:  # fmt: skip
+    """A cache, or tokens and the teacher itself, and senses to a student by DSKD."""
+    inputs = _student_inputs(cache, tokens, near, teacher, senses, settings)
     return Stage(
         "dskd", out, "student", train.student_settings("dskd", settings), inputs,
         lambda: train.dskd(cache, tokens, near, teacher, senses, out, settings),
@@ -170,10 +197,16 @@ def _tokenizer(teacher: ModelFolder) -> dict[str, str]:
     return {"tokenizer": teacher.tokenizer_fingerprint}
 
 
-def _cache_inputs(
-    cache: Path, tokens: Path, near: Path, teacher: ModelFolder, senses: SenseSource | None
-) -> dict[str, str]:
-    """What a student of this cache is made from, once it is clear that the cache fits what is named beside it."""
-    made = read_manifest(cache, "cache")
-    train.check_inputs(made, cache, read_manifest(tokens, "tokens"), read_manifest(near, "neighbours"), teacher, senses)
-    return train.student_inputs(made)
+def _student_inputs(
+    cache: Path | None, tokens: Path, near: Path, teacher: ModelFolder, senses: SenseSource | None,
+    settings: DistilSettings,
+) -> dict[str, str]:  # fmt: skip
+    """What a student is made from, once it is clear that what is named fits together."""
+    made, graph = read_manifest(tokens, "tokens"), read_manifest(near, "neighbours")
+    agreement.check_neighbours(graph, near, settings)
+    if cache is None:
+        return train.live_inputs(made, teacher, senses)
+    kept = read_manifest(cache, "cache")
+    train.check_inputs(kept, cache, made, graph, teacher, senses)
+    agreement.check_cache(kept, cache, settings, teacher.config().vocab_size)
+    return train.student_inputs(kept)

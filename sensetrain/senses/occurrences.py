@@ -84,6 +84,26 @@ class Shard:
     number: int
     count: int
 
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Read `1/4`.
+
+        Raises:
+            UserError: it is not of that form, or there is no such part.
+        """
+        number, slash, count = text.partition("/")
+        if slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
+            return cls(int(number), int(count))
+        raise UserError(f"{text!r} is no part of a whole", field="shard", remedy="write 1/4 for the first of four")
+
+    def __str__(self) -> str:
+        """As `parse` reads it."""
+        return f"{self.number}/{self.count}"
+
+    def all(self) -> list[Shard]:
+        """This one and those that make the corpus with it, in order."""
+        return [Shard(number, self.count) for number in range(1, self.count + 1)]
+
 
 WHOLE = Shard(1, 1)
 

@@ -60,13 +60,7 @@ def write_plan(sample: Sample, draft: Draft, batch_tokens: int) -> None:
     sequences = np.flatnonzero(ends)
     batches = plan_batches(sequences, ends[sequences], batch_tokens)
     pq.write_table(batches, draft.folder / BATCHES)
-    draft.facts.update(
-        samples=int(sample.sizes.sum()),
-        tokens=int(np.count_nonzero(sample.counts)),
-        occurrences=int(sample.counts.sum()),
-        sequences=batches.num_rows,
-        teacher_tokens=int(ends.sum()),
-    )
+    draft.facts.update(sample.facts(), sequences=batches.num_rows, teacher_tokens=int(ends.sum()))
 
 
 def write_sample(sample: Sample, folder: Path) -> Ints:

@@ -66,6 +66,14 @@ class Sample:
         """How many occurrences of each token are in the sample, shape as `counts`."""
         return np.minimum(self.counts, self.most)
 
+    def facts(self) -> dict[str, int]:
+        """For a manifest: how many samples of how many tokens, out of how many occurrences."""
+        return {
+            "samples": int(self.sizes.sum()),
+            "tokens": int(np.count_nonzero(self.counts)),
+            "occurrences": int(self.counts.sum()),
+        }
+
     def tables(self) -> Iterator[pa.Table]:
         """The columns of the occurrences, sorted by token, sequence and position, ROWS at a time."""
         query = _SAMPLE.format(columns=", ".join(self.schema.names), most=self.most)
