@@ -24,9 +24,10 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import progress
 from sensetrain.config import TokenizeSettings
 from sensetrain.documents import Source, documents, fingerprint, text_files
-from sensetrain.encoding import LOSS_FROM, SEQUENCES, Encoded, encode, sequences_of
+from sensetrain.encoding import Encoded, encode, sequences_of
 from sensetrain.hashing import hash64
 from sensetrain.manifest import Manifest, making, read_manifest
+from sensetrain.mapped import read_arrays, write_arrays
 from sensetrain.models import ModelFolder
 
 __all__ = [
@@ -91,6 +92,7 @@ def tokenize(sources: Sequence[Source], teacher: ModelFolder, out: Path, setting
                 remedy="give the corpus as several files, one a document",
             )  # fmt: skip
         _write_documents(draft.folder, heldout)
+        write_arrays(draft.folder, token_files(draft.folder), heldout)
         draft.facts.update(
             read=len(lengths) + writer.dropped.total(), documents=len(lengths), dropped=dict(writer.dropped),
             sequences=writer.sequences, words=writer.words, tokens=totals,
@@ -222,7 +224,7 @@ def word_prefix(tokenizer: PreTrainedTokenizerBase) -> str:
 
 @dataclass(frozen=True)
 class Tokens:
-    """The artefact `tokens`, in memory: the ids of all sequences end to end.
+    """The artefact `tokens`: the ids of all sequences end to end, in memory only as far as they are looked at.
 
     Attributes:
         manifest: what it says of itself.
@@ -244,17 +246,7 @@ class Tokens:
     def open(cls, path: Path) -> Tokens:
         """Open tokens for reading."""
         manifest = read_manifest(path, "tokens")
-        answers = LOSS_FROM.name in pq.read_schema(token_files(path)[0]).names
-        schema = SEQUENCES.append(LOSS_FROM) if answers else SEQUENCES
-        table = pq.read_table(token_files(path), schema=schema).combine_chunks()
-        split = pq.read_table(path / DOCUMENTS)["split"].to_numpy()
-        column = table["input_ids"].combine_chunks()
-        lists = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
-        offsets = np.asarray(lists.offsets, dtype=np.int64)
-        ids = np.asarray(lists.values)[offsets[0] : offsets[-1]]
-        heldout = np.asarray(split[table["document"].to_numpy()] == HELDOUT)
-        loss_from = table[LOSS_FROM.name].to_numpy() if answers else None
-        return cls(manifest, ids, offsets - offsets[0], table["start"].to_numpy(), heldout, loss_from)
+        return cls(manifest, **read_arrays(path))
 
     def sequence(self, index: int) -> npt.NDArray[np.int32]:
         """The ids of one sequence."""

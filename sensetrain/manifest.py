@@ -21,7 +21,7 @@ from sensetrain import __version__
 FORMATS = {
     "plan_shard": 1,
     "tasks": 1,
-    "tokens": 4, "plan": 2, "states": 1, "senses": 2, "composed": 1, "neighbours": 1, "cache": 2, "student": 2,
+    "tokens": 5, "plan": 2, "states": 1, "senses": 2, "composed": 1, "neighbours": 2, "cache": 3, "student": 3,
 }  # fmt: skip
 """Format of each kind. It goes up with every change of layout or of what the numbers mean, and what was made by an
 earlier one is then made again instead of being taken for current."""

@@ -112,8 +112,9 @@ def test_threads_do_not_change_a_byte(tmp_path: Path):
         environment = {**os.environ, "RAYON_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "true"}
         command = [sys.executable, "-c", program, str(tmp_path), str(tmp_path / f"out{threads}")]
         subprocess.run(command, env=environment, check=True, timeout=120)
-    names = sorted(f.name for f in (tmp_path / "out1").iterdir())
-    assert names == ["documents.parquet", "manifest.json", "part-00000.parquet"]
+    names = sorted(str(f.relative_to(tmp_path / "out1")) for f in (tmp_path / "out1").rglob("*.*"))
+    arrays = [f"mapped/{name}.npy" for name in ("heldout", "ids", "offsets", "start")]
+    assert names == ["documents.parquet", "manifest.json", *arrays, "part-00000.parquet"]
     for name in names:
         assert (tmp_path / "out1" / name).read_bytes() == (tmp_path / "out3" / name).read_bytes()
     assert pq.read_table(tmp_path / "out1/documents.parquet").num_rows == 40
