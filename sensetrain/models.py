@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -225,8 +226,10 @@ def _from_hub(name: str) -> Path:
 
 
 def device() -> torch.device:
-    """The GPU when there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The GPU when there is one; under torchrun each process's own."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
 
 
 def resolve_compute(compute: Compute) -> Literal["bf16", "fp32"]:
@@ -321,32 +324,3 @@ def decoder_layers(model: nn.Module, count: int) -> tuple[str, nn.ModuleList]:
     if not stacks:
         raise UserError(f"no stack of {count} layers in {type(model).__name__}", field="num_hidden_layers")
     return min(stacks, key=lambda item: item[0].count("."))
-
-
-def cut_student(teacher: ModelFolder, layers: int | None, train_layers: int) -> PreTrainedModel:
-    """The teacher's first layers with its embedding, final norm and head (DSKD 5.1), in float32.
-
-    Args:
-        teacher: the model to cut.
-        layers: how many first layers to keep; half of them if None.
-        train_layers: how many of the last kept layers are trained; everything else is frozen.
-
-    Raises:
-        UserError: more layers are asked for than there are, or the model cannot be cut.
-    """
-    total = teacher.config().num_hidden_layers
-    keep = total // 2 if layers is None else layers
-    if keep > total or train_layers > keep:
-        raise UserError(f"cannot keep {keep} and train {train_layers} of {total} layers", field="layers")
-    student = teacher.load_layers(keep)
-    freeze_all_but_last(student, train_layers)
-    moved: PreTrainedModel = student.to(device())  # type: ignore[arg-type]
-    return moved
-
-
-def freeze_all_but_last(student: PreTrainedModel, train_layers: int) -> None:
-    """Freeze every parameter but those of the last `train_layers` layers."""
-    student.requires_grad_(False)
-    _, stack = decoder_layers(student, student.config.num_hidden_layers)
-    for layer in list(stack)[len(stack) - train_layers :]:
-        layer.requires_grad_(True)

@@ -165,7 +165,7 @@ def teach_stage(tokens: Path, teacher: ModelFolder, senses: SenseSource, out: Pa
 def cut_stage(teacher: ModelFolder, out: Path, settings: StudentSettings) -> Stage:
     """The untrained student."""
     return Stage(
-        "cut", out, "student", train.student_settings("cut", settings), train.cut_inputs(teacher),
+        "cut", out, "student", train.student_settings("cut", settings), train.cut_inputs(teacher, settings),
         lambda: train.cut(teacher, out, settings),
     )  # fmt: skip
 
@@ -205,8 +205,8 @@ def _student_inputs(
     made, graph = read_manifest(tokens, "tokens"), read_manifest(near, "neighbours")
     agreement.check_neighbours(graph, near, settings)
     if cache is None:
-        return train.live_inputs(made, teacher, senses)
+        return train.live_inputs(made, teacher, senses, settings)
     kept = read_manifest(cache, "cache")
     train.check_inputs(kept, cache, made, graph, teacher, senses)
     agreement.check_cache(kept, cache, settings, teacher.config().vocab_size)
-    return train.student_inputs(kept)
+    return train.student_inputs(kept, teacher, settings)

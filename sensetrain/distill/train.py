@@ -2,60 +2,83 @@
 
 from __future__ import annotations
 
-import os
+import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PrinterCallback, TrainerCallback, TrainingArguments
+from safetensors.torch import save_file
+from torch import nn
+from transformers import EarlyStoppingCallback, PreTrainedModel, PrinterCallback, TrainerCallback
 
-from lexgraph.common.errors import UserError
-from lexgraph.common.files import write_json
-from lexgraph.common.terminal import Advance, progress
-from sensetrain.config import DistilSettings, DSKDSettings, StudentSettings
+from lexgraph.common.terminal import Advance, progress, say
+from sensetrain import processes
+from sensetrain.config import CandidateSettings, DistilSettings, DSKDSettings, StudentSettings
 from sensetrain.corpus import Tokens
-from sensetrain.distill.data import POOL_LEAST, POOL_SHARE, CachedSequences, collate
-from sensetrain.distill.teacher_cache import SenseSource, TeacherCache
+from sensetrain.distill import checkpoints
+from sensetrain.distill.agreement import check_cache, check_neighbours
+from sensetrain.distill.arguments import DSKDConfig, KDConfig
+from sensetrain.distill.curves import history_of, write_curves
+from sensetrain.distill.data import CachedSequences, TargetSource
+from sensetrain.distill.heldout import HeldoutSequences
+from sensetrain.distill.hooks import ALIGNMENT
+from sensetrain.distill.live_teacher import BatchTeacher, CachedTeacher, LiveTargets, LiveTeacher
+from sensetrain.distill.sense_source import SenseSource
+from sensetrain.distill.teacher_cache import TeacherCache, teach_inputs
 from sensetrain.distill.trainer import DSKDTrainer, KDTrainer
 from sensetrain.manifest import Draft, Manifest, making, read_manifest
-from sensetrain.models import ModelFolder, cut_student, resolve_compute
+from sensetrain.models import ModelFolder, device, state_width
 from sensetrain.neighbours import Neighbours
+from sensetrain.students import add_alignment, begins_as, build_student, count_parameters, merge_lora
 
-HISTORY = "training.json"
-RECIPE = "paper"
-"""The losses are those of the paper (DSKD 4). Two settings differ from it at this scale, and manifests say so: the
-learning rate, and the positions that carry the sense term, which are the two pools of the authors' code."""
+W_ALIGN = "w_align.safetensors"
 
 
-def student_inputs(cache: Manifest) -> dict[str, str]:
+def student_inputs(cache: Manifest, teacher: ModelFolder, settings: DistilSettings) -> dict[str, str]:
     """Fingerprints of what a student is made from."""
-    return {"cache": cache.fingerprint, **cache.inputs}
+    return {"cache": cache.fingerprint, **cache.inputs, **_own_model(teacher, settings)}
 
 
-def cut_inputs(teacher: ModelFolder) -> dict[str, str]:
+def live_inputs(
+    tokens: Manifest, teacher: ModelFolder, senses: SenseSource | None, settings: DistilSettings
+) -> dict[str, str]:
+    """Fingerprints of what a student is made from with the teacher beside it."""
+    if senses is None:
+        return {"tokens": tokens.fingerprint, **cut_inputs(teacher, settings)}
+    return {**teach_inputs(tokens, teacher, senses), **_own_model(teacher, settings)}
+
+
+def cut_inputs(teacher: ModelFolder, settings: StudentSettings) -> dict[str, str]:
     """Fingerprints of what an untrained student is made from."""
-    return {"teacher": teacher.fingerprint, "tokenizer": teacher.tokenizer_fingerprint}
+    inputs = {"teacher": teacher.fingerprint, "tokenizer": teacher.tokenizer_fingerprint}
+    return {**inputs, **_own_model(teacher, settings)}
+
+
+def _own_model(teacher: ModelFolder, settings: StudentSettings) -> dict[str, str]:
+    return {} if settings.student is None else {"student": begins_as(teacher, settings).fingerprint}
 
 
 def student_settings(method: str, settings: StudentSettings) -> dict[str, Any]:
     """What a student's manifest says of how it was made."""
-    if method == "cut":
-        return {"method": method, **settings.shape()}
-    positions = f"two pools: {POOL_SHARE:.0%} of those with relations, at least {POOL_LEAST}, as many others"
-    return {"method": method, "recipe": RECIPE, "positions": positions, **settings.shape()}
+    # A step takes batch_size sequences in each process.
+    several = {"processes": processes.count()} if processes.count() > 1 and method != "cut" else {}
+    return {"method": method, **settings.shape(), **several}
 
 
 def cut(teacher: ModelFolder, out: Path, settings: StudentSettings) -> Manifest:
     """Write the untrained student."""
-    with making(out, "student", student_settings("cut", settings), cut_inputs(teacher)) as draft:
-        _save(cut_student(teacher, settings.layers, settings.train_layers), teacher, draft)
+    with making(out, "student", student_settings("cut", settings), cut_inputs(teacher, settings)) as draft:
+        student = build_student(teacher, settings)
+        draft.facts.update(count_parameters(student).facts())
+        _save(student, student.state_dict(), teacher, draft)
     return read_manifest(out, "student")
 
 
 def kd(
-    cache: Path, tokens: Path, neighbours: Path, teacher: ModelFolder, out: Path, settings: DistilSettings
+    cache: Path | None, tokens: Path, neighbours: Path, teacher: ModelFolder, out: Path, settings: DistilSettings
 ) -> Manifest:
-    """Train a student by knowledge distillation into the artefact `student`.
+    """Train a student by knowledge distillation into the artefact `student`, without a cache from the teacher itself.
 
     Raises:
         UserError: cache, tokens and teacher do not belong together.
@@ -64,7 +87,7 @@ def kd(
 
 
 def dskd(
-    cache: Path,
+    cache: Path | None,
     tokens: Path,
     neighbours: Path,
     teacher: ModelFolder,
@@ -82,7 +105,7 @@ def dskd(
 
 def _train(
     method: str,
-    cache_path: Path,
+    cache: Path | None,
     tokens_path: Path,
     neighbours_path: Path,
     teacher: ModelFolder,
@@ -90,36 +113,111 @@ def _train(
     settings: DistilSettings,
     senses: SenseSource | None,
 ) -> Manifest:
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UserError("training runs in one process in this version", field="WORLD_SIZE", remedy="leave torchrun out")
-    tokens, cache, graph = Tokens.open(tokens_path), TeacherCache.open(cache_path), Neighbours.open(neighbours_path)
-    check_inputs(cache.manifest, cache_path, tokens.manifest, graph.manifest, teacher, senses)
+    tokens, graph = Tokens.open(tokens_path), Neighbours.open(neighbours_path)
+    source: TargetSource
+    if cache is None:
+        tokens.manifest.require(tokens_path, {"tokenizer": teacher.tokenizer_fingerprint})
+        source = _live_targets(senses, settings, teacher)
+        inputs = live_inputs(tokens.manifest, teacher, senses, settings)
+    else:
+        source = TeacherCache.open(cache)
+        check_inputs(source.manifest, cache, tokens.manifest, graph.manifest, teacher, senses)
+        check_cache(source.manifest, cache, settings, teacher.config().vocab_size)
+        inputs = student_inputs(source.manifest, teacher, settings)
+    check_neighbours(graph.manifest, neighbours_path, settings)
     related = (graph.positive_offsets.diff() > 0) | (graph.negative_offsets.diff() > 0)
-    dataset = CachedSequences(tokens, cache, settings.seed, related)
-    student = cut_student(teacher, settings.layers, settings.train_layers)
-    with making(out, "student", student_settings(method, settings), student_inputs(cache.manifest)) as draft:
-        common = {
-            "settings": settings,
-            "temperature": cache.manifest.settings["temperature"],
+    positions = settings.positions if isinstance(settings, DSKDSettings) else "two-pools"
+    shape = student_settings(method, settings)
+    checkpoints.prepare(out, shape, inputs, resume=settings.resume)
+    with processes.making_together(out, "student", shape, inputs, resumable=checkpoints.kept(settings)) as draft:
+        work = checkpoints.folder_of(draft.folder)
+        student = _student(teacher, settings, senses)
+        parameters = count_parameters(student)
+        common: dict[str, Any] = {
+            "teacher": _teacher(cache, senses, settings, teacher),
             "model": student,
-            "args": training_arguments(settings, draft.folder),
-            "train_dataset": dataset,
-            "data_collator": collate,
+            "train_dataset": CachedSequences(tokens, source, settings.seed, related, positions),
+            "eval_dataset": HeldoutSequences(tokens) if settings.eval_steps else None,
         }
-        trainer = KDTrainer(**common) if senses is None else DSKDTrainer(rows=senses.rows, **common)
-        trainer.remove_callback(PrinterCallback)
-        with progress(f"{method} (steps)") as advance:
-            trainer.add_callback(_Hooks(dataset, advance))
-            outcome = trainer.train()
-        history = [entry for entry in trainer.state.log_history if "loss" in entry]
-        write_json(draft.folder / HISTORY, history)
-        _save(student, teacher, draft)
-        draft.facts.update(
-            steps=outcome.global_step,
-            seconds=outcome.metrics["train_runtime"],
-            last={name: history[-1][name] for name in ("loss", "ce", "kl", "sense") if name in history[-1]},
+        trainer = (
+            KDTrainer(args=KDConfig.of(settings, work), **common)
+            if senses is None
+            else _dskd_trainer(senses, DSKDConfig.of(settings, work), common, draft)
         )
+        trainer.args.beside = out
+        outcome = _run(trainer, method, checkpoints.last(work) if settings.resume else None)
+        state = trainer.full_state()
+        if processes.index() == 0:
+            trainer.state.save_to_json(str(draft.folder / "trainer_state.json"))
+            history = history_of(trainer.state.log_history)
+            write_curves(draft.folder, method, history)
+            draft.facts.update(
+                steps=outcome.global_step,
+                seconds=outcome.metrics["train_runtime"],
+                last={name: value for name, value in history[-1].items() if name in ("loss", "ce", "kl", "sense")},
+                **parameters.facts(),
+            )
+            _save(student, state, teacher, draft)
+            checkpoints.clear(draft.folder)
     return read_manifest(out, "student")
+
+
+def _student(teacher: ModelFolder, settings: DistilSettings, senses: SenseSource | None) -> PreTrainedModel:
+    """The student before training, with W_align where senses are of another width."""
+    student = build_student(teacher, settings)
+    if senses is not None and state_width(student) != senses.rows.shape[1]:
+        add_alignment(student, senses.rows.shape[1], ALIGNMENT)
+    return student
+
+
+def _dskd_trainer(senses: SenseSource, config: KDConfig, common: dict[str, Any], draft: Draft) -> DSKDTrainer:
+    """The trainer with the margin and the scale that the settings stand for, which go into the manifest's facts."""
+    settings: DSKDSettings = config.settings  # type: ignore[assignment]
+    gamma = settings.gamma if settings.gamma != "auto" else senses.gamma(settings.gamma_quantile, settings.metric)
+    draft.facts.update(gamma=gamma, metric=settings.metric)
+    return DSKDTrainer(rows=senses.rows, gamma=gamma, scale=senses.scale(settings.metric), args=config, **common)
+
+
+def _teacher(
+    cache: Path | None, senses: SenseSource | None, settings: DistilSettings, teacher: ModelFolder
+) -> BatchTeacher | None:
+    """What gives the teacher's part of a batch; None for a cache whose states the student's own head reads."""
+    if cache is None:
+        return _live_teacher(senses, settings, teacher)
+    return None if settings.student is None else CachedTeacher(_head_of(teacher), settings.tail)
+
+
+def _live_targets(senses: SenseSource | None, settings: DistilSettings, teacher: ModelFolder) -> LiveTargets:
+    if senses is None or not isinstance(settings, DSKDSettings):
+        none = torch.zeros(teacher.config().vocab_size, dtype=torch.bool)
+        return LiveTargets(none, none)
+    return LiveTargets.of(senses, settings)
+
+
+def _live_teacher(senses: SenseSource | None, settings: DistilSettings, teacher: ModelFolder) -> LiveTeacher:
+    where = torch.device(settings.teacher_device) if settings.teacher_device else device()
+    model = teacher.load(settings.compute).to(where)  # type: ignore[arg-type]
+    head: Any = model.get_output_embeddings()
+    there = None if where == device() else copy.deepcopy(head).to(device())
+    chosen = settings if isinstance(settings, DSKDSettings) else CandidateSettings()
+    return LiveTeacher(model, senses, chosen, there)
+
+
+def _head_of(teacher: ModelFolder) -> nn.Module:
+    head: nn.Module = teacher.load_layers(1).get_output_embeddings()  # type: ignore[no-untyped-call]
+    return head.to(device()).requires_grad_(False)
+
+
+def _run(trainer: KDTrainer, method: str, last: Path | None) -> Any:
+    """Train, with our progress bar instead of Trainer's, which prints on stdout."""
+    trainer.remove_callback(PrinterCallback)
+    if trainer.settings.patience:
+        trainer.add_callback(EarlyStoppingCallback(trainer.settings.patience))
+    if last is not None:
+        say(f"{method}: going on after step {checkpoints.step_of(last)}")
+    with progress(f"{method} (steps)") as advance:
+        trainer.add_callback(_Progress(advance))
+        return trainer.train(resume_from_checkpoint=None if last is None else str(last))
 
 
 def check_inputs(
@@ -134,59 +232,28 @@ def check_inputs(
     cache.require(path, {**expected, **(senses.inputs if senses else {})})
 
 
-def training_arguments(settings: DistilSettings, folder: Path) -> TrainingArguments:
-    """Trainer's arguments; what shapes the result is a setting or stands here by name."""
-    cuda = torch.cuda.is_available()
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=settings.batch_size,
-        gradient_accumulation_steps=settings.accumulate,
-        num_train_epochs=settings.epochs,
-        learning_rate=settings.learning_rate,
-        optim="adamw_torch",
-        lr_scheduler_type="cosine",
-        max_grad_norm=settings.max_grad_norm,
-        weight_decay=settings.weight_decay,
-        seed=settings.seed,
-        bf16=cuda and resolve_compute("auto") == "bf16",
-        use_cpu=not cuda,
-        logging_steps=1,
-        logging_nan_inf_filter=False,  # a NaN is to be seen, not averaged away
-        save_strategy="no",
-        report_to=[],
-        remove_unused_columns=False,
-        dataloader_pin_memory=cuda,
-        disable_tqdm=True,
-    )
-    arguments.device  # noqa: B018  # decides n_gpu as a side effect
-    arguments._n_gpu = min(1, arguments.n_gpu)  # several cards in one process would be nn.DataParallel
-    return arguments
-
-
-def _save(student: PreTrainedModel, teacher: ModelFolder, draft: Draft) -> None:
-    """A checkpoint that transformers loads without this project."""
-    student.save_pretrained(draft.folder)
+def _save(student: PreTrainedModel, state: Mapping[str, Any], teacher: ModelFolder, draft: Draft) -> None:
+    """A checkpoint that transformers loads without this project; W_align goes beside it."""
+    if any("lora_" in name for name in state):
+        merge_lora(student)
+        state = student.state_dict()
+    beside = {name: weight.cpu() for name, weight in state.items() if name.startswith(f"{ALIGNMENT}.")}
+    if beside:
+        save_file({"w_align": beside[f"{ALIGNMENT}.weight"]}, draft.folder / W_ALIGN)
+    student.save_pretrained(draft.folder, state_dict={n: w for n, w in state.items() if n not in beside})
     teacher.tokenizer().save_pretrained(draft.folder)
-    trained = sum(p.numel() for p in student.parameters() if p.requires_grad)
-    total = sum(p.numel() for p in student.parameters())
-    draft.facts.update(layers=student.config.num_hidden_layers, parameters=total, trained_parameters=trained)
 
 
-class _Hooks(TrainerCallback):
-    """Our progress bar instead of Trainer's, which prints on stdout, and the epoch for the sampled positions."""
-
-    def __init__(self, dataset: CachedSequences, advance: Advance) -> None:
-        self._dataset = dataset
+class _Progress(TrainerCallback):
+    def __init__(self, advance: Advance) -> None:
         self._advance = advance
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._advance.of(state.max_steps)
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._dataset.set_epoch(round(state.epoch or 0))
+        self._advance(state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._advance()
 
 
-__all__ = ["HISTORY", "cut", "dskd", "kd"]
+__all__ = ["cut", "dskd", "kd"]

@@ -8,38 +8,69 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from transformers import Trainer
 
 from lexgraph.common.errors import UserError
 from sensetrain.config import DistilSettings, DSKDSettings
-from sensetrain.distill.data import IGNORE
+from sensetrain.distill.arguments import METRIC, DSKDConfig, KDConfig
+from sensetrain.distill.data import IGNORE, collate
+from sensetrain.distill.divergence import Divergence
 from sensetrain.distill.head_loss import head_loss
-from sensetrain.distill.losses import log_rest, sense_sum
-from sensetrain.distill.teacher import Teacher, TeacherStates, TopK
+from sensetrain.distill.hooks import Course, LastHiddenState, Terms
+from sensetrain.distill.live_teacher import BatchTeacher, CachedTeacher, OfBatch
+from sensetrain.distill.losses import sense_sum
+from sensetrain.distill.order import Filled, StepOrder
+from sensetrain.distill.replay import load_step, save_step
+from sensetrain.distill.teacher import TopK
+
+Batch = dict[str, Tensor]
+
+_OF_MODEL = ("input_ids", "attention_mask", "position_ids")
+"""What of a batch the student's forward pass takes."""
 
 
 class KDTrainer(Trainer):
-    """Trains a student on cached teacher probabilities: L = CE + alpha T^2 KL (DSKD 4.1).
+    """Trains a student on the teacher's probabilities: L = CE + alpha T^2 D (DSKD 4.1, where D is the KL).
 
     Args:
-        settings: weights of the terms.
-        temperature: that of the cache.
-        trainer: arguments of `transformers.Trainer`.
+        args: a `KDConfig`.
+        teacher: what gives the teacher's part of a batch; if not given, the batch's own columns, from a cache.
+        trainer: arguments of `transformers.Trainer`; `train_dataset` as `CachedSequences`, `eval_dataset` as
+            `HeldoutSequences`.
     """
 
-    def __init__(self, *, settings: DistilSettings, temperature: float, **trainer: Any) -> None:
-        super().__init__(**trainer)
-        self.settings = settings
-        self.temperature = temperature
+    args: KDConfig
+    settings: DistilSettings
+    model: Any
+    train_dataset: Any
+
+    def __init__(self, *, args: KDConfig, teacher: BatchTeacher | None = None, **trainer: Any) -> None:
+        super().__init__(args=args, **{"data_collator": collate, **trainer})
+        self.settings = args.settings
         # Both tell Trainer that compute_loss divides by the global counts itself.
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
-        self._last = _LastHiddenState(self.model)
-        self._terms = _Terms()
+        self._last = LastHiddenState(self.model)
+        self.teacher = teacher or CachedTeacher(self._last.head, self.settings.tail)
+        self.divergence = Divergence(self.settings.divergence, self.settings.jsd_beta)
+        self.terms = Terms()
+        self._batches: list[Batch] = []
+        self._step_loss = torch.zeros((), device=args.device)
+        self._order: StepOrder | None = None
+        if self.is_fsdp_enabled:
+            self._leave_head_whole()
+        self.add_callback(Course(self))
+
+    def get_train_dataloader(self) -> DataLoader[Batch]:
+        """Batches of this process; see `StepOrder`."""
+        loader, self._order = self._loader(self.train_dataset, self.args.train_batch_size, self.args.seed)
+        return loader
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
@@ -49,14 +80,13 @@ class KDTrainer(Trainer):
         counts = torch.zeros(2, device=device)
         for batch in batches:
             counts += torch.stack([(batch["labels"] != IGNORE).sum(), batch["sampled"].sum()]).to(counts)
-        if self.args.world_size > 1:
-            counts = self.accelerator.reduce(counts, reduction="sum")
-        return batches, counts
+        self._batches, self._step_loss = batches, torch.zeros((), device=device)
+        return batches, self.accelerator.reduce(counts, reduction="sum")
 
     def compute_loss(  # type: ignore[override]  # the count is a pair here: targets and sampled positions
         self,
         model: nn.Module,
-        inputs: dict[str, Tensor],
+        inputs: Batch,
         return_outputs: bool = False,
         num_items_in_batch: Tensor | None = None,
     ) -> Any:
@@ -64,125 +94,180 @@ class KDTrainer(Trainer):
         if num_items_in_batch is None:
             num_items_in_batch = torch.stack([(inputs["labels"] != IGNORE).sum(), inputs["sampled"].sum()])
         targets, sampled = num_items_in_batch.clamp_min(1)
-        # The logits of one position are asked for, since none cannot be: the loss applies the head itself, in chunks.
-        outputs = model(
-            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False, logits_to_keep=1
-        )
-        has_target = inputs["labels"] != IGNORE
-        states = self._last.take()[has_target]
+        outputs, states, aligned = self._forward(model, inputs)
+        given = self.teacher.of_batch(inputs, senses=self.has_sense_term)
         loss, ce, kl = head_loss(
-            states, self._last.head, inputs["labels"][has_target], self._teacher(inputs),
-            temperature=self.temperature, alpha=self.settings.alpha, soft_cap=self._last.soft_cap,
+            states, self._last.head, inputs["labels"][inputs["labels"] != IGNORE], given.teacher,
+            temperature=self.settings.temperature, alpha=self.settings.alpha, soft_cap=self._last.soft_cap,
+            divergence=self.divergence,
         )  # fmt: skip
-        further = self.further_terms(states, inputs, sampled)
+        further = self.further_terms(aligned, given, inputs, sampled)
         loss = loss / targets + sum(further.values())
-        self._terms.add({"ce": ce / targets, "kl": kl / targets, **further}, inputs)
+        self.terms.add({"ce": ce / targets, "kl": kl / targets, **further}, inputs)
+        self._step_loss += loss.detach()
         # Data-parallel training averages gradients over the processes, and the counts above are sums over them.
         loss = loss * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
 
-    def _teacher(self, inputs: dict[str, Tensor]) -> Teacher:
-        if "teacher_states" in inputs:
-            # The student's head is the teacher's, copied and frozen.
-            return TeacherStates(inputs["teacher_states"], self._last.head)
-        listed = inputs["teacher_top_logprobs"].float()
-        return TopK.bucketed(inputs["teacher_top_ids"].long(), listed, log_rest(listed))
+    @property
+    def has_sense_term(self) -> bool:
+        """Whether the loss needs P' and N'."""
+        return False
 
-    def further_terms(self, states: Tensor, inputs: dict[str, Tensor], sampled: Tensor) -> dict[str, Tensor]:
-        """Terms beyond CE and KL, already divided by their counts; `states` are those of all targets."""
+    def further_terms(self, states: Tensor, given: OfBatch, inputs: Batch, sampled: Tensor) -> dict[str, Tensor]:
+        """Terms beyond CE and the divergence, already divided by their counts.
+
+        Args:
+            states: the student's at all targets, in the teacher's width.
+            given: the teacher's part of the batch.
+            inputs: the batch.
+            sampled: how many positions of the step carry the sense term.
+        """
         return {}
 
+    @torch.no_grad()
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """Cross-entropy a target and perplexity of held-out sequences, over all processes."""
+        dataset = self.eval_dataset if eval_dataset is None else eval_dataset
+        model = self.model_wrapped.eval()
+        total = torch.zeros(2, device=self.args.device)
+        for batch in self._loader(dataset, self.args.eval_batch_size, None)[0]:
+            inputs = self._prepare_inputs(batch)
+            targets = inputs["labels"][inputs["labels"] != IGNORE]
+            _, states, _ = self._forward(model, inputs)
+            nothing = TopK(targets[:, None], torch.zeros_like(targets[:, None], dtype=torch.float32))
+            _, ce, _ = head_loss(
+                states, self._last.head, targets, nothing,
+                temperature=1.0, alpha=0.0, soft_cap=self._last.soft_cap,
+            )  # fmt: skip
+            total += torch.stack([ce, torch.full_like(ce, len(targets))]).to(total)
+        nll, count = self.accelerator.reduce(total, reduction="sum").tolist()
+        nll /= max(1.0, count)
+        # exp overflows a float only beyond 709 nats.
+        metrics = {f"{metric_key_prefix}_{METRIC}": nll, f"{metric_key_prefix}_perplexity": math.exp(min(nll, 700.0))}
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log the terms since the last time beside the loss; a loss that is not finite ends the training.
+        """Log the terms since the last time beside the loss."""
+        if "loss" in logs:
+            logs = {**logs, **self.terms.take(self.state.global_step, self.accelerator)}
+        super().log(logs, *args, **kwargs)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the order and the sampled positions of this epoch."""
+        if self._order is not None:
+            self._order.set_epoch(epoch)
+        if hasattr(self.train_dataset, "set_epoch"):
+            self.train_dataset.set_epoch(epoch)
+
+    def check_step(self, step: int) -> None:
+        """Stop before a step whose loss or gradient is not finite, and keep its batches and weights for `replay`.
 
         Raises:
-            UserError: the loss is NaN or infinite.
+            UserError: it is not; the message names the step and the file.
         """
-        if "loss" in logs:
-            logs = {**logs, **self._terms.take(self.state.global_step)}
-            if not math.isfinite(float(logs["loss"])):
-                raise UserError(
-                    f"the loss of step {self.state.global_step} is not finite", field="loss",
-                    remedy="lower the learning rate, or look at that step's batch",
-                )  # fmt: skip
-        super().log(logs, *args, **kwargs)
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        local = [g.to_local() if hasattr(g, "to_local") else g for g in gradients]
+        size = nn.utils.get_total_norm(local)
+        bad = (~torch.isfinite(self._step_loss + size)).float()
+        if not float(self.accelerator.reduce(bad, reduction="sum")):
+            return
+        beside = self.args.beside
+        file = beside.with_name(f"{beside.name}-step-{step}-process-{self.args.process_index}.safetensors")
+        facts = {"step": step, "epoch": math.floor(self.state.epoch or 0), "loss": str(float(self._step_loss))}
+        save_step(file, self._batches, self.model, {**facts, "settings": self.settings.shape()})
+        raise UserError(
+            f"the loss or the gradient of step {step} is not finite", path=file, field="loss",
+            remedy="lower the learning rate, or look at that step: the file has its batches and weights",
+        )  # fmt: skip
+
+    def replay(self, file: Path) -> list[float]:
+        """The loss of each batch of a step that `check_step` kept, with the weights of then.
+
+        Each is divided by the counts of its own batch, so that the one at fault shows.
+        """
+        batches, weights, _ = load_step(file)
+        self.model.load_state_dict(weights, strict=False)
+        losses = [self.compute_loss(self.model, self._prepare_inputs(batch)) for batch in batches]
+        return [float(loss.detach()) for loss in losses]
+
+    def full_state(self) -> dict[str, Tensor]:
+        """The student's weights, whole: where they are sharded, all processes gather them for the first one."""
+        state: dict[str, Tensor] = self.accelerator.get_state_dict(self.model)
+        return state
+
+    def _forward(self, model: nn.Module, inputs: Batch) -> tuple[Any, Tensor, Tensor]:
+        """The model's outputs and the states of all targets, as the head reads them and in the teacher's width."""
+        given = {name: inputs[name] for name in _OF_MODEL if name in inputs}
+        # The logits of one position are asked for, since none cannot be: the loss applies the head itself, in chunks.
+        outputs = model(**given, use_cache=False, logits_to_keep=1)
+        states, aligned = self._last.take()
+        has_target = inputs["labels"] != IGNORE
+        # Autocast leaves the final norm in float32; the head's product is the largest of all.
+        narrow = states.to(torch.bfloat16) if self.args.bf16 else states
+        return outputs, narrow[has_target], aligned[has_target]
+
+    def _loader(self, dataset: Any, batch_size: int, seed: int | None) -> tuple[DataLoader[Batch], StepOrder]:
+        order = StepOrder(len(dataset), batch_size, self.args.process_index, self.args.world_size, seed)
+        loader = DataLoader(
+            Filled(dataset), batch_sampler=order, collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers, pin_memory=self.args.dataloader_pin_memory,
+        )  # fmt: skip
+        return loader, order
+
+    def _leave_head_whole(self) -> None:
+        """Keep the LM head, and the embedding tied to it, out of the sharding.
+
+        The loss applies the head outside the forward pass, where sharded weights would have to be gathered again for
+        each batch. It is frozen, so it needs neither gradients nor optimizer states: unsharded it costs only its size.
+        """
+        if any(p.requires_grad for p in self._last.head.parameters()):
+            raise UserError("the LM head is trained, which sharding does not allow", field="fsdp")
+        self.accelerator.state.fsdp_plugin.ignored_modules = [self._last.head]
 
 
 class DSKDTrainer(KDTrainer):
-    """KD and the semantic consistency loss towards the cached senses (DSKD 4.2).
+    """KD and the semantic consistency loss towards the chosen senses (DSKD 4.2).
 
     Args:
         rows: all sense rows; only those of the current batch go to the student's device.
-        trainer: arguments of `KDTrainer`.
+        gamma: the margin; that of the settings if not given, which must be a number then.
+        scale: what differences are multiplied by, for a standardized metric; see `sense_sum`.
+        trainer: arguments of `KDTrainer`; `args` is a `DSKDConfig`.
     """
 
+    args: DSKDConfig
     settings: DSKDSettings
 
-    def __init__(self, *, rows: Tensor, **trainer: Any) -> None:
+    def __init__(
+        self, *, rows: Tensor, gamma: float | None = None, scale: Tensor | None = None, **trainer: Any
+    ) -> None:
         super().__init__(**trainer)
         self.rows = rows
+        self.gamma = float(self.settings.gamma if gamma is None else gamma)
+        self.scale = scale
 
-    def further_terms(self, states: Tensor, inputs: dict[str, Tensor], sampled: Tensor) -> dict[str, Tensor]:
+    @property
+    def has_sense_term(self) -> bool:
+        """Not with both weights at zero: that is KD, to the bit."""
+        return bool(self.settings.beta_p or self.settings.beta_n)
+
+    def further_terms(self, states: Tensor, given: OfBatch, inputs: Batch, sampled: Tensor) -> dict[str, Tensor]:
         """The sense term over the sampled positions."""
-        if not (self.settings.beta_p or self.settings.beta_n):
+        if not self.has_sense_term:
             return {}
-        chosen = inputs["sampled"]
         total = sense_sum(
-            states[chosen],
+            states[inputs["sampled"]],
             self.rows,
-            inputs["positive"][chosen].to(self.rows.device),
-            inputs["negative"][chosen].to(self.rows.device),
+            given.rows["positive"].long(),
+            given.rows["negative"].long(),
             beta_p=self.settings.beta_p,
             beta_n=self.settings.beta_n,
-            gamma=self.settings.gamma,
+            gamma=self.gamma,
+            scale=self.scale,
         )
         return {"sense": total / sampled}
-
-
-class _LastHiddenState:
-    """What the LM head would read, of the last forward pass, and the head.
-
-    A hook works through the wrappers of data-parallel training, where reaching for the inner model would bypass them.
-    """
-
-    def __init__(self, model: Any) -> None:
-        self._states: Tensor | None = None
-        self.head: nn.Module = model.get_output_embeddings()
-        self.soft_cap: float | None = getattr(model.config, "final_logit_softcapping", None)
-        model.base_model.register_forward_hook(self._remember)
-
-    def _remember(self, module: nn.Module, arguments: Any, output: Any) -> None:
-        self._states = output.last_hidden_state
-
-    def take(self) -> Tensor:
-        """The states, which are then forgotten, so that their graph does not outlive the step."""
-        if self._states is None:
-            raise RuntimeError("no forward pass since the states were last taken")
-        states, self._states = self._states, None
-        return states
-
-
-class _Terms:
-    """What is logged beside the loss, since the last time.
-
-    The loss's terms as means over steps (each batch adds its share of its step's value), the share of targets with
-    the sense term, and the share of those whose token has relations.
-    """
-
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._counts = torch.zeros(3)
-        self._step = 0
-
-    def add(self, terms: dict[str, Tensor], inputs: dict[str, Tensor]) -> None:
-        for name, value in terms.items():
-            self._sums[name] = self._sums.get(name, torch.zeros(())) + value.detach().float().cpu()
-        sampled = inputs["sampled"]
-        self._counts += torch.tensor([int((inputs["related"] & sampled).sum()), int(sampled.sum()), len(sampled)])
-
-    def take(self, step: int) -> dict[str, float]:
-        steps = max(1, step - self._step)
-        means = {name: float(total) / steps for name, total in self._sums.items()}
-        related, sampled, targets = self._counts.tolist()
-        self._sums, self._counts, self._step = {}, torch.zeros(3), step
-        return {**means, "sampled_share": sampled / max(1, targets), "related_share": related / max(1, sampled)}

@@ -18,7 +18,8 @@ from transformers import (
 )
 
 from lexgraph.common.errors import UserError
-from sensetrain.models import ModelFolder, cut_student, find_model, last_hidden_state, logits_of
+from sensetrain.models import ModelFolder, find_model, last_hidden_state, logits_of
+from sensetrain.students import cut_student
 
 
 def test_a_folder_without_config_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,80 @@
+"""States that an interrupted training goes on from. They lie inside the unfinished student and go once it is whole."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lexgraph.common.errors import UserError
+from lexgraph.common.files import read_json, sha256_of_json
+from lexgraph.common.terminal import say
+from sensetrain import processes
+from sensetrain.config import DistilSettings
+from sensetrain.manifest import _PURPOSE
+from sensetrain.processes import partial_of
+
+_FOLDER = ".training"
+_STATE = "trainer_state.json"
+
+
+def folder_of(student: Path) -> Path:
+    """Where they lie, in the folder of the student in the making."""
+    return student / _FOLDER
+
+
+def kept(settings: DistilSettings) -> bool:
+    """Whether a training with these settings keeps any."""
+    return settings.save_steps is not None or settings.patience is not None
+
+
+def prepare(out: Path, settings: Mapping[str, Any], inputs: Mapping[str, str], *, resume: bool) -> None:
+    """Look at what an interrupted training left: it is gone on with, or removed.
+
+    Raises:
+        UserError: it is to be gone on with, but was of other settings or inputs; the message names them.
+    """
+    if not resume:
+        if processes.index() == 0:
+            shutil.rmtree(folder_of(partial_of(out)), ignore_errors=True)
+        return
+    purpose = partial_of(out) / _PURPOSE
+    if not purpose.exists() or last(folder_of(partial_of(out))) is None:
+        if processes.index() == 0:
+            say(f"nothing to resume at {out}: beginning anew")
+        return
+    left = read_json(purpose)
+    for kind, wanted in (("settings", settings), ("inputs", inputs)):
+        found = left[kind]
+        differing = sorted(
+            name for name in {*wanted, *found} if sha256_of_json(wanted.get(name)) != sha256_of_json(found.get(name))
+        )
+        if differing:
+            raise UserError(
+                f"the interrupted training had another {', '.join(differing)}", path=partial_of(out), field=kind,
+                remedy="give the same flags as then, or leave --resume out to begin anew",
+            )  # fmt: skip
+
+
+def clear(student: Path) -> None:
+    """Remove them: the student is whole."""
+    shutil.rmtree(folder_of(student), ignore_errors=True)
+
+
+def last(folder: Path) -> Path | None:
+    """The last state that is whole; a process that died while writing one leaves one that is not."""
+    return next((path for path in sorted(folder.glob("checkpoint-*"), key=step_of, reverse=True) if _whole(path)), None)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step after which it was written."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _whole(checkpoint: Path) -> bool:
+    """Trainer writes its own state last."""
+    try:
+        return (checkpoint / _STATE).exists() and int(read_json(checkpoint / _STATE)["global_step"]) >= 0
+    except UserError:
+        return False

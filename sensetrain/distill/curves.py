@@ -1,0 +1,29 @@
+"""The curves of a training, as JSON and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lexgraph.common.files import write_json
+
+HISTORY = "training.json"
+PICTURE = "curves.svg"
+
+
+def history_of(log: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    """One entry a step of Trainer's log; an evaluation after a step is part of the step's entry, as `heldout_...`."""
+    steps = {int(entry["step"]): dict(entry) for entry in log if "loss" in entry}
+    for entry in log:
+        measured = {name.replace("eval_", "heldout_", 1): v for name, v in entry.items() if name.startswith("eval_")}
+        steps.get(int(entry["step"]), {}).update(measured)
+    return list(steps.values())
+
+
+def write_curves(folder: Path, method: str, history: Sequence[Mapping[str, float]]) -> None:
+    """Write the history and draw its terms."""
+    from sensetrain.report.pictures import curves  # matplotlib takes long to import
+
+    write_json(folder / HISTORY, history)
+    picture = curves({method: history}, ("loss", "ce", "kl", "sense", "heldout_nll"))
+    (folder / PICTURE).write_text(picture, encoding="utf-8")
