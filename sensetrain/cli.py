@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from lexgraph.common.terminal import print_table, say
 from sensetrain import __version__, config
 from sensetrain.dictionary_cli import dictionary as dictionary_group
 from sensetrain.dictionary_cli import inspect
+from sensetrain.evaluate_cli import evaluate as evaluate_command
 from sensetrain.options import flags_of
 from sensetrain.tasks_cli import tasks as tasks_command
 
@@ -43,7 +45,9 @@ states_option = _folder("states", "states", "States that `collect` made.")
 dictionary_option = _folder("dictionary", "senses", "Dictionary that `cluster` made.")
 composed_option = _folder("composed", "composed", "Words that `compose` made.")
 neighbours_option = _folder("neighbours", "neighbours", "Neighbours that `neighbours` made.")
-cache_option = _folder("cache", "cache", "Cache that `teach` made.")
+cache_option = click.option(
+    "--cache", type=FOLDER, help="Cache that `teach` made; without it the teacher runs beside the student."
+)
 
 
 def _out(default: str) -> Callable[[F], F]:
@@ -51,7 +55,9 @@ def _out(default: str) -> Callable[[F], F]:
 
 
 def _report(manifest: Any) -> None:
-    """What a stage made, on stdout."""
+    """What a stage made, on stdout; of torchrun's processes the first says it."""
+    if os.environ.get("RANK", "0") != "0":
+        return
     rows = [(name, value if isinstance(value, int | float) else str(value)) for name, value in manifest.facts.items()]
     print_table(["what", "how many"], rows)
 
@@ -102,10 +108,10 @@ def tokenize(
 @cli.command()
 @tokens_option
 @_out("plan")
-@flags_of(config.PlanSettings)
-def plan(tokens: Path, out: Path, shard: str | None, shards: Sequence[Path], **values: Any) -> None:
 @click.option("--shard", metavar="I/N", help="Plan only this part of the tokens, such as 1/4.")
 @click.option("--merge", "shards", type=FOLDER, multiple=True, help="A shard; give all of them, to merge into a plan.")
+@flags_of(config.PlanSettings)
+def plan(tokens: Path, out: Path, shard: str | None, shards: Sequence[Path], **values: Any) -> None:
     """Draw which states to collect, before any forward pass."""
     from sensetrain import stages
 
@@ -174,11 +180,13 @@ def compose(db: Path, dictionary: Path, teacher: str, out: Path, **values: Any) 
 @composed_option
 @teacher_option
 @_out("neighbours")
-def neighbours(db: Path, dictionary: Path, composed: Path, teacher: str, out: Path) -> None:
+@flags_of(config.NeighboursSettings)
+def neighbours(db: Path, dictionary: Path, composed: Path, teacher: str, out: Path, **values: Any) -> None:
     """Look up the senses of each token's synonyms and antonyms."""
     from sensetrain import models, stages
 
-    _report(stages.neighbours_stage(db, dictionary, composed, models.find_model(teacher), out).ensure())
+    settings = config.NeighboursSettings.parse(**values)
+    _report(stages.neighbours_stage(db, dictionary, composed, models.find_model(teacher), out, settings).ensure())
 
 
 @cli.command()
@@ -194,7 +202,7 @@ def teach(
 ) -> None:
     """Write the teacher's part of the losses to a cache, once for all students."""
     from sensetrain import models, stages
-    from sensetrain.distill.teacher_cache import SenseSource
+    from sensetrain.distill.sense_source import SenseSource
 
     model, settings = models.find_model(teacher), config.TeachSettings.parse(**values)
     senses = SenseSource.open(dictionary, composed, neighbours, model)
@@ -208,8 +216,8 @@ def teach(
 @teacher_option
 @_out("students/kd")
 @flags_of(config.DistilSettings)
-def kd(cache: Path, tokens: Path, neighbours: Path, teacher: str, out: Path, **values: Any) -> None:
-    """Train a student by knowledge distillation from the cache."""
+def kd(cache: Path | None, tokens: Path, neighbours: Path, teacher: str, out: Path, **values: Any) -> None:
+    """Train a student by knowledge distillation, from a cache or with the teacher beside it."""
     from sensetrain import models, stages
 
     settings = config.DistilSettings.parse(**values)
@@ -226,40 +234,16 @@ def kd(cache: Path, tokens: Path, neighbours: Path, teacher: str, out: Path, **v
 @_out("students/dskd")
 @flags_of(config.DSKDSettings)
 def dskd(
-    cache: Path, tokens: Path, dictionary: Path, composed: Path, neighbours: Path, teacher: str, out: Path,
+    cache: Path | None, tokens: Path, dictionary: Path, composed: Path, neighbours: Path, teacher: str, out: Path,
     **values: Any,
 ) -> None:  # fmt: skip
-    """Train a student by decoder-based sense knowledge distillation from the cache."""
+    """Train a student by decoder-based sense knowledge distillation, from a cache or with the teacher beside it."""
     from sensetrain import models, stages
-    from sensetrain.distill.teacher_cache import SenseSource
+    from sensetrain.distill.sense_source import SenseSource
 
     model, settings = models.find_model(teacher), config.DSKDSettings.parse(**values)
     senses = SenseSource.open(dictionary, composed, neighbours, model)
     _report(stages.dskd_stage(cache, tokens, neighbours, model, senses, out, settings).ensure())
-
-
-@cli.command()
-@click.argument("names", metavar="MODEL...", nargs=-1, required=True)
-@tokens_option
-@click.option("--questions", type=FILE, help="Multiple-choice questions in ARC's JSON Lines.")
-@click.option("--out", type=FILE, default="results.json", show_default=True, help="Where the results go, as JSON.")
-@flags_of(config.EvaluateSettings)
-def evaluate(names: Sequence[str], tokens: Path, questions: Path | None, out: Path, **values: Any) -> None:
-    """Measure held-out perplexity and multiple-choice accuracy of models."""
-    from sensetrain import models
-    from sensetrain.evaluate.lm import evaluate as measure
-
-    settings = config.EvaluateSettings.parse(**values)
-    results = measure([models.find_model(name) for name in names], tokens, questions, out, settings)
-    print_table(
-        ["model", "perplexity", "accuracy", "accuracy_norm"],
-        [(r.model, f"{r.perplexity:.4g}", _share(r.accuracy), _share(r.accuracy_norm)) for r in results],
-    )
-    say(f"results: {out}")
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
 
 
 @cli.command()
@@ -285,6 +269,7 @@ def demo(out: Path, teacher: str, **values: Any) -> None:
 cli.add_command(dictionary_group)
 cli.add_command(inspect)
 cli.add_command(tasks_command)
+cli.add_command(evaluate_command)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lexgraph.common.errors import UserError
+from sensetrain.distill.recipes import Preset, Recipe, defaults
 
 Compute = Literal["auto", "bf16", "fp32"]
 """Number type of a forward pass; `auto` is bf16 where the hardware multiplies it, else fp32."""
@@ -20,6 +21,15 @@ Unit = Literal["token", "word"]
 
 DivergenceName = Literal["kl", "reverse_kl", "jsd"]
 """KL(teacher || student), KL(student || teacher), or the generalised Jensen-Shannon divergence between them."""
+
+Metric = Literal["l2", "standardized"]
+"""L2 distance, or with each dimension divided by its spread over all states first."""
+
+Positions = Literal["two-pools", "uniform", "all"]
+"""Which positions carry the sense term; see `sensetrain.distill.data.sampled_positions`."""
+
+Tail = Literal["bucket", "renormalise"]
+"""What becomes of the probability outside a list: one further outcome, or none, the listed ones taking it."""
 
 Strategy = Literal["kmeans", "mcl", "adaptive"]
 """The same k for every token (DSKD), k or the many clusters of a Markov clustering (SKD), or a budget of rows."""
@@ -52,10 +62,6 @@ class TokenizeSettings(Settings):
     """Settings of `tokenize`."""
 
     field: str = Field("text", description="Field or column with the text, or with a chat's messages.")
-    answer_field: str | None = Field(None, description="Field or column with the answer that follows the text.")
-    loss: Literal["all", "answer"] = Field(
-        "all", description="Which tokens carry loss: all, or those of the answer (of a chat: its last turn)."
-    )
     answer_field: str | None = Field(None, description="Field or column with the answer that follows the text.")
     loss: Literal["all", "answer"] = Field(
         "all", description="Which tokens carry loss: all, or those of the answer (of a chat: its last turn)."
@@ -152,7 +158,34 @@ class ComposeSettings(Settings):
     max_tokens: int = Field(3, ge=2, description="Most tokens in one word (DSKD 3.3: 3).")
 
 
-class TeachSettings(ForwardSettings):
+class RecipeSettings(Settings):
+    """Base of settings with a recipe: a named set of defaults; see `sensetrain.distill.recipes`."""
+
+    recipe: Recipe = Field("paper", description="Defaults of the paper, or of what its authors' scripts run.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_recipe(cls, values: Any) -> Any:
+        return {**defaults(values, set(cls.model_fields)), **values} if isinstance(values, dict) else values
+
+
+class NeighboursSettings(RecipeSettings):
+    """Settings of `neighbours`."""
+
+    max_neighbours: int | None = Field(
+        None, ge=1, description="Most synonyms and most antonyms of a word, drawn by hash; all if not given (code: 25)."
+    )
+
+
+class CandidateSettings(RecipeSettings):
+    """Which senses a position is compared with."""
+
+    kappa: int = Field(5, ge=1, description="Nearest positive and negative senses a position (DSKD 4.2: 5).")
+    metric: Metric = Field("l2", description="Distance, when rows are chosen and in the loss (the paper: l2).")
+    own_negatives: bool = Field(False, description="A token's own senses are also among its negatives (code).")
+
+
+class TeachSettings(ForwardSettings, CandidateSettings):
     """Settings of `teach`."""
 
     top_k: int | None = Field(
@@ -161,9 +194,18 @@ class TeachSettings(ForwardSettings):
         description="Keep the K largest teacher log-probabilities a target and the rest as one mass; "
         "if not given, keep the teacher's state, which gives all of them.",
     )
+    samples: int | None = Field(
+        None, ge=1, description="Keep K tokens a target drawn from the teacher: an unbiased estimate of all of them."
+    )
     temperature: float = Field(2.0, gt=0, description="Temperature of the distillation term.")
-    kappa: int = Field(5, ge=1, description="Nearest positive and negative senses a position (DSKD 4.2: 5).")
     batch_tokens: int = Field(4096, ge=1, description="Most tokens in one forward pass, padding included.")
+    seed: int = Field(0, ge=0, description="Decides which tokens are drawn.")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> TeachSettings:
+        if self.top_k is not None and self.samples is not None:
+            raise ValueError("top_k and samples are two forms of the same: give one")
+        return self
 
 
 class StudentSettings(Settings):
@@ -204,6 +246,9 @@ class RunSettings(Settings):
         (), description="Where curves also go: tensorboard, wandb."
     )
     gradient_checkpointing: bool = Field(False, description="Compute layers again in the backward pass: less memory.")
+    teacher_device: str | None = Field(
+        None, description="Without a cache: where the teacher runs, such as cuda:1; beside the student if not given."
+    )
     fsdp: bool = Field(False, description="Shard the student over the processes of torchrun (FSDP2).")
 
     @field_validator("report_to", mode="before")
@@ -212,12 +257,19 @@ class RunSettings(Settings):
         return [name for name in value.split(",") if name] if isinstance(value, str) else value
 
 
-class DistilSettings(RunSettings, StudentSettings):
-    """Settings of `kd`: L = CE + alpha T^2 KL (DSKD 4.1), by AdamW with a cosine schedule."""
+class DistilSettings(RunSettings, StudentSettings, RecipeSettings):
+    """Settings of `kd`: L = CE + alpha T^2 D (DSKD 4.1: D is the KL), by AdamW with a cosine schedule."""
 
     train_layers: int = Field(2, ge=1, description="Last layers of the student that are trained.")
+    preset: Preset | None = Field(None, description="The paper's weights and learning rate for this kind of teacher.")
     alpha: float = Field(1.0, ge=0, description="Weight of the distillation term.")
+    temperature: float = Field(2.0, gt=0, description="Temperature of the distillation term; a cache may fix it.")
+    divergence: DivergenceName = Field("kl", description="How far the student is from the teacher.")
+    jsd_beta: float = Field(0.5, gt=0, lt=1, description="jsd: the teacher's share in the mixture (GKD's beta).")
+    tail: Tail = Field("bucket", description="With a cache of --top-k: the probability of all other tokens.")
     learning_rate: float = Field(1e-3, gt=0, description="Peak rate (small runs: 1e-3; the paper, Llama: 5e-5).")
+    scale_learning_rate: bool = Field(False, description="Multiply it by the number of processes (code).")
+    warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps in which the rate rises (code: 0.1).")
     epochs: float = Field(2.0, gt=0, description="Passes over the training sequences.")
     batch_size: int = Field(4, ge=1, description="Sequences a step and device.")
     accumulate: int = Field(1, ge=1, description="Batches whose gradients are added up before a step.")
@@ -228,6 +280,12 @@ class DistilSettings(RunSettings, StudentSettings):
         None, ge=1, description="Stop after so many evaluations (eval_steps) without a better perplexity."
     )
     seed: int = Field(0, ge=0, description="Decides the order of sequences and the sampled positions.")
+
+    @model_validator(mode="after")
+    def _divergence_is_finite(self) -> DistilSettings:
+        if self.divergence == "reverse_kl" and self.tail == "renormalise":
+            raise ValueError("reverse_kl is infinite where the teacher's tail is renormalised away: tail bucket")
+        return self
 
     @model_validator(mode="after")
     def _patience_needs_evaluations(self) -> DistilSettings:
@@ -245,19 +303,44 @@ class DistilSettings(RunSettings, StudentSettings):
         return {**{name: value for name, value in super().shape().items() if name not in run}, "compute": compute}
 
 
-class DSKDSettings(DistilSettings):
-    """Settings of `dskd`: those of `kd` and the sense term (DSKD 4.2), recipe `paper`."""
+class DSKDSettings(DistilSettings, CandidateSettings):
+    """Settings of `dskd`: those of `kd` and the sense term (DSKD 4.2)."""
 
     beta_p: float = Field(1.0, ge=0, description="Weight of the pull towards positive senses (Llama: 1.0).")
     beta_n: float = Field(1.0, ge=0, description="Weight of the push away from negative senses.")
-    gamma: float = Field(1.0, ge=0, description="Margin of the hinge, in squared distance a dimension.")
+    gamma: float | Literal["auto"] = Field(
+        1.0, description="Margin of the hinge, in squared distance a dimension; auto: see --gamma-quantile."
+    )
+    gamma_quantile: float = Field(
+        0.5, gt=0, lt=1, description="gamma auto: the margin is this quantile of the distances between sense rows."
+    )
+    positions: Positions = Field("two-pools", description="Which positions carry the sense term.")
+    max_neighbours: int | None = Field(None, ge=1, description="What `neighbours` must have been made with.")
+
+    @field_validator("gamma")
+    @classmethod
+    def _not_negative(cls, value: float | str) -> float | str:
+        if isinstance(value, float) and not 0 <= value < float("inf"):
+            raise ValueError("must be 0 or more")
+        return value
 
 
 class EvaluateSettings(ForwardSettings):
     """Settings of `evaluate`."""
 
     batch_tokens: int = Field(2048, ge=1, description="Most tokens in one forward pass, padding included.")
-    limit: int | None = Field(None, ge=1, description="Use the first questions only.")
+    limit: int | None = Field(None, ge=1, description="Use this many questions or texts of each task only.")
+
+
+class HarnessSettings(EvaluateSettings):
+    """Settings of `evaluate` with tasks of lm-evaluation-harness."""
+
+    protocol: Literal["harness", "paper"] = Field(
+        "harness", description="Prompts and splits of the harness, or those of DSKD 5.2."
+    )
+    shots: int | None = Field(None, ge=0, description="Examples before a question; the protocol's if not given.")
+    seeds: tuple[int, ...] = Field((0,), min_length=1, description="Each draws the examples anew.")
+    max_length: int = Field(2048, ge=2, description="Most tokens that a model sees at once.")
 
 
 class DemoSettings(Settings):

@@ -32,8 +32,7 @@ from sensetrain.config import (
     TeachSettings,
     TokenizeSettings,
 )
-from sensetrain.distill.teacher_cache import SenseSource
-from sensetrain.distill.train import RECIPE
+from sensetrain.distill.sense_source import SenseSource
 from sensetrain.evaluate.lm import evaluate
 from sensetrain.inputs import DataFolder
 from sensetrain.manifest import Manifest, read_manifest
@@ -157,7 +156,7 @@ def _results(teacher: ModelFolder, out: Path, log: _Log) -> dict[str, Any]:
     with lexgraph.open(out / GRAPH) as graph:
         counts = graph.counts().to_pylist()
     return {
-        "recipe": RECIPE,
+        "recipe": made["students/dskd"].settings["recipe"],
         "teacher": {"name": teacher.name, "fingerprint": teacher.fingerprint},
         "results": read_json(out / EVALUATION)["results"],
         "graph": counts,

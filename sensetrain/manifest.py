@@ -101,25 +101,51 @@ def making(
         resumable: keep the unfinished folder when interrupted, and find it again when the same is made next.
             Files whose names begin with a dot are scaffolding: no part of the artefact, gone once it is whole.
     """
-    purpose = {"kind": kind, "format": FORMATS[kind], "settings": dict(settings), "inputs": dict(inputs)}
+    purpose = purpose_of(kind, settings, inputs)
     partial = path.with_name(f".{path.name}.partial")
-    if resumable and partial.exists() and not _same_purpose(partial, purpose):
+    if resumable and partial.exists() and not is_for(partial, purpose):
         shutil.rmtree(partial)
     with replacing_folder(path, keep_partial=resumable) as folder:
         write_json(folder / _PURPOSE, purpose)
         draft = Draft(folder)
         yield draft
-        (folder / name).unlink(missing_ok=True)
-        members = sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
-        files = {str(f.relative_to(folder)): sha256_of(f) for f in members}
-        manifest = Manifest(kind, settings, inputs, draft.facts, files, FORMATS[kind], _versions())
-        write_json(folder / name, {**manifest.__dict__, "fingerprint": manifest.fingerprint})
-        # Hashing takes long for large artefacts: what makes the work resumable goes only once that is done.
-        for scaffold in folder.glob(".*"):
-            scaffold.unlink()
+        seal(folder, kind, settings, inputs, draft.facts, name=name)
 
 
-def _same_purpose(partial: Path, purpose: dict[str, Any]) -> bool:
+def seal(
+    folder: Path,
+    kind: str,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    facts: Mapping[str, Any],
+    *,
+    name: str = MANIFEST,
+) -> None:
+    """Write the manifest of a folder that is whole, and remove its scaffolding; see `making`."""
+    (folder / name).unlink(missing_ok=True)
+    members = sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
+    files = {str(f.relative_to(folder)): sha256_of(f) for f in members}
+    manifest = Manifest(kind, settings, inputs, facts, files, FORMATS[kind], _versions())
+    write_json(folder / name, {**manifest.__dict__, "fingerprint": manifest.fingerprint})
+    # Hashing takes long for large artefacts: what makes the work resumable goes only once that is done.
+    for scaffold in folder.glob(".*"):
+        scaffold.unlink()
+
+
+def purpose_of(kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[str, Any]:
+    """What an unfinished folder is to become."""
+    return {"kind": kind, "format": FORMATS[kind], "settings": dict(settings), "inputs": dict(inputs)}
+
+
+def begin(partial: Path, purpose: dict[str, Any]) -> None:
+    """Make an empty folder for a purpose, in place of what is there."""
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    write_json(partial / _PURPOSE, purpose)
+
+
+def is_for(partial: Path, purpose: dict[str, Any]) -> bool:
+    """Whether an unfinished folder has this purpose."""
     file = partial / _PURPOSE
     return file.exists() and sha256_of_json(read_json(file)) == sha256_of_json(purpose)
 
@@ -190,8 +216,8 @@ def _short(fingerprint: str | None) -> str:
 
 
 _COMMAND = {
+    "plan_shard": "plan --shard 1/4",
     "tasks": "tasks",
     "tokens": "tokenize", "plan": "plan", "states": "collect", "senses": "cluster", "composed": "compose",
     "neighbours": "neighbours", "cache": "teach", "student": "kd",
 }  # fmt: skip
-    "plan_shard": "plan --shard 1/4",

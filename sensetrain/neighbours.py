@@ -18,7 +18,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 import lexgraph
+from sensetrain.config import NeighboursSettings
 from sensetrain.corpus import word_mark
+from sensetrain.hashing import hash64
 from sensetrain.manifest import Manifest, making, read_manifest
 from sensetrain.models import ModelFolder
 from sensetrain.senses.compose import ComposedWords, compose_inputs
@@ -26,6 +28,8 @@ from sensetrain.senses.dictionary import SenseDictionary
 
 FILE = "neighbours.safetensors"
 KINDS = {"positive": "synonym", "negative": "antonym"}
+
+_ALL = NeighboursSettings()
 
 Int = npt.NDArray[np.int64]
 
@@ -35,20 +39,27 @@ def neighbours_inputs(composed: Manifest) -> dict[str, str]:
     return {"composed": composed.fingerprint, **{n: composed.inputs[n] for n in ("senses", "graph", "tokenizer")}}
 
 
-def neighbours(graph: Path, dictionary_path: Path, composed_path: Path, teacher: ModelFolder, out: Path) -> Manifest:
+def neighbours(
+    graph: Path,
+    dictionary_path: Path,
+    composed_path: Path,
+    teacher: ModelFolder,
+    out: Path,
+    settings: NeighboursSettings = _ALL,
+) -> Manifest:
     """Look up every whole-word token's synonyms and antonyms into the artefact `neighbours`."""
     dictionary = SenseDictionary.load(dictionary_path, inputs={"tokenizer": teacher.tokenizer_fingerprint})
     composed = ComposedWords.open(composed_path)
     if dictionary.manifest is not None:
         composed.manifest.require(composed_path, compose_inputs(graph, dictionary.manifest))
-    with making(out, "neighbours", {}, neighbours_inputs(composed.manifest)) as draft:
+    with making(out, "neighbours", settings.shape(), neighbours_inputs(composed.manifest)) as draft:
         first, counts = word_rows(dictionary, composed)
         token_word = whole_words(teacher.tokenizer(), dictionary.vocabulary, composed.words)
         tensors: dict[str, Tensor] = {}
         with lexgraph.open(graph) as opened:
             for role, kind in KINDS.items():
                 words = _index(composed.words, opened.pairs(kind))
-                offsets, rows = token_neighbours(token_word, words, first, counts)
+                offsets, rows = token_neighbours(token_word, words, first, counts, settings.max_neighbours)
                 tensors[f"{role}_offsets"], tensors[f"{role}_rows"] = torch.from_numpy(offsets), torch.from_numpy(rows)
                 draft.facts[f"tokens_with_{kind}s"] = int((np.diff(offsets) > 0).sum())
                 draft.facts[f"{kind}_pairs"] = len(words)
@@ -91,7 +102,7 @@ def _index(words: list[str], pairs: pa.Table) -> Int:
     return index[(index >= 0).all(axis=1)]
 
 
-def token_neighbours(token_word: Int, pairs: Int, first: Int, counts: Int) -> tuple[Int, Int]:
+def token_neighbours(token_word: Int, pairs: Int, first: Int, counts: Int, most: int | None = None) -> tuple[Int, Int]:
     """CSR of neighbour rows over token ids.
 
     Args:
@@ -99,11 +110,14 @@ def token_neighbours(token_word: Int, pairs: Int, first: Int, counts: Int) -> tu
         pairs: undirected word pairs, shape (pairs, 2).
         first: first row of each word.
         counts: rows of each word.
+        most: neighbours of a word, of those with rows the ones with the smallest hash of both words; None for all.
 
     Returns:
         Offsets, shape (vocabulary + 1,), and rows, in the order of the neighbours' word indices.
     """
     both = np.unique(np.concatenate([pairs, pairs[:, ::-1]]), axis=0)
+    if most is not None:
+        both = _at_most(both[counts[both[:, 1]] > 0], most)
     starts = np.searchsorted(both[:, 0], np.arange(len(first) + 1))
     tokens = np.flatnonzero(token_word >= 0)
     words = token_word[tokens]
@@ -113,6 +127,14 @@ def token_neighbours(token_word: Int, pairs: Int, first: Int, counts: Int) -> tu
     edge_owner, rows = _expand(first[neighbour], counts[neighbour])
     per_token = np.bincount(tokens[owner[edge_owner]], minlength=len(token_word))
     return np.concatenate([[0], np.cumsum(per_token)]), rows
+
+
+def _at_most(pairs: Int, most: int) -> Int:
+    """Of directed pairs, sorted, those of each first word with the smallest hashes, in the same order."""
+    by_hash = np.lexsort((hash64(pairs[:, 0], pairs[:, 1]), pairs[:, 0]))
+    starts = np.searchsorted(pairs[:, 0], pairs[:, 0])  # sorted by first word either way
+    rank = np.arange(len(pairs)) - starts
+    return pairs[np.sort(by_hash[rank < most])]
 
 
 def _expand(first: Int, counts: Int) -> tuple[Int, Int]:

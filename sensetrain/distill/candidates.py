@@ -28,21 +28,30 @@ class Candidates:
         return self.offsets.diff()
 
 
-def positive_candidates(dictionary: SenseDictionary, neighbours: Neighbours) -> Candidates:
-    """P: a token's own senses and the rows of its synonyms. Tokens without own senses have none."""
-    own = dictionary.counts()
-    synonyms = torch.where(own > 0, neighbours.positive_offsets.diff(), 0)
-    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), (own + synonyms).cumsum(0)])
+def own_candidates(dictionary: SenseDictionary) -> Candidates:
+    """A token's own senses."""
+    return Candidates(dictionary.offsets, torch.arange(len(dictionary.rows)))
+
+
+def merged(first: Candidates, second: Candidates) -> Candidates:
+    """For each token the rows of both, the first's before the second's."""
+    sizes = (first.counts(), second.counts())
+    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), (sizes[0] + sizes[1]).cumsum(0)])
     rows = torch.empty(int(offsets[-1]), dtype=torch.int64)
-    for first, counts, into, source in (
-        (dictionary.offsets[:-1], own, offsets[:-1], None),
-        (neighbours.positive_offsets[:-1], synonyms, offsets[:-1] + own, neighbours.positive_rows),
-    ):
+    for part, counts, into in ((first, sizes[0], offsets[:-1]), (second, sizes[1], offsets[:-1] + sizes[0])):
         owner = torch.repeat_interleave(torch.arange(len(counts)), counts)
         inside = torch.arange(len(owner)) - (counts.cumsum(0) - counts)[owner]
-        taken = first[owner] + inside
-        rows[into[owner] + inside] = taken if source is None else source[taken]
+        rows[into[owner] + inside] = part.rows
     return Candidates(offsets, rows)
+
+
+def positive_candidates(dictionary: SenseDictionary, neighbours: Neighbours) -> Candidates:
+    """P: a token's own senses and the rows of its synonyms. Tokens without own senses have none."""
+    counts = neighbours.positive_offsets.diff()
+    kept = dictionary.counts() > 0
+    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), torch.where(kept, counts, 0).cumsum(0)])
+    synonyms = Candidates(offsets, neighbours.positive_rows[torch.repeat_interleave(kept, counts)])
+    return merged(own_candidates(dictionary), synonyms)
 
 
 def negative_candidates(neighbours: Neighbours) -> Candidates:
@@ -50,7 +59,9 @@ def negative_candidates(neighbours: Neighbours) -> Candidates:
     return Candidates(neighbours.negative_offsets, neighbours.negative_rows)
 
 
-def nearest_rows(states: Tensor, targets: Tensor, candidates: Candidates, rows: Tensor, kappa: int) -> Tensor:
+def nearest_rows(
+    states: Tensor, targets: Tensor, candidates: Candidates, rows: Tensor, kappa: int, scale: Tensor | None = None
+) -> Tensor:
     """The candidates of each position's target that are nearest to the teacher's state in L2.
 
     Args:
@@ -59,6 +70,7 @@ def nearest_rows(states: Tensor, targets: Tensor, candidates: Candidates, rows: 
         candidates: by token.
         rows: all sense rows, shape (rows, d).
         kappa: how many to take.
+        scale: shape (d,): each dimension's difference is multiplied by this first, if given.
 
     Returns:
         int64, shape (n, kappa), nearest first, -1 where there are fewer. On the CPU.
@@ -76,9 +88,10 @@ def nearest_rows(states: Tensor, targets: Tensor, candidates: Candidates, rows: 
         real = slots < counts[chunk][:, None]
         first = candidates.offsets[targets[chunk]][:, None]
         index = candidates.rows[torch.where(real, first + slots, 0)]
-        gathered = rows[index].to(states.device).float()
-        distance = (gathered - states[chunk.to(states.device)].float()[:, None]).square().sum(-1).cpu()
-        distance = distance.masked_fill(~real, torch.inf)
+        gap = rows[index].to(states.device).float() - states[chunk.to(states.device)].float()[:, None]
+        if scale is not None:
+            gap = gap * scale.to(gap.device)
+        distance = gap.square().sum(-1).cpu().masked_fill(~real, torch.inf)
         values, best = distance.topk(min(kappa, widest), largest=False)
         picked = torch.gather(index, 1, best)
         result[chunk, : picked.shape[1]] = torch.where(torch.isfinite(values), picked, -1)

@@ -1,8 +1,9 @@
-"""Training sequences with what the cache says of their targets, and how they become batches."""
+"""Training sequences with what the cache, if there is one, says of their targets, and how they become batches."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,37 +12,59 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
+from sensetrain.config import Positions
 from sensetrain.corpus import TRAIN, Tokens
-from sensetrain.distill.teacher_cache import TeacherCache, target_offsets
 from sensetrain.hashing import hash64
 
 IGNORE = -100
 POOL_SHARE, POOL_LEAST = 0.4, 25
 
 
+Bools = npt.NDArray[np.bool_]
 Item = dict[str, Tensor]
 """One sequence: `input_ids`, `labels` (the target of each position, -100 for none), and with one row for each target
-what the cache says of the teacher (`teacher_...`), `positive`, `negative`, `related` and `sampled`."""
+`related`, `sampled`, and from a cache what it says of the teacher (`teacher_...`), `positive` and `negative`."""
+
+
+class TargetSource(Protocol):
+    """What is known of the targets of a training sequence before it is a batch: a cache, or the candidates alone."""
+
+    def of_sequence(self, index: int, targets: npt.NDArray[np.int64]) -> tuple[Mapping[str, Tensor], Tensor, Tensor]:
+        """Columns of a sequence's targets, and which of these have positive and which have negative candidates.
+
+        Args:
+            index: of the sequence among the training sequences.
+            targets: all its tokens but the first.
+        """
+        ...
 
 
 class CachedSequences(Dataset[Item]):
-    """The training sequences of a corpus with their cached targets.
+    """The training sequences of a corpus with what is known of their targets.
 
     Args:
         tokens: the corpus.
-        cache: the teacher's, made from the same corpus.
+        cache: the teacher's, made from the same corpus; or `LiveTargets`.
         seed: with the epoch, the sequence and the position it decides which positions carry the sense term.
         has_relations: bool, shape (vocabulary,): tokens that have synonym or antonym rows.
+        positions: which positions those are; see `sampled_positions`.
     """
 
-    def __init__(self, tokens: Tokens, cache: TeacherCache, seed: int, has_relations: Tensor) -> None:
+    def __init__(
+        self,
+        tokens: Tokens,
+        cache: TargetSource,
+        seed: int,
+        has_relations: Tensor,
+        positions: Positions = "two-pools",
+    ) -> None:
         self.tokens = tokens
         self.cache = cache
         self.seed = seed
         self.epoch = 0
+        self.positions = positions
         self._has_relations = has_relations.numpy()
         self._sequences = tokens.split(TRAIN)
-        self._offsets = target_offsets(tokens, self._sequences)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the data loader at the start of each epoch."""
@@ -56,22 +79,39 @@ class CachedSequences(Dataset[Item]):
         sequence = int(self._sequences[index])
         ids = self.tokens.sequence(sequence).astype(np.int64)
         first = self.tokens.first_target(sequence) - 1  # the position whose target is the first that counts
-        rows = slice(int(self._offsets[index]) + first, int(self._offsets[index + 1]))
-        positive, negative = self.cache.positive[rows].long(), self.cache.negative[rows].long()
-        own = (positive[:, 0] >= 0).numpy()
-        related = self._has_relations[ids[first + 1 :]] & (own | (negative[:, 0] >= 0).numpy())
+        columns, positive, negative = self.cache.of_sequence(index, ids[1:])
+        own, has_negative = positive[first:].numpy(), negative[first:].numpy()
+        related = self._has_relations[ids[first + 1 :]] & (own | has_negative)
         draw = hash64(self.seed, self.epoch, sequence, np.arange(first, len(ids) - 1))
         labels = np.append(ids[1:], IGNORE)
         labels[:first] = IGNORE
         return {
             "input_ids": torch.from_numpy(ids),
             "labels": torch.from_numpy(labels),
-            **self.cache.of_teacher(rows),
-            "positive": positive,
-            "negative": negative,
+            **{name: column[first:] for name, column in columns.items()},
             "related": torch.from_numpy(related),
-            "sampled": torch.from_numpy(two_pools(related, own & ~related, draw)),
+            "sampled": torch.from_numpy(sampled_positions(self.positions, related, own & ~related, draw)),
         }
+
+
+def sampled_positions(positions: Positions, related: Bools, own_only: Bools, draw: npt.NDArray[np.uint64]) -> Bools:
+    """Which positions of a sequence carry the sense term.
+
+    `two-pools` (the authors' code): see `two_pools`. `uniform`: max(25, 40%) of those with any candidates, whichever
+    draw the smallest numbers. `all`: all of those.
+
+    Args:
+        positions: which.
+        related: positions whose target has relations.
+        own_only: positions whose target has own senses and no relations.
+        draw: a random number for each position; the smallest are taken.
+    """
+    if positions == "two-pools":
+        return two_pools(related, own_only, draw)
+    either = related | own_only
+    if positions == "all":
+        return either
+    return _smallest(either, draw, max(POOL_LEAST, round(POOL_SHARE * int(either.sum()))))
 
 
 def two_pools(

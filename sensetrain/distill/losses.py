@@ -60,6 +60,7 @@ def sense_sum(
     beta_p: float,
     beta_n: float,
     gamma: float,
+    scale: Tensor | None = None,
 ) -> Tensor:
     """Sum over positions of the semantic consistency loss (DSKD 4.2).
 
@@ -74,18 +75,18 @@ def sense_sum(
         beta_p: weight of the pull.
         beta_n: weight of the push.
         gamma: margin.
+        scale: shape (d,): each dimension's difference is multiplied by this first, if given.
     """
-    pull, push = _distances(states, rows, positive), _distances(states, rows, negative)
-    loss = beta_p * _masked_mean(pull, positive >= 0) + beta_n * _masked_mean(
-        (gamma - push).clamp_min(0), negative >= 0
-    )
-    return loss.sum()
+    pull, push = _distances(states, rows, positive, scale), _distances(states, rows, negative, scale)
+    has_p, has_n = (positive >= 0).to(states.device), (negative >= 0).to(states.device)
+    return (beta_p * _masked_mean(pull, has_p) + beta_n * _masked_mean((gamma - push).clamp_min(0), has_n)).sum()
 
 
-def _distances(states: Tensor, rows: Tensor, index: Tensor) -> Tensor:
+def _distances(states: Tensor, rows: Tensor, index: Tensor, scale: Tensor | None) -> Tensor:
     """|n - row|^2 / d, shape (n, kappa); the value at index -1 means nothing."""
-    chosen = rows[index.clamp_min(0)].to(states.device).float()
-    return (states.float()[:, None] - chosen).square().mean(-1)
+    wide = torch.promote_types(states.dtype, torch.float32)
+    gap = states.to(wide)[:, None] - rows[index.clamp_min(0)].to(states.device).to(wide)
+    return (gap if scale is None else gap * scale.to(gap.device)).square().mean(-1)
 
 
 def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:

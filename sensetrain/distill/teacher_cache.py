@@ -1,23 +1,22 @@
 """What students need of the teacher, computed once: for each target its distribution and the chosen senses.
 
-Students then train without the teacher in memory, as often as wanted. All arrays are end to end over the targets of
-the training sequences: sequence s has the rows offsets[s] to offsets[s + 1], one for each of its positions but the
-last, which has no target.
+Students then train without the teacher in memory, as often as wanted. Columns have one row for each target of a
+training sequence, which are its tokens but the first; they are stored in `shards`.
 
-The distribution is kept as the teacher's last hidden state, from which the head gives all of it, or as its K largest
-log-probabilities. At the temperature of 2 the 64 largest hold a fifth of SmolLM2's probability, so the state is the
-default: two bytes a dimension, exact to bf16.
+The distribution is kept as the teacher's last hidden state, from which the head gives all of it, as its K largest
+log-probabilities, or as K tokens drawn from it. At the temperature of 2 the 64 largest hold a fifth of SmolLM2's
+probability, so the state is the default: two bytes a dimension, exact to bf16.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -25,52 +24,19 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import progress, say
 from sensetrain.config import TeachSettings
 from sensetrain.corpus import TRAIN, Tokens
-from sensetrain.distill.candidates import Candidates, nearest_rows, negative_candidates, positive_candidates
+from sensetrain.distill.sense_source import SenseSource
+from sensetrain.distill.shards import Layout, Shard, row_bytes, shard_name, write_shard
+from sensetrain.hashing import uniform
 from sensetrain.manifest import Manifest, making, read_manifest
 from sensetrain.models import ModelFolder, last_hidden_state, logits_of, state_width
-from sensetrain.neighbours import Neighbours
 from sensetrain.senses.collect import padded
-from sensetrain.senses.compose import ComposedWords
-from sensetrain.senses.dictionary import SenseDictionary, combined_rows
 from sensetrain.senses.plan import members_of, plan_batches
-from sensetrain.tensorfile import Done, TensorFile
 
-FILE = "cache.safetensors"
+_SHARD_BYTES = 64 << 20  # before compression: what an interruption loses, and what is in memory at once
 _HEAD_POSITIONS = 1024  # positions whose logits exist at once
 _LITTLE = 0.9  # of the probability: with less than this listed, the user is told
 
-
-@dataclass(frozen=True)
-class SenseSource:
-    """The sense rows and, for each token, which of them are positive and negative candidates."""
-
-    rows: Tensor
-    positive: Candidates
-    negative: Candidates
-    inputs: dict[str, str]
-
-    @classmethod
-    def open(cls, dictionary: Path, composed: Path, neighbours: Path, teacher: ModelFolder) -> SenseSource:
-        """Open the three artefacts and check that they belong together and to the teacher.
-
-        Raises:
-            UserError: one was made from something else; the message names the field.
-        """
-        senses = SenseDictionary.load(
-            dictionary, inputs={"teacher": teacher.fingerprint, "tokenizer": teacher.tokenizer_fingerprint}
-        )
-        words, graph = ComposedWords.open(composed), Neighbours.open(neighbours)
-        fingerprint = senses.manifest.fingerprint if senses.manifest else ""
-        words.manifest.require(composed, {"senses": fingerprint})
-        graph.manifest.require(neighbours, {"senses": fingerprint, "composed": words.manifest.fingerprint})
-        if senses.manifest and senses.manifest.settings["state_of"] == "same":
-            raise UserError(
-                "the senses belong to the tokens themselves, a decoder needs those of the next token",
-                path=dictionary, field="state_of", remedy="plan with --state-of next",
-            )  # fmt: skip
-        inputs = {"senses": fingerprint, "neighbours": graph.manifest.fingerprint}
-        positive, negative = positive_candidates(senses, graph), negative_candidates(graph)
-        return cls(combined_rows(senses, words.rows), positive, negative, inputs)
+Ints = npt.NDArray[np.int64]
 
 
 def teach_inputs(tokens: Manifest, teacher: ModelFolder, senses: SenseSource) -> dict[str, str]:
@@ -84,7 +50,7 @@ def teach_inputs(tokens: Manifest, teacher: ModelFolder, senses: SenseSource) ->
 
 
 def teach(tokens_path: Path, teacher: ModelFolder, senses: SenseSource, out: Path, settings: TeachSettings) -> Manifest:
-    """One teacher pass over the training sequences into the artefact `cache`.
+    """One teacher pass over the training sequences into the artefact `cache`; goes on after the last whole shard.
 
     Raises:
         UserError: the tokens are another tokenizer's, or more log-probabilities are asked for than there are tokens.
@@ -96,44 +62,68 @@ def teach(tokens_path: Path, teacher: ModelFolder, senses: SenseSource, out: Pat
     inputs = teach_inputs(tokens.manifest, teacher, senses)
     with making(out, "cache", settings.shape(), inputs, resumable=True) as draft:
         model = teacher.load(settings.compute)
-        file = TensorFile(draft.folder / FILE, _layout(int(offsets[-1]), model, settings))
-        batches = list(members_of(plan_batches(sequences, tokens.lengths()[sequences], settings.batch_tokens)))
-        done = Done(draft.folder / ".done", len(batches), afresh=file.created)
-        if done.count:
-            say(f"teach: going on after {done.count} of {len(batches)} batches")
-        place = np.zeros(len(tokens.start), dtype=np.int64)
-        place[sequences] = np.arange(len(sequences))
+        layout = _layout(model, settings)
+        shards = list(_shards(offsets, row_bytes(layout)))
+        files = [draft.folder / shard_name(number) for number in range(len(shards))]
+        if kept := sum(file.exists() for file in files):
+            say(f"teach: going on after {kept} of {len(shards)} shards")
+        pass_ = _TeacherPass(model, tokens, senses, settings)
         with progress("teach (targets)", int(offsets[-1])) as advance:
-            for number, batch in enumerate(batches):
-                rows = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in place[batch]])
-                if not done[number]:
-                    _teach_batch(model, tokens, batch, rows, senses, settings, file)
-                    file.flush()
-                    done.mark(number)
-                advance(len(rows))
-        draft.facts.update(targets=int(offsets[-1]), batches=len(batches), **_coverage(draft.folder / FILE, settings))
+            for file, (start, end) in zip(files, shards, strict=True):
+                if not file.exists():
+                    write_shard(file, layout, pass_.columns(sequences[start:end]))
+                advance(int(offsets[end] - offsets[start]))
+        draft.facts.update(
+            targets=int(offsets[-1]), first_sequences=[start for start, _ in shards], vocab_size=_vocabulary(model),
+            bytes=sum(file.stat().st_size for file in files), bytes_uncompressed=int(offsets[-1]) * row_bytes(layout),
+            **_coverage(files, settings),
+        )  # fmt: skip
     return read_manifest(out, "cache")
 
 
-def _layout(targets: int, model: PreTrainedModel, settings: TeachSettings) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """The tensors of the cache: see `TeacherCache`."""
-    chosen = ("int32", (targets, settings.kappa))
-    if settings.top_k is None:
-        return {"states": ("bf16", (targets, state_width(model))), "positive": chosen, "negative": chosen}
-    vocabulary = model.config.get_text_config().vocab_size
-    if settings.top_k > vocabulary:
-        raise UserError(f"the vocabulary has {vocabulary} tokens, not {settings.top_k}", field="top_k")
-    listed = (targets, settings.top_k)
-    return {
-        "top_ids": ("int32", listed), "top_logprobs": ("fp16", listed), "positive": chosen, "negative": chosen
-    }  # fmt: skip
+def target_offsets(tokens: Tokens, sequences: Ints) -> Ints:
+    """Where the targets of each sequence begin, shape (sequences + 1,)."""
+    return np.concatenate([[0], np.cumsum(tokens.lengths()[sequences] - 1)])
 
 
-def _coverage(file: Path, settings: TeachSettings) -> dict[str, float]:
+def _vocabulary(model: PreTrainedModel) -> int:
+    size: int = model.config.get_text_config().vocab_size
+    return size
+
+
+def _layout(model: PreTrainedModel, settings: TeachSettings) -> Layout:
+    """The columns of the cache; see `TeacherCache`."""
+    if settings.top_k is not None and settings.top_k > _vocabulary(model):
+        raise UserError(f"the vocabulary has {_vocabulary(model)} tokens, not {settings.top_k}", field="top_k")
+    said: dict[str, tuple[str, tuple[int, ...]]]
+    if settings.top_k is not None:
+        listed = (settings.top_k,)
+        said = {"top_ids": ("int32", listed), "top_logprobs": ("fp16", listed), "tail_logprob": ("fp32", ())}
+    elif settings.samples is not None:
+        drawn = (settings.samples,)
+        said = {"sampled_ids": ("int32", drawn), "sampled_logprobs": ("fp16", drawn)}
+    else:
+        said = {"states": ("bf16", (state_width(model),))}
+    chosen = ("int32", (settings.kappa,))
+    return {**{f"teacher_{name}": kind for name, kind in said.items()}, "positive": chosen, "negative": chosen}
+
+
+def _shards(offsets: Ints, bytes_a_row: int) -> Iterator[tuple[int, int]]:
+    """Ranges of sequences that are a shard each."""
+    start = 0
+    while start < len(offsets) - 1:
+        last = np.searchsorted(offsets, offsets[start] + _SHARD_BYTES // bytes_a_row, side="right") - 1
+        end = max(start + 1, int(last))
+        yield start, end
+        start = end
+
+
+def _coverage(files: list[Path], settings: TeachSettings) -> dict[str, float]:
     """How much of the teacher's probability the listed tokens hold: what is not listed trains as one mass only."""
     if settings.top_k is None:
         return {}
-    share = float(load_file(file)["top_logprobs"].float().exp().sum(1).mean())
+    shares = [1 - columns["teacher_tail_logprob"].exp() for file in files for columns in Shard.open(file)]
+    share = float(torch.cat(shares).mean())
     if share < _LITTLE:
         say(
             f"teach: at temperature {settings.temperature:g} the {settings.top_k} listed tokens hold only {share:.0%} "
@@ -142,65 +132,106 @@ def _coverage(file: Path, settings: TeachSettings) -> dict[str, float]:
     return {"listed_probability": share}
 
 
-def target_offsets(tokens: Tokens, sequences: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Where the targets of each sequence begin, shape (sequences + 1,)."""
-    return np.concatenate([[0], np.cumsum(tokens.lengths()[sequences] - 1)])
+@dataclass(frozen=True)
+class _TeacherPass:
+    """Runs the teacher over sequences and keeps what the cache keeps."""
 
+    model: PreTrainedModel
+    tokens: Tokens
+    senses: SenseSource
+    settings: TeachSettings
 
-@torch.inference_mode()
-def _teach_batch(
-    model: PreTrainedModel,
-    tokens: Tokens,
-    batch: npt.NDArray[np.int64],
-    rows: npt.NDArray[np.int64],
-    senses: SenseSource,
-    settings: TeachSettings,
-    file: TensorFile,
-) -> None:
-    """Fill the cache for the targets of some sequences."""
-    ids, mask = padded(tokens, batch, tokens.lengths()[batch])
-    has_target = mask[:, 1:].bool()
-    states = last_hidden_state(model, ids, mask)[:, :-1][has_target]
-    targets = ids[:, 1:][has_target].cpu()
-    if settings.top_k is None:
-        file.write("states", rows, states)
-    else:
-        for start in range(0, len(rows), _HEAD_POSITIONS):
+    def columns(self, sequences: Ints) -> list[dict[str, Tensor]]:
+        """The columns of some sequences, in their order."""
+        lengths = self.tokens.lengths()[sequences]
+        found: dict[int, dict[str, Tensor]] = {}
+        for batch in members_of(plan_batches(sequences, lengths, self.settings.batch_tokens)):
+            sizes = (self.tokens.lengths()[batch] - 1).tolist()
+            parts = {name: torch.split(column, sizes) for name, column in self._of_batch(batch).items()}
+            for slot, sequence in enumerate(batch.tolist()):
+                found[sequence] = {name: column[slot] for name, column in parts.items()}
+        return [found[sequence] for sequence in sequences.tolist()]
+
+    @torch.inference_mode()
+    def _of_batch(self, batch: Ints) -> dict[str, Tensor]:
+        """The columns of all targets of some sequences, end to end."""
+        lengths = self.tokens.lengths()[batch]
+        ids, mask = padded(self.tokens, batch, lengths)
+        has_target = mask[:, 1:].bool()
+        states = last_hidden_state(self.model, ids, mask)[:, :-1][has_target]
+        targets = ids[:, 1:][has_target].cpu()
+        chosen = self.senses.nearest(states, targets, self.settings)
+        return {**self._said(states, batch, lengths), **chosen}
+
+    def _said(self, states: Tensor, batch: Ints, lengths: Ints) -> dict[str, Tensor]:
+        """The distribution in the form that the settings ask for."""
+        settings = self.settings
+        if settings.top_k is None and settings.samples is None:
+            return {"teacher_states": states.to(torch.bfloat16).cpu()}
+        owner = np.repeat(batch, lengths - 1)
+        position = np.concatenate([np.arange(length - 1) for length in lengths])
+        parts = []
+        for start in range(0, len(states), _HEAD_POSITIONS):
             part = slice(start, start + _HEAD_POSITIONS)
-            scaled = logits_of(model, states[part]) / settings.temperature
-            values, top = scaled.topk(settings.top_k, dim=1)
-            file.write("top_ids", rows[part], top)
-            file.write("top_logprobs", rows[part], values - scaled.logsumexp(1, keepdim=True))
-    for name, candidates in (("positive", senses.positive), ("negative", senses.negative)):
-        file.write(name, rows, nearest_rows(states, targets, candidates, senses.rows, settings.kappa))
+            logprobs = (logits_of(self.model, states[part]) / settings.temperature).log_softmax(1)
+            if settings.samples is not None:
+                keys = owner[part, None], position[part, None], np.arange(settings.samples)
+                parts.append(_drawn(logprobs, torch.from_numpy(uniform(settings.seed, *keys))))
+            elif settings.top_k is not None:
+                parts.append(_largest(logprobs, settings.top_k))
+        return {name: torch.cat([some[name] for some in parts]) for name in parts[0]}
+
+
+def _largest(logprobs: Tensor, count: int) -> dict[str, Tensor]:
+    """The most probable tokens and the mass of all others."""
+    values, ids = logprobs.topk(count, dim=1)
+    tail = (1 - values.double().exp().sum(1)).clamp_min(torch.finfo(torch.float32).tiny).log()
+    return {"teacher_top_ids": ids.cpu(), "teacher_top_logprobs": values.cpu(), "teacher_tail_logprob": tail.cpu()}
+
+
+def _drawn(logprobs: Tensor, uniforms: Tensor) -> dict[str, Tensor]:
+    """Tokens drawn from a distribution, one for each number in [0, 1): where the running sum first exceeds it."""
+    running = logprobs.double().exp().cumsum(1)
+    wanted = uniforms.to(running.device) * running[:, -1:]
+    ids = torch.searchsorted(running, wanted, right=True).clamp_max(logprobs.shape[1] - 1)
+    return {"teacher_sampled_ids": ids.cpu(), "teacher_sampled_logprobs": logprobs.gather(1, ids).cpu()}
 
 
 @dataclass(frozen=True)
 class TeacherCache:
-    """The artefact `cache`, in memory: either the teacher's states or its most probable tokens, and the chosen senses.
+    """The artefact `cache`, mapped into memory: shards are opened, and their hashes checked, when first used.
+
+    Columns: `teacher_states` (width), or `teacher_top_ids` and `teacher_top_logprobs` (K) with `teacher_tail_logprob`,
+    or `teacher_sampled_ids` and `teacher_sampled_logprobs` (K), both at the cache's temperature; `positive` and
+    `negative` (kappa): rows of P' and N', -1 where there are fewer.
 
     Attributes:
+        path: its folder.
         manifest: what it says of itself.
-        positive: int32, shape (targets, kappa): rows of P', -1 where there are fewer.
-        negative: int32, shape (targets, kappa): rows of N', -1 where there are fewer.
-        states: bf16, shape (targets, width): the teacher's last hidden states.
-        top_ids: int32, shape (targets, K).
-        top_logprobs: fp16, shape (targets, K), at the cache's temperature.
     """
 
+    path: Path
     manifest: Manifest
-    positive: Tensor
-    negative: Tensor
-    states: Tensor | None = None
-    top_ids: Tensor | None = None
-    top_logprobs: Tensor | None = None
+    _shards: dict[int, Shard] = field(default_factory=dict, compare=False)
 
     @classmethod
     def open(cls, path: Path) -> TeacherCache:
         """Open a cache for reading."""
-        return cls(read_manifest(path, "cache"), **load_file(path / FILE))
+        return cls(path, read_manifest(path, "cache"))
 
-    def of_teacher(self, rows: slice) -> dict[str, Tensor]:
-        """What the teacher says of some targets, by the name of the tensor."""
-        named = {"states": self.states, "top_ids": self.top_ids, "top_logprobs": self.top_logprobs}
-        return {f"teacher_{name}": tensor[rows] for name, tensor in named.items() if tensor is not None}
+    def sequence(self, index: int) -> dict[str, Tensor]:
+        """The columns of the targets of a training sequence, counted from the first one."""
+        first: list[int] = self.manifest.facts["first_sequences"]
+        number = int(np.searchsorted(first, index, side="right")) - 1
+        if number not in self._shards:
+            name = shard_name(number)
+            self._shards[number] = Shard.open(self.path / name, self.manifest.files[name])
+        return self._shards[number][index - first[number]]
+
+    def of_sequence(self, index: int, targets: Ints) -> tuple[Mapping[str, Tensor], Tensor, Tensor]:
+        """The columns, and which targets have positive and negative candidates; see `data.TargetSource`."""
+        columns = self.sequence(index)
+        return columns, columns["positive"][:, 0] >= 0, columns["negative"][:, 0] >= 0
+
+
+__all__ = ["SenseSource", "TeacherCache", "target_offsets", "teach", "teach_inputs"]

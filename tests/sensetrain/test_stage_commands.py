@@ -55,8 +55,8 @@ def test_the_single_commands_make_the_whole_line(
         ["compose", *teach, "--db", sample_graph],
         ["neighbours", *teach, "--db", sample_graph],
         ["teach", *teach, "--top-k", 8],
-        ["kd", *teach, "--epochs", 0.1, "--layers", 2, "--train-layers", 1],
-        ["dskd", *teach, "--epochs", 0.1, "--layers", 2, "--train-layers", 1],
+        ["kd", "--cache", "cache", *teach, "--epochs", 0.1, "--layers", 2, "--train-layers", 1],
+        ["dskd", "--cache", "cache", *teach, "--epochs", 0.1, "--layers", 2, "--train-layers", 1],
         ["evaluate", teacher.path, "students/kd", "students/dskd", "--out", "results.json"],
     ]
     for arguments in line:

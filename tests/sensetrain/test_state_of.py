@@ -85,7 +85,7 @@ def test_the_teacher_picks_candidates_by_the_state_before_the_target(
 ) -> None:
     """The cache's nearest row of a target is the row that was made at that very position."""
     from sensetrain.config import ComposeSettings, TeachSettings
-    from sensetrain.distill.teacher_cache import TeacherCache, target_offsets
+    from sensetrain.distill.teacher_cache import TeacherCache
 
     plan, states, senses = (tmp_path / name for name in ("plan", "states", "senses"))
     composed, near, cache = (tmp_path / name for name in ("composed", "neighbours", "cache"))
@@ -98,12 +98,11 @@ def test_the_teacher_picks_candidates_by_the_state_before_the_target(
     stages.teach_stage(line.tokens, transparent, source, cache, TeachSettings(top_k=8)).ensure()
     tokens, taught, known = Tokens.open(line.tokens), TeacherCache.open(cache), state_of_token(transparent)
     sequences = tokens.split("train")
-    offsets = target_offsets(tokens, sequences)
     checked = 0
     for index, sequence in enumerate(sequences[:6]):
         ids = tokens.sequence(int(sequence))
         for position in range(len(ids) - 1):
-            row = int(taught.positive[int(offsets[index]) + position, 0])
+            row = int(taught.sequence(index)["positive"][position, 0])
             own = range(
                 int(source.positive.offsets[ids[position + 1]]), int(source.positive.offsets[ids[position + 1] + 1])
             )

@@ -1,0 +1,58 @@
+"""Whether what a student is to be trained with fits together: settings with the artefacts that have them fixed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lexgraph.common.errors import UserError
+from sensetrain.config import CandidateSettings, DistilSettings, DSKDSettings
+from sensetrain.manifest import Manifest
+
+_CHOSEN = sorted(set(CandidateSettings.model_fields) - {"recipe"})
+
+
+def check_cache(cache: Manifest, path: Path, settings: DistilSettings, vocabulary: int) -> None:
+    """Refuse a cache whose numbers mean something else than the settings say.
+
+    Args:
+        cache: its manifest.
+        path: its folder.
+        settings: of the student.
+        vocabulary: tokens that the student's head has.
+
+    Raises:
+        UserError: it was made with another setting, or for a head of another size; the message names the field.
+    """
+    if cache.facts["vocab_size"] != vocabulary:
+        raise UserError(
+            f"made for {cache.facts['vocab_size']} tokens, the student's head has {vocabulary}", path=path,
+            field="vocab_size", remedy="train a student with the teacher's number of tokens (padding included)",
+        )  # fmt: skip
+    names = list(_CHOSEN) if isinstance(settings, DSKDSettings) else []
+    # From its states any temperature can be had, and any divergence; lists are of one temperature.
+    if cache.settings["top_k"] is not None or cache.settings["samples"] is not None:
+        names.append("temperature")
+    for name in names:
+        _same(name, cache.settings[name], getattr(settings, name), path, "teach")
+    if settings.tail == "renormalise" and cache.settings["top_k"] is None:
+        raise UserError("there is no list to renormalise", path=path, field="settings.top_k", remedy="teach --top-k K")
+
+
+def check_neighbours(neighbours: Manifest, path: Path, settings: DistilSettings) -> None:
+    """Refuse neighbours that are not as few as the settings say.
+
+    Raises:
+        UserError: they were made with another limit.
+    """
+    wanted = getattr(settings, "max_neighbours", None)
+    if wanted is not None:
+        _same("max_neighbours", neighbours.settings["max_neighbours"], wanted, path, "neighbours")
+
+
+def _same(name: str, found: object, wanted: object, path: Path, command: str) -> None:
+    if found != wanted:
+        flag = f"--{name.replace('_', '-')}"
+        raise UserError(
+            f"made with {name} {found}, but the student's is {wanted}", path=path, field=f"settings.{name}",
+            remedy=f"give both the same {flag} (or --recipe), or make it again: sensetrain {command}",
+        )  # fmt: skip
