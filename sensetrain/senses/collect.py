@@ -1,7 +1,7 @@
 """One teacher pass over the plan's batches, each state straight to its place in one file.
 
-Rows are grouped by token, as the plan numbers them. The LM head is not computed. An interrupted pass goes on with
-the first batch that is not marked done.
+Rows are grouped by token, as the plan numbers them. The LM head is not computed. Any number of processes share the
+batches (`sensetrain.together`).
 
 A decoder runs over each sequence up to its last planned position. An encoder's states see what comes after them, too:
 it runs over the whole sequence, with its special tokens around it.
@@ -19,10 +19,9 @@ from safetensors import safe_open
 from torch import Tensor
 
 from lexgraph.common.errors import UserError
-from lexgraph.common.terminal import progress, say
 from sensetrain.config import CollectSettings, Compute
 from sensetrain.corpus import Tokens
-from sensetrain.manifest import Manifest, making, read_manifest
+from sensetrain.manifest import Manifest, read_manifest
 from sensetrain.models import (
     NO_SPECIAL_TOKENS,
     ModelFolder,
@@ -33,9 +32,12 @@ from sensetrain.models import (
     state_width,
 )
 from sensetrain.senses.plan import Batch, Plan, check_tokens
-from sensetrain.tensorfile import Done, TensorFile
+from sensetrain.tensorfile import TYPES, TensorFile
+from sensetrain.together import Job, TensorWork, work_together
 
 STATES = "states.safetensors"
+
+Ints = npt.NDArray[np.int64]
 
 
 def collect_inputs(plan: Manifest, teacher: ModelFolder) -> dict[str, str]:
@@ -60,24 +62,21 @@ def collect(tokens_path: Path, plan_path: Path, teacher: ModelFolder, out: Path,
     tokens.manifest.require(tokens_path, {"tokenizer": teacher.tokenizer_fingerprint})
     _check_state_of(plan, plan_path, teacher)
     reader = StateReader(teacher, tokens, settings.compute, int(plan.manifest.settings["batch_tokens"]))
-    inputs = collect_inputs(plan.manifest, teacher)
-    with making(out, "states", settings.shape(), inputs, resumable=True) as draft:
-        rows, width = len(plan.sequence), reader.width
-        file = TensorFile(draft.folder / STATES, {"states": (settings.dtype, (rows, width))})
-        done = Done(draft.folder / ".done", plan.batch_count, afresh=file.created)
-        if done.count:
-            say(f"collect: going on after {done.count} of {plan.batch_count} batches")
-        with progress("collect (samples)", rows) as advance:
-            for batch in plan.batches():
-                if not done[batch.number]:
-                    chosen = reader.states(batch)
-                    _check_finite(chosen, batch)
-                    file.write("states", batch.rows, chosen)
-                    file.flush()
-                    done.mark(batch.number)
-                advance(len(batch.rows))
-        draft.facts.update(states=rows, width=width, batches=plan.batch_count)
-    return read_manifest(out, "states")
+    batches = list(plan.batches())
+    shape = (len(plan.sequence), reader.width)
+
+    def fill(file: TensorFile, number: int) -> None:
+        batch = batches[number]
+        chosen = on_cpu(reader.states(batch, plan.length[batch.rows]).to(TYPES[settings.dtype]))
+        _check_finite(chosen, batch)
+        file.write("states", batch.rows, chosen)
+
+    job = Job(
+        "collect", "samples", np.array([len(batch.rows) for batch in batches]),
+        lambda folder: TensorWork(TensorFile(folder / STATES, {"states": (settings.dtype, shape)}), fill),
+        lambda _: {"states": shape[0], "width": shape[1], "batches": len(batches)},
+    )  # fmt: skip
+    return work_together(job, out, "states", settings.shape(), collect_inputs(plan.manifest, teacher))
 
 
 def _check_state_of(plan: Plan, path: Path, teacher: ModelFolder) -> None:
@@ -115,19 +114,29 @@ class StateReader:
                 remedy=f"tokenize with --sequence-length {limit - len(self._special)} or less",
             )  # fmt: skip
 
-    def states(self, batch: Batch) -> Tensor:
-        """The states of a batch's samples, shape (samples, width)."""
+    def states(self, batch: Batch, spans: Ints) -> Tensor:
+        """The states of a batch's samples.
+
+        Args:
+            batch: whose samples.
+            spans: int64, shape (samples,): a sample is the mean in float32 of so many states from its position on
+                (SKD 4.3).
+
+        Returns:
+            Shape (samples, width), float32 if a sample is a mean, else as computed.
+        """
         lengths = self._lengths[batch.sequences] if self._whole else batch.lengths
-        chosen = torch.empty(len(batch.slots), self.width, dtype=self._model.dtype, device=device())
+        dtype = torch.float32 if spans.max(initial=1) > 1 else self._model.dtype
+        chosen = torch.empty(len(batch.slots), self.width, dtype=dtype, device=device())
         for start, end in self._passes(lengths):
             ids, mask = padded(self._tokens, batch.sequences[start:end], lengths[start:end], self._special)
             states = last_hidden_state(self._model, ids, mask)
             members = np.flatnonzero((batch.slots >= start) & (batch.slots < end))
             slots, positions = batch.slots[members] - start, batch.positions[members] + len(self._special.before)
-            chosen[torch.from_numpy(members)] = states[torch.from_numpy(slots), torch.from_numpy(positions)]
+            chosen[torch.from_numpy(members)] = _means(states, slots, positions, spans[members])
         return chosen
 
-    def _passes(self, lengths: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    def _passes(self, lengths: Ints) -> Iterator[tuple[int, int]]:
         """Parts of a batch that are one forward pass each. Whole sequences are longer than the plan counted them."""
         size = max(1, self._batch_tokens // int(lengths.max())) if self._whole else len(lengths)
         for start in range(0, len(lengths), size):
@@ -136,8 +145,8 @@ class StateReader:
 
 def padded(
     tokens: Tokens,
-    sequences: npt.NDArray[np.int64],
-    lengths: npt.NDArray[np.int64],
+    sequences: Ints,
+    lengths: Ints,
     special: SpecialTokens = NO_SPECIAL_TOKENS,
 ) -> tuple[Tensor, Tensor]:
     """The beginnings of some sequences as one batch, padded on the right.
@@ -152,16 +161,43 @@ def padded(
         Ids and mask, shape (batch, longest + special), on `device()`. Pads are zeros under a zero mask: a causal
         model's states before them do not see them, and an encoder's attention leaves them out.
     """
-    before = len(special.before)
-    ids = torch.zeros(len(sequences), int(lengths.max()) + len(special), dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for slot, (sequence, length) in enumerate(zip(sequences, lengths, strict=True)):
-        end = before + int(length)
-        ids[slot, :before] = torch.tensor(special.before)
-        ids[slot, before:end] = torch.from_numpy(tokens.sequence(int(sequence))[:length].astype(np.int64))
-        ids[slot, end : end + len(special.after)] = torch.tensor(special.after)
-        mask[slot, : end + len(special.after)] = 1
-    return ids.to(device()), mask.to(device())
+    before, ends = len(special.before), len(special.before) + lengths
+    ids = np.zeros((len(sequences), int(lengths.max()) + len(special)), dtype=np.int64)
+    place = np.arange(ids.shape[1])
+    own = (place >= before) & (place < ends[:, None])
+    starts = np.repeat(tokens.offsets[sequences] - (np.cumsum(lengths) - lengths), lengths)
+    ids[own] = tokens.ids[starts + np.arange(len(starts))]
+    ids[:, :before] = special.before
+    ids[np.arange(len(ids))[:, None], ends[:, None] + np.arange(len(special.after))] = special.after
+    mask = (place < ends[:, None] + len(special.after)).astype(np.int64)
+    return torch.from_numpy(ids).to(device()), torch.from_numpy(mask).to(device())
+
+
+def _means(states: Tensor, slots: Ints, positions: Ints, spans: Ints) -> Tensor:
+    """For each sample the mean of its states: those at `positions` if each is a single one."""
+    most = int(spans.max(initial=1))
+    picked = states[torch.from_numpy(slots), torch.from_numpy(positions)]
+    if most == 1:
+        return picked
+    total = picked.float()
+    for further in range(1, most):
+        more = np.flatnonzero(spans > further)
+        total[torch.from_numpy(more)] += states[
+            torch.from_numpy(slots[more]), torch.from_numpy(positions[more] + further)
+        ].float()
+    return total / torch.tensor(spans)[:, None].to(total)
+
+
+def on_cpu(values: Tensor) -> Tensor:
+    """The same values in the memory of the CPU, without holding up what the GPU has been given to do since."""
+    if not values.is_cuda:
+        return values
+    copy = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    copy.copy_(values, non_blocking=True)
+    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    copied.record()
+    copied.synchronize()
+    return copy
 
 
 def _check_finite(states: Tensor, batch: Batch) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
@@ -46,24 +44,6 @@ def test_an_interrupted_collection_goes_on_and_ends_the_same(line, tmp_path: Pat
     assert runs == Plan.open(line.plan).batch_count
     assert (tmp_path / "out/states.safetensors").read_bytes() == (line.states / "states.safetensors").read_bytes()
     assert (tmp_path / "out/manifest.json").read_text() == (line.states / "manifest.json").read_text()
-
-
-def test_a_killed_collection_goes_on_and_ends_the_same(line, tmp_path: Path) -> None:
-    """kill -9 in the middle of a process of its own."""
-    program = (
-        "import os, signal, sys; from sensetrain.senses import collect; real = collect.last_hidden_state; n = 0\n"
-        "def die(*a):\n    global n; n += 1\n    if n == 3: os.kill(os.getpid(), signal.SIGKILL)\n    return real(*a)\n"
-        "collect.last_hidden_state = die\nfrom sensetrain.cli import main; main()"
-    )
-    command = ["collect", "--tokens", line.tokens, "--plan", line.plan, "--teacher", line.teacher.path]
-    command += ["--dtype", "fp32", "--out", tmp_path / "out"]
-    done = subprocess.run([sys.executable, "-c", program, *map(str, command)], capture_output=True, check=False)
-    assert done.returncode == -9
-    again = subprocess.run(
-        [sys.executable, "-m", "sensetrain", *map(str, command)], capture_output=True, text=True, check=True
-    )
-    assert "going on after 2 of" in again.stderr
-    assert (tmp_path / "out/states.safetensors").read_bytes() == (line.states / "states.safetensors").read_bytes()
 
 
 def test_states_do_not_depend_on_the_batches(line, tmp_path: Path) -> None:

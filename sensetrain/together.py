@@ -1,0 +1,232 @@
+"""Artefacts that any number of processes make at once.
+
+Processes that make the same artefact at the same place find each other by its folder: each claims units of work, does
+them and marks them done. The first that finds all done seals the folder and moves it into place; the others find the
+artefact there. No process talks to another, so it does not matter how they were started, and any of them may die and
+come back.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from lexgraph.common.errors import UserError
+from lexgraph.common.files import replacing_folder
+from lexgraph.common.terminal import Advance, progress, say
+from sensetrain.claims import Claims
+from sensetrain.manifest import Manifest, begin, is_current, is_for, purpose_of, read_manifest, seal
+from sensetrain.models import device
+from sensetrain.tensorfile import TensorFile
+
+_ON_GPU = 2  # threads: while one waits for its states and writes them, the other keeps the GPU busy
+_BETWEEN_SYNCS = 1.0  # seconds
+
+
+class Work(Protocol):
+    """What a process has open while it does units of work."""
+
+    def do(self, unit: int) -> None:
+        """Do a unit. Called in several threads; the same unit always writes the same."""
+
+    def flush(self) -> None:
+        """Have what was written on disk."""
+
+    def close(self) -> None:
+        """Called when this process is done."""
+
+
+@dataclass(frozen=True)
+class TensorWork:
+    """Filling in the rows of one tensor file."""
+
+    file: TensorFile
+    fill: Callable[[TensorFile, int], None]
+
+    def do(self, unit: int) -> None:
+        """Write a unit's rows."""
+        self.fill(self.file, unit)
+
+    def flush(self) -> None:
+        """Have the rows on disk."""
+        self.file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+@dataclass(frozen=True)
+class Job:
+    """An artefact's work.
+
+    Attributes:
+        name: of the stage, in messages.
+        counted: what the sizes count.
+        sizes: int64, shape (units,): how much each unit of work is, for the progress bar.
+        open: begins work in the unfinished folder. Files whose names begin with a dot are no part of the artefact.
+        finish: writes what else belongs into the folder and gives the facts for the manifest; in one process only.
+    """
+
+    name: str
+    counted: str
+    sizes: npt.NDArray[np.int64]
+    open: Callable[[Path], Work]
+    finish: Callable[[Path], dict[str, Any]]
+
+
+def work_together(
+    job: Job, path: Path, kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str]
+) -> Manifest:  # fmt: skip
+    """Make an artefact, together with whatever other processes make it.
+
+    Args:
+        job: the work.
+        path: the artefact's folder; what stands there is replaced.
+        kind: see `Manifest`.
+        settings: see `Manifest`.
+        inputs: see `Manifest`.
+
+    Raises:
+        UserError: another process makes something else at `path`.
+    """
+    purpose = purpose_of(kind, settings, inputs)
+    partial = path.with_name(f".{path.name}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while not is_current(path, kind, settings, inputs):
+        with closing(Claims(path.with_name(f".{path.name}.claims"), len(job.sizes))) as claims:
+            with claims.alone():
+                if not claims.in_place:
+                    continue
+                if is_current(path, kind, settings, inputs):
+                    claims.path.unlink()
+                    continue
+                first = claims.nobody_at_work()
+                if not (is_for(partial, purpose) and claims.fits()):
+                    if not first:
+                        raise UserError(
+                            "another process makes something else here", path=path, remedy="wait for it, or choose "
+                            "another --out",
+                        )  # fmt: skip
+                    claims.clear()
+                    begin(partial, purpose)
+                claims.join()
+            _work(job, partial, claims, first=first)
+            with claims.alone():
+                # Another process that was done as well may have been quicker.
+                if claims.in_place:
+                    with replacing_folder(path, keep_partial=True) as folder:
+                        seal(folder, kind, settings, inputs, job.finish(folder))
+                    claims.path.unlink()
+    return read_manifest(path, kind)
+
+
+def _work(job: Job, folder: Path, claims: Claims, *, first: bool) -> None:
+    """Do units until all are done."""
+    done = claims.done()
+    if not first:
+        say(f"{job.name}: another process is at work here too")
+    elif done.any():
+        say(f"{job.name}: going on after {done.sum()} of {claims.units} batches")
+    with (
+        closing(job.open(folder)) as work,
+        _bar(job, first=first) as advance,
+        _Marker(work, claims, job.sizes, advance) as marker,
+        _workers() as (pool, count),
+    ):
+        free = threading.Semaphore(count)
+
+        def do(unit: int) -> None:
+            try:
+                if not marker.failed:
+                    work.do(unit)
+                    marker.put(unit)
+            except BaseException as error:
+                marker.failed = marker.failed or error
+            finally:
+                free.release()
+
+        units = claims.take(lambda: marker.failed is not None)
+        while free.acquire() and not marker.failed and (unit := next(units, None)) is not None:
+            pool.submit(do, unit)
+
+
+def _bar(job: Job, *, first: bool) -> AbstractContextManager[Advance | None]:
+    """One bar for all processes: the first one's."""
+    return progress(f"{job.name} ({job.counted})", int(job.sizes.sum())) if first else nullcontext(None)
+
+
+class _Marker:
+    """Marks units in a thread of its own, once what they wrote is on disk, several at a time.
+
+    Attributes:
+        failed: the first error of a unit or of writing; raised when the block ends.
+    """
+
+    def __init__(self, work: Work, claims: Claims, sizes: npt.NDArray[np.int64], advance: Advance | None) -> None:
+        self.failed: BaseException | None = None
+        self._work, self._claims, self._sizes, self._advance = work, claims, sizes, advance
+        self._shown = 0
+        self._queue: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> _Marker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._ending.set()
+        self._thread.join()
+        if error is None and self.failed:
+            raise self.failed
+
+    def put(self, unit: int) -> None:
+        """A unit's rows are written."""
+        self._queue.put(unit)
+
+    def _run(self) -> None:
+        try:
+            while not self._ending.wait(_BETWEEN_SYNCS):
+                self._mark()
+            self._mark()
+        except BaseException as error:
+            self.failed = self.failed or error
+
+    def _mark(self) -> None:
+        units = []
+        while not self._queue.empty():
+            units.append(self._queue.get())
+        if units:
+            self._work.flush()
+            self._claims.mark(units)
+        if self._advance:
+            shown = int(self._sizes[self._claims.done()].sum())
+            self._advance(shown - self._shown)
+            self._shown = shown
+
+
+@contextmanager
+def _workers() -> Iterator[tuple[ThreadPoolExecutor, int]]:
+    """Threads for the units: on a CPU one for each core, each computing with one thread.
+
+    Faster than several threads on one batch, and no sum depends on how many threads a process was given.
+    """
+    threads = torch.get_num_threads()
+    count = threads if device().type == "cpu" else _ON_GPU
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool, count
+    finally:
+        torch.set_num_threads(threads)
