@@ -19,9 +19,6 @@ from sensetrain.models import device
 from sensetrain.senses.collect import States
 from sensetrain.senses.plan import Plan
 
-BATCH_BYTES = 2 << 20
-"""Most bytes of a padded batch in float32, about a core's cache: larger ones were slower."""
-
 Ints = npt.NDArray[np.int64]
 A = TypeVar("A")
 B = TypeVar("B")
@@ -47,6 +44,11 @@ class Batch:
         return torch.arange(self.states.shape[1], device=self.states.device) < self.counts[:, None]
 
 
+def batch_bytes() -> int:
+    """Most bytes of a padded batch in float32: on a CPU about a core's cache, larger ones were slower there."""
+    return 2 << 20 if device().type == "cpu" else 512 << 20
+
+
 def buckets(index: Ints, counts: Ints, senses: Ints, width: int) -> Iterator[Ints]:
     """Tokens of one number of senses and similar counts, as many as make a small padded batch.
 
@@ -59,14 +61,14 @@ def buckets(index: Ints, counts: Ints, senses: Ints, width: int) -> Iterator[Int
     kind = np.where(counts <= senses, 0, senses)[index]
     order = index[np.lexsort((counts[index], kind))]
     kind = np.where(counts <= senses, 0, senses)[order]
-    start = 0
+    start, most = 0, batch_bytes()
     while start < len(order):
         # Sorted ascending: the last member decides the padding.
         end = start + 1
         while (
             end < len(order)
             and kind[end] == kind[start]
-            and (end + 1 - start) * int(counts[order[end]]) * width * 4 <= BATCH_BYTES
+            and (end + 1 - start) * int(counts[order[end]]) * width * 4 <= most
         ):
             end += 1
         yield order[start:end]

@@ -7,11 +7,12 @@ A_1[i]..A_{m-1}[i]; the word's sense i is the mean of A_1[i]..A_M[i]. Done for m
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -26,10 +27,13 @@ from sensetrain.config import ComposeSettings
 from sensetrain.corpus import word_prefix
 from sensetrain.manifest import Manifest, making, read_manifest
 from sensetrain.models import ModelFolder, device
+from sensetrain.senses.batches import batch_bytes, in_order, side_by_side
 from sensetrain.senses.dictionary import MANIFEST, SenseDictionary
 
 WORDS, ROWS = "words.parquet", "rows.safetensors"
-_CHUNK_BYTES = 64 << 20
+_ROUNDING = 1e-5  # of the squared norms: distances that are closer than this are taken anew
+
+Ints = npt.NDArray[np.int64]
 
 
 def compose_inputs(graph: Path, dictionary: Manifest) -> dict[str, str]:
@@ -48,7 +52,9 @@ def compose(graph: Path, dictionary_path: Path, teacher: ModelFolder, out: Path,
     Raises:
         UserError: the dictionary was made with another tokenizer.
     """
-    dictionary = SenseDictionary.load(dictionary_path, inputs={"tokenizer": teacher.tokenizer_fingerprint})
+    dictionary = SenseDictionary.load(
+        dictionary_path, inputs={"tokenizer": teacher.tokenizer_fingerprint}, unit="token"
+    )
     if dictionary.manifest is None:
         raise UserError("the dictionary has no manifest", path=dictionary_path / MANIFEST)
     with making(out, "composed", settings.shape(), compose_inputs(graph, dictionary.manifest)) as draft:
@@ -57,10 +63,9 @@ def compose(graph: Path, dictionary_path: Path, teacher: ModelFolder, out: Path,
         lengths = np.array([len(part) for part in ids])
         short = np.flatnonzero(lengths <= settings.max_tokens)
         rows, counts = _compose_all(dictionary, [ids[i] for i in short])
-        offsets = np.concatenate([[0], np.cumsum(counts)])
         table = {
             "word": [words[i] for i in short], "tokens": [ids[i] for i in short],
-            "first_row": offsets[:-1], "rows": counts,
+            "first_row": np.cumsum(counts) - counts, "rows": counts,
         }  # fmt: skip
         pq.write_table(pa.table(table), draft.folder / WORDS)
         save_file({"rows": rows.contiguous()}, draft.folder / ROWS)
@@ -93,37 +98,39 @@ def tokenize_words(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> 
     return ids
 
 
-def _compose_all(dictionary: SenseDictionary, ids: Sequence[Sequence[int]]) -> tuple[Tensor, np.ndarray]:
+def _compose_all(dictionary: SenseDictionary, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Ints]:
     """Rows of all words end to end, in the order of the words, and how many each has."""
+    per_token = dictionary.counts().numpy()
+    known = [i for i, part in enumerate(ids) if len(part) > 1 and per_token[list(part)].all()]
     counts = np.zeros(len(ids), dtype=np.int64)
-    per_token = dictionary.counts()
-    widest = max(1, int(per_token.max()))
-    chunk = max(1, _CHUNK_BYTES // (widest * dictionary.rows.shape[1] * 4 * 3))
-    parts: list[Tensor] = []
-    index: list[np.ndarray] = []
-    with progress("compose (words)", len(ids)) as advance:
-        for length in sorted({len(part) for part in ids}):
-            members = np.array([i for i, part in enumerate(ids) if len(part) == length])
-            if length > 1:
-                tokens = torch.tensor([ids[i] for i in members])
-                known = (per_token[tokens] > 0).all(1).numpy()
-                members, tokens = members[known], tokens[torch.from_numpy(known)]
-                for start in range(0, len(members), chunk):
-                    rows, real = compose_words(dictionary, tokens[start : start + chunk])
-                    counts[members[start : start + chunk]] = real.sum(1).numpy()
-                    parts.append(rows[real].to(dictionary.rows.dtype))
-                    index.append(np.repeat(members[start : start + chunk], real.sum(1).numpy()))
-            advance(sum(len(part) == length for part in ids))
-    if not parts:
-        return dictionary.rows[:0], counts
-    order = torch.from_numpy(np.argsort(np.concatenate(index), kind="stable"))
-    return torch.cat(parts)[order], counts
+    counts[known] = per_token[[ids[i][0] for i in known]]
+    first = np.cumsum(counts) - counts
+    rows = torch.empty(int(counts.sum()), dictionary.rows.shape[1], dtype=dictionary.rows.dtype)
+
+    def work(words: Ints) -> int:
+        found, _ = compose_words(dictionary, torch.tensor([ids[i] for i in words]))
+        # A batch's words have as many senses each; a copy a word rounds and moves at once.
+        for begin, own in zip(first[words].tolist(), found, strict=True):
+            rows[begin : begin + len(own)] = own
+        return len(words)
+
+    with progress("compose (words)", len(known)) as advance, side_by_side() as pool:
+        for done in in_order(pool, work, _batches(ids, known, per_token, rows.shape[1])):
+            advance(done)
+    return rows, counts
 
 
-@dataclass(frozen=True)
-class _Padded:
-    rows: Tensor  # (words, k, width)
-    real: Tensor  # (words, k)
+def _batches(ids: Sequence[Sequence[int]], words: list[int], per_token: Ints, width: int) -> Iterator[Ints]:
+    """Words of as many tokens and senses each, as many as make a small padded batch."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for i in words:
+        groups.setdefault((len(ids[i]), int(per_token[ids[i][0]])), []).append(i)
+    for (_, senses), members in sorted(groups.items()):
+        widest = np.array([per_token[list(ids[i][1:])].max() for i in members])
+        order = np.argsort(widest, kind="stable")
+        # In float32: the word's own rows, and one token's.
+        used = np.cumsum(senses + widest[order]) * width * 4
+        yield from np.split(np.array(members)[order], np.flatnonzero(np.diff(used // batch_bytes())) + 1)
 
 
 def compose_words(dictionary: SenseDictionary, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -136,23 +143,39 @@ def compose_words(dictionary: SenseDictionary, tokens: Tensor) -> tuple[Tensor, 
     Returns:
         fp32 rows, shape (words, k, width), and which of them are real, shape (words, k), both on the CPU.
     """
-    first = _senses_of(dictionary, tokens[:, 0])
-    total, real = first.rows, first.real
+    stored, real = dictionary.padded(tokens[:, 0], device())
+    total = stored.float()
     for m in range(1, tokens.shape[1]):
-        following = _senses_of(dictionary, tokens[:, m])
-        distance = torch.cdist(total / m, following.rows, compute_mode="donot_use_mm_for_euclid_dist")
-        nearest = distance.masked_fill(~following.real[:, None, :], torch.inf).argmin(-1)
-        aligned = torch.gather(following.rows, 1, nearest[..., None].expand(-1, -1, total.shape[2]))
-        total = total + aligned
-    return (total / tokens.shape[1]).cpu(), real.cpu()
+        stored, following_real = dictionary.padded(tokens[:, m], device())
+        following = stored.float()
+        nearest = nearest_rows(total if m == 1 else total / m, following, following_real)
+        index = nearest + torch.arange(len(nearest), device=nearest.device)[:, None] * following.shape[1]
+        total += following.flatten(0, 1).index_select(0, index.flatten()).view_as(total)
+    return total.div_(tokens.shape[1]).cpu(), real.cpu()
 
 
-def _senses_of(dictionary: SenseDictionary, tokens: Tensor) -> _Padded:
-    first, counts = dictionary.offsets[tokens], dictionary.counts()[tokens]
-    slots = torch.arange(int(counts.max()))
-    real = slots < counts[:, None]
-    rows = dictionary.rows[torch.where(real, first[:, None] + slots, 0)].float()
-    return _Padded(rows.to(device()), real.to(device()))
+def nearest_rows(points: Tensor, rows: Tensor, real: Tensor) -> Tensor:
+    """For each point the row nearest in L2; of rows equally near, the first.
+
+    |r|^2 - 2pr by matrix products decides where rounding cannot matter, the differences themselves where it can.
+
+    Args:
+        points: fp32, shape (words, k, width).
+        rows: fp32, shape (words, n, width), padded along n.
+        real: which rows are, shape (words, n).
+
+    Returns:
+        int64, shape (words, k).
+    """
+    norms = torch.linalg.vector_norm(rows, dim=-1).square_()
+    distance = torch.baddbmm(norms.masked_fill(~real, torch.inf)[:, None, :], points, rows.transpose(1, 2), alpha=-2.0)
+    least, nearest = distance.min(-1)
+    scale = norms.amax(-1, keepdim=True) + torch.linalg.vector_norm(points, dim=-1).square_()
+    word, point = ((distance <= (least + _ROUNDING * scale)[..., None]).sum(-1) > 1).nonzero(as_tuple=True)
+    if len(word):
+        exact = torch.cdist(points[word, point][:, None], rows[word], compute_mode="donot_use_mm_for_euclid_dist")
+        nearest[word, point] = exact[:, 0].masked_fill(~real[word], torch.inf).argmin(-1)
+    return nearest
 
 
 @dataclass(frozen=True)

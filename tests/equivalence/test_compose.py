@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from equivalence.builders import dictionary
 from sensetrain.senses import compose
-from sensetrain.senses.compose import _compose_all, compose_words
+from sensetrain.senses.compose import _compose_all, compose_words, nearest_rows
 
 COUNTS = [3, 1, 5, 0, 2, 4, 0, 3, 5, 1]  # senses of each token
 KNOWN = [token for token, count in enumerate(COUNTS) if count]
@@ -59,7 +59,7 @@ def test_compose_words_equals_the_loop(length, data, seed, dtype):
 def test_all_words_of_any_length_come_in_order(chunk, ids, seed):
     found = dictionary(COUNTS, 5, seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compose, "_CHUNK_BYTES", chunk)
+        patch.setattr(compose, "batch_bytes", lambda: chunk)
         rows, counts = _compose_all(found, ids)
     expected, expected_counts = [], []
     for word in ids:
@@ -84,6 +84,26 @@ def test_a_word_of_one_token_twice_is_that_token():
     found = dictionary(COUNTS, 5)
     rows, _ = compose_words(found, torch.tensor([[2, 2, 2]]))
     torch.testing.assert_close(rows[0], found[2])
+
+
+@pytest.mark.parametrize("spread", [1e-6, 1e-3, 1.0])
+def test_the_nearest_row_is_the_loops_whatever_rounding_does_to_products(spread):
+    """Rows far from zero and near to each other, one twice: products alone lose their distances."""
+    random = torch.Generator().manual_seed(0)
+    away = 30 * torch.randn(1, 1, 64, generator=random)
+    points = away + spread * torch.randn(200, 3, 64, generator=random)
+    rows = away + spread * torch.randn(200, 6, 64, generator=random)
+    rows[:, 4] = rows[:, 1]
+    real = torch.arange(6) < torch.randint(1, 7, (200, 1), generator=random)
+    near = nearest_rows(points, rows, real)
+    for p, r, mask, ours in zip(points, rows, real, near, strict=True):
+        for point, index in zip(p, ours.tolist(), strict=True):
+            assert index == int(torch.cdist(point[None], r[mask]).argmin())  # of equal ones the first
+    if spread < 1e-4:
+        products = (rows.square().sum(-1)[:, None] - 2 * points @ rows.transpose(1, 2)).masked_fill(
+            ~real[:, None], torch.inf
+        )
+        assert not near.equal(products.argmin(-1))
 
 
 def test_nothing_to_compose():
