@@ -110,16 +110,26 @@ def tokenize(
 @_out("plan")
 @click.option("--shard", metavar="I/N", help="Plan only this part of the tokens, such as 1/4.")
 @click.option("--merge", "shards", type=FOLDER, multiple=True, help="A shard; give all of them, to merge into a plan.")
+@click.option("--words", type=FILE, help="unit word: a file of words, one a line; all that occur if not given.")
+@click.option("--teacher", default="smollm2", show_default=True, help="unit word: whose tokenizer the tokens are from.")
 @flags_of(config.PlanSettings)
-def plan(tokens: Path, out: Path, shard: str | None, shards: Sequence[Path], **values: Any) -> None:
+def plan(
+    tokens: Path, out: Path, shard: str | None, shards: Sequence[Path], words: Path | None, teacher: str, **values: Any
+) -> None:
     """Draw which states to collect, before any forward pass."""
-    from sensetrain import stages
+    from sensetrain import models, stages
 
     if shards:
-        _refuse_beside("--merge", "the shards say it", ["tokens", "shard", *values])
+        _refuse_beside("--merge", "the shards say it", ["tokens", "shard", "words", "teacher", *values])
         _report(stages.merge_stage(shards, out).ensure())
         return
     settings = config.PlanSettings.parse(**values)
+    if settings.unit == "word":
+        if shard:
+            raise click.UsageError("Words are planned in one piece: --shard is for --unit token.")
+        _report(stages.plan_stage(tokens, out, settings, models.find_model(teacher), words).ensure())
+        return
+    _refuse_beside("--unit token", "it is for words", ["words", "teacher"])
     stage = stages.shard_stage(tokens, out, settings, shard) if shard else stages.plan_stage(tokens, out, settings)
     _report(stage.ensure())
 

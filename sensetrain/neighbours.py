@@ -48,7 +48,9 @@ def neighbours(
     settings: NeighboursSettings = _ALL,
 ) -> Manifest:
     """Look up every whole-word token's synonyms and antonyms into the artefact `neighbours`."""
-    dictionary = SenseDictionary.load(dictionary_path, inputs={"tokenizer": teacher.tokenizer_fingerprint})
+    dictionary = SenseDictionary.load(
+        dictionary_path, inputs={"tokenizer": teacher.tokenizer_fingerprint}, unit="token"
+    )
     composed = ComposedWords.open(composed_path)
     if dictionary.manifest is not None:
         composed.manifest.require(composed_path, compose_inputs(graph, dictionary.manifest))

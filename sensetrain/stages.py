@@ -80,10 +80,14 @@ def tokenize_stage(
     )
 
 
-def plan_stage(tokens: Path, out: Path, settings: PlanSettings) -> Stage:
-    """Tokens to a sample plan."""
-    inputs = plan.plan_inputs(read_manifest(tokens, "tokens"))
-    return Stage("plan", out, "plan", settings.shape(), inputs, lambda: plan.plan(tokens, out, settings))
+def plan_stage(
+    tokens: Path, out: Path, settings: PlanSettings, teacher: ModelFolder | None = None, words: Path | None = None
+) -> Stage:
+    """Tokens to a sample plan; for words their tokenizer and, if it is given, a list of words."""
+    inputs = plan.plan_inputs(read_manifest(tokens, "tokens"), words)
+    return Stage(
+        "plan", out, "plan", settings.shape(), inputs, lambda: plan.plan(tokens, out, settings, teacher, words)
+    )
 
 
 def shard_stage(tokens: Path, out: Path, settings: PlanSettings, part: str) -> Stage:

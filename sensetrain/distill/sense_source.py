@@ -59,8 +59,9 @@ class SenseSource:
             UserError: one was made from something else; the message names the field.
         """
         senses = SenseDictionary.load(
-            dictionary, inputs={"teacher": teacher.fingerprint, "tokenizer": teacher.tokenizer_fingerprint}
-        )
+            dictionary, unit="token",
+            inputs={"teacher": teacher.fingerprint, "tokenizer": teacher.tokenizer_fingerprint},
+        )  # fmt: skip
         words, graph = ComposedWords.open(composed), Neighbours.open(neighbours)
         fingerprint = senses.manifest.fingerprint if senses.manifest else ""
         words.manifest.require(composed, {"senses": fingerprint})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from sensetrain.senses.dictionary import EXAMPLES, SenseDictionary, write_dictio
 from sensetrain.senses.kmeans import Clusters, clusters_of_labels, kmeans
 from sensetrain.senses.mcl import markov_clusters
 from sensetrain.senses.plan import Plan
+from sensetrain.senses.words import WORDS, read_words
 
 Ints = npt.NDArray[np.int64]
 
@@ -50,7 +51,7 @@ def cluster_inputs(states: Manifest) -> dict[str, str]:
 
 def cluster_settings(plan: Manifest, settings: ClusterSettings) -> dict[str, Any]:
     """What a dictionary's manifest says of how it was made, the plan's part included."""
-    return {**settings.shape(), **{name: plan.settings[name] for name in ("state_of", "max_samples")}}
+    return {**settings.shape(), **{name: plan.settings[name] for name in ("unit", "state_of", "max_samples")}}
 
 
 def cluster(states_path: Path, plan_path: Path, out: Path, vocabulary: int, settings: ClusterSettings) -> Manifest:
@@ -60,7 +61,8 @@ def cluster(states_path: Path, plan_path: Path, out: Path, vocabulary: int, sett
         states_path: the artefact `states`.
         plan_path: the plan that the states were collected by.
         out: where the dictionary goes.
-        vocabulary: size of the tokenizer's vocabulary, which fixes the dictionary's offsets.
+        vocabulary: size of the tokenizer's vocabulary, which fixes the dictionary's offsets; in a dictionary of words
+            their number does.
         settings: strategy, k, iterations, number type and seed.
 
     Raises:
@@ -73,7 +75,9 @@ def cluster(states_path: Path, plan_path: Path, out: Path, vocabulary: int, sett
     with side_by_side() as pool:
         senses, labels = work.senses(pool)
         found = list(work.rows(pool, senses, labels))
-    dictionary = _in_token_order(found, vocabulary, settings)
+    words = read_words(plan_path / WORDS) if plan.manifest.settings["unit"] == "word" else None
+    dictionary = _in_token_order(found, vocabulary if words is None else len(words), settings)
+    dictionary = replace(dictionary, words=words)
     shape = cluster_settings(plan.manifest, settings)
     facts = _facts(plan, dictionary, settings)
     return write_dictionary(out, dictionary, shape, cluster_inputs(states.manifest), facts)

@@ -5,8 +5,9 @@ The file is mapped into memory, not read: what is looked up is what leaves the d
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,12 +17,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lexgraph.common.errors import UserError
+from sensetrain.config import Unit
 from sensetrain.manifest import Manifest, making, read_manifest
+from sensetrain.senses.words import WORDS, read_words, write_words
 
 FILE, MANIFEST = "senses.safetensors", "senses.json"
 EXAMPLES = 4
 """Example positions kept a sense."""
 
+_TENSORS = ("rows", "offsets", "sizes", "inertia", "spread", "examples")
 _CHUNK_BYTES = 32 << 20
 
 
@@ -37,7 +41,7 @@ class _Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class SenseDictionary:
-    """Token senses (DSKD 3.1).
+    """Senses of tokens (DSKD 3.1), or of words (SKD 4.3), which then stand for tokens: word i is token i.
 
     Attributes:
         rows: bf16 or fp32, shape (senses, width): the centroids, grouped by token.
@@ -48,6 +52,7 @@ class SenseDictionary:
         examples: int64, shape (senses, EXAMPLES, 2): sequence and position of the states
             nearest to the row, -1 for none.
         manifest: what the dictionary says of itself; None before it is written.
+        words: of a dictionary of words, casefolded and sorted; None in one of tokens.
     """
 
     rows: Tensor
@@ -57,22 +62,33 @@ class SenseDictionary:
     spread: Tensor
     examples: Tensor
     manifest: Manifest | None = None
+    words: list[str] | None = None
 
     @classmethod
-    def load(cls, path: str | Path, *, inputs: Mapping[str, str] | None = None) -> SenseDictionary:
+    def load(
+        cls, path: str | Path, *, inputs: Mapping[str, str] | None = None, unit: Unit | None = None
+    ) -> SenseDictionary:
         """Map a dictionary into memory; rows are read from disk when they are looked up.
 
         Args:
             path: its folder.
             inputs: fingerprints that it must have been made with, such as `teacher` and `tokenizer`.
+            unit: what must have senses in it; either will do if None.
 
         Raises:
-            UserError: it is missing, damaged, or made by another teacher or tokenizer.
+            UserError: it is missing, damaged, made by another teacher or tokenizer, or of another unit.
         """
         folder = Path(path)
         manifest = read_manifest(folder, "senses", name=MANIFEST)
         manifest.require(folder / MANIFEST, inputs or {})
-        return replace(cls.of_file(folder / FILE), manifest=manifest)
+        found = manifest.settings.get("unit", "token")
+        if unit not in (None, found):
+            raise UserError(
+                f"a dictionary of {found}s, expected one of {unit}s", path=folder / MANIFEST, field="settings.unit",
+                remedy=f"plan with --unit {unit}",
+            )  # fmt: skip
+        words = read_words(folder / WORDS) if found == "word" else None
+        return replace(cls.of_file(folder / FILE), manifest=manifest, words=words)
 
     @classmethod
     def of_file(cls, path: Path) -> SenseDictionary:
@@ -83,11 +99,29 @@ class SenseDictionary:
         """
         tensors = _map(path)
         _check_layout(tensors, path)
-        return cls(**tensors, manifest=None)
+        return cls(**tensors, manifest=None, words=None)
 
-    def __getitem__(self, token: int) -> Tensor:
-        """The senses of a token, shape (senses of the token, width); empty for a token without any."""
+    def __getitem__(self, token: int | str) -> Tensor:
+        """The senses of a token or word, shape (senses, width); empty for one without any.
+
+        Args:
+            token: its number, or in a dictionary of words the word itself, in any case.
+        """
+        if isinstance(token, str):
+            number = self.number_of(token)
+            return self.rows[:0] if number is None else self[number]
         return self.rows[self.offsets[token] : self.offsets[token + 1]]
+
+    def number_of(self, word: str) -> int | None:
+        """The number of a word, case aside; None if it is not among the words.
+
+        Raises:
+            TypeError: the dictionary is one of tokens.
+        """
+        if self.words is None:
+            raise TypeError("a dictionary of tokens is looked up by token ids, not by words")
+        at = bisect_left(self.words, word.casefold())
+        return at if at < len(self.words) and self.words[at] == word.casefold() else None
 
     def __len__(self) -> int:
         """Tokens that have senses."""
@@ -195,8 +229,7 @@ def _check_layout(tensors: Mapping[str, Tensor], path: Path) -> None:
     Raises:
         UserError: names the tensor.
     """
-    names = [f.name for f in fields(SenseDictionary) if f.name != "manifest"]
-    if wrong := sorted(set(names).symmetric_difference(tensors)):
+    if wrong := sorted(set(_TENSORS).symmetric_difference(tensors)):
         raise UserError(f"tensors missing or unknown: {', '.join(wrong)}", path=path, field=wrong[0])
     rows, width = tensors["rows"].shape if tensors["rows"].dim() == 2 else (-1, -1)
     expected: dict[str, tuple[tuple[torch.dtype, ...], tuple[int, ...]]] = {
@@ -224,9 +257,9 @@ def write_dictionary(
 ) -> Manifest:
     """Write a dictionary as the artefact `senses`."""
     with making(out, "senses", settings, inputs, name=MANIFEST) as draft:
-        plain = replace(dictionary, manifest=None)
-        tensors = {f.name: getattr(plain, f.name).contiguous() for f in fields(plain) if f.name != "manifest"}
-        save_file(tensors, draft.folder / FILE)
+        save_file({name: getattr(dictionary, name).contiguous() for name in _TENSORS}, draft.folder / FILE)
+        if dictionary.words is not None:
+            write_words(draft.folder / WORDS, dictionary.words)
         draft.facts.update(facts)
     return read_manifest(out, "senses", name=MANIFEST)
 

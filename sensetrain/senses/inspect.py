@@ -129,7 +129,7 @@ class Inspector:
         Raises:
             UserError: one is missing, or was made from something else; the message names the field.
         """
-        dictionary = SenseDictionary.load(path, inputs={"tokenizer": teacher.tokenizer_fingerprint})
+        dictionary = SenseDictionary.load(path, inputs={"tokenizer": teacher.tokenizer_fingerprint}, unit="token")
         words = None if composed is None else ComposedWords.open(composed)
         if words is not None and composed is not None and dictionary.manifest is not None:
             words.manifest.require(composed, {"senses": dictionary.manifest.fingerprint})

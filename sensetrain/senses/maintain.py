@@ -22,6 +22,7 @@ from sensetrain.manifest import Manifest, making, read_manifest
 from sensetrain.models import ModelFolder
 from sensetrain.senses.compose import tokenize_words
 from sensetrain.senses.dictionary import EXAMPLES, FILE, MANIFEST, SenseDictionary, dictionary_facts
+from sensetrain.senses.words import WORDS, write_words
 from sensetrain.tensorfile import TensorFile
 
 Int = npt.NDArray[np.int64]
@@ -44,7 +45,7 @@ def merge(first_path: Path, second_path: Path, out: Path, *, prefer: Literal["fi
     Raises:
         UserError: teacher, tokenizer, state_of or number type differ, or a token is in both.
     """
-    first, second = SenseDictionary.load(first_path), SenseDictionary.load(second_path)
+    first, second = SenseDictionary.load(first_path, unit="token"), SenseDictionary.load(second_path, unit="token")
     one, two = _manifest(first), _manifest(second)
     two.require(second_path / MANIFEST, {name: one.inputs[name] for name in _BELONG})
     for name in _ALIKE:
@@ -84,7 +85,7 @@ def subset(path: Path, out: Path, tokens: Sequence[int]) -> Manifest:
     Raises:
         UserError: an id is not in the vocabulary, or none of the tokens has senses.
     """
-    dictionary = SenseDictionary.load(path)
+    dictionary = SenseDictionary.load(path, unit="token")
     made = _manifest(dictionary)
     wanted = sorted(set(tokens))
     if outside := [token for token in wanted if not 0 <= token < dictionary.vocabulary]:
@@ -194,6 +195,8 @@ def _write(
                     _copy(file, source, origin[part], target[part], examples=examples)
                     advance(len(origin[part]))
         file.flush()
+        if sources[0].words is not None:
+            write_words(draft.folder / WORDS, sources[0].words)
         draft.facts.update(dictionary_facts(SenseDictionary.of_file(draft.folder / FILE)), **facts)
     return read_manifest(out, "senses", name=MANIFEST)
 

@@ -19,6 +19,8 @@ from lexgraph.common.errors import UserError
 from sensetrain.config import PlanSettings, StateOf, Unit
 from sensetrain.corpus import DOCUMENTS, TRAIN, token_files
 from sensetrain.manifest import read_manifest
+from sensetrain.models import ModelFolder
+from sensetrain.senses.words import WordSource, read_words
 
 _OF_TOKENS = pa.schema([("token", pa.int64()), ("sequence", pa.int64()), ("position", pa.int64())])
 
@@ -46,7 +48,13 @@ def _same(artefacts: Mapping[str, Path], settings: PlanSettings) -> Extract:
 
 
 def _words(artefacts: Mapping[str, Path], settings: PlanSettings) -> Extract:
-    raise UserError("words are not there yet", field="unit", remedy="--unit token")
+    """A word has as many states as tokens: those of its tokens, or those before them; see `WordSource`."""
+    if "words" not in artefacts:
+        raise UserError("a shard of words cannot be planned", field="unit", remedy="plan words in one piece")
+    words = pa.array(read_words(artefacts["words"]), pa.string())
+    tokenizer = ModelFolder("teacher", artefacts["teacher"]).tokenizer()
+    source = WordSource(artefacts["tokens"], tokenizer, settings.state_of)
+    return lambda sequences: source.occurrences(sequences, words, OCCURRENCE["word"])
 
 
 SOURCES: dict[tuple[Unit, StateOf], Callable[[Mapping[str, Path], PlanSettings], Extract]] = {
@@ -55,7 +63,8 @@ SOURCES: dict[tuple[Unit, StateOf], Callable[[Mapping[str, Path], PlanSettings],
     ("word", "next"): _words,
     ("word", "same"): _words,
 }
-"""What makes the source of each unit and `state_of` from the artefacts by role (`tokens`, ...) and the settings."""
+"""What makes the source of each unit and `state_of` from the artefacts by role (`tokens`; for words also `teacher` and
+the file `words`) and the settings."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +121,13 @@ def occurrences_of(artefacts: Mapping[str, Path], settings: PlanSettings, shard:
     """The occurrences in the training sequences of `tokens`, or of a shard of them, a batch at a time."""
     tokens = artefacts["tokens"]
     extract = SOURCES[settings.unit, settings.state_of](artefacts, settings)
-    length = int(read_manifest(tokens, "tokens").settings["sequence_length"])
-    most = max(1, _TOKENS_AT_ONCE // length)
+    most = sequences_at_once(tokens)
     return Occurrences(OCCURRENCE[settings.unit], lambda: map(extract, training_sequences(tokens, most, shard)))
+
+
+def sequences_at_once(tokens: Path) -> int:
+    """How many sequences make a batch."""
+    return max(1, _TOKENS_AT_ONCE // int(read_manifest(tokens, "tokens").settings["sequence_length"]))
 
 
 def training_sequences(tokens: Path, most: int, shard: Shard = WHOLE) -> Iterator[pa.RecordBatch]:

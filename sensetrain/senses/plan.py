@@ -18,11 +18,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lexgraph.common.errors import UserError
+from lexgraph.common.files import sha256_of_json
 from sensetrain.config import PlanSettings
 from sensetrain.corpus import Tokens
 from sensetrain.manifest import Draft, Manifest, making, read_manifest
-from sensetrain.senses.occurrences import OCCURRENCE, occurrences_of
+from sensetrain.models import ModelFolder
+from sensetrain.senses.occurrences import OCCURRENCE, occurrences_of, sequences_at_once, training_sequences
 from sensetrain.senses.sample import ROWS, Sample, drawn
+from sensetrain.senses.words import WORDS, WordSource, read_wanted, write_words
 
 Ints = npt.NDArray[np.int64]
 
@@ -32,26 +35,56 @@ STORED = pa.schema([("token", pa.int32()), ("sequence", pa.int64()), ("position"
 _LENGTH = pa.field("length", pa.int32())  # words only
 
 
-def plan_inputs(tokens: Manifest) -> dict[str, str]:
+def plan_inputs(tokens: Manifest, wanted: Path | None = None) -> dict[str, str]:
     """Fingerprints of what a plan is made from."""
-    return {"tokens": tokens.fingerprint, "tokenizer": tokens.inputs["tokenizer"]}
+    words = {} if wanted is None else {"words": sha256_of_json(read_wanted(wanted))}
+    return {"tokens": tokens.fingerprint, "tokenizer": tokens.inputs["tokenizer"], **words}
 
 
-def plan(tokens: Path, out: Path, settings: PlanSettings) -> Manifest:
+def plan(
+    tokens: Path, out: Path, settings: PlanSettings, teacher: ModelFolder | None = None, wanted: Path | None = None
+) -> Manifest:
     """Draw the sample from the training sequences into the artefact `plan`.
 
+    Args:
+        tokens: the artefact `tokens`.
+        out: where the plan goes.
+        settings: of what, and how much is drawn.
+        teacher: unit `word`: whose tokenizer the tokens are from.
+        wanted: unit `word`: a file of words, one a line, instead of all that occur.
+
     Raises:
-        UserError: the corpus has no occurrence to draw.
+        UserError: the corpus has no occurrence to draw, or the tokens are another tokenizer's.
     """
-    occurrences = occurrences_of({"tokens": tokens}, settings)
-    with (
-        making(out, "plan", settings.shape(), plan_inputs(read_manifest(tokens, "tokens"))) as draft,
-        drawn(occurrences, settings.max_samples, settings.seed, draft.folder) as sample,
-    ):
-        if not sample.counts.any():
-            raise UserError("no occurrence to draw: every sequence has fewer than two tokens", path=tokens)
-        write_plan(sample, draft, settings.batch_tokens)
+    inputs = plan_inputs(read_manifest(tokens, "tokens"), wanted)
+    with making(out, "plan", settings.shape(), inputs) as draft:
+        artefacts = {"tokens": tokens}
+        if settings.unit == "word":
+            artefacts |= _word_artefacts(tokens, draft, settings, teacher, wanted)
+        occurrences = occurrences_of(artefacts, settings)
+        with drawn(occurrences, settings.max_samples, settings.seed, draft.folder) as sample:
+            if not sample.counts.any():
+                raise UserError(f"no occurrence of a {settings.unit} to draw in the training sequences", path=tokens)
+            write_plan(sample, draft, settings.batch_tokens)
     return read_manifest(out, "plan")
+
+
+def _word_artefacts(
+    tokens: Path, draft: Draft, settings: PlanSettings, teacher: ModelFolder | None, wanted: Path | None
+) -> dict[str, Path]:
+    """Writes the words beside the plan."""
+    if teacher is None:
+        raise UserError("words are found by a tokenizer", field="unit", remedy="--teacher")
+    made = read_manifest(tokens, "tokens")
+    made.require(tokens, {"tokenizer": teacher.tokenizer_fingerprint})
+    if wanted is None:
+        source = WordSource(tokens, teacher.tokenizer(), settings.state_of)
+        words = source.vocabulary(training_sequences(tokens, sequences_at_once(tokens)))
+    else:
+        words = read_wanted(wanted)
+    write_words(draft.folder / WORDS, words)
+    draft.facts["words"] = len(words)
+    return {"words": draft.folder / WORDS, "teacher": teacher.path}
 
 
 def write_plan(sample: Sample, draft: Draft, batch_tokens: int) -> None:
