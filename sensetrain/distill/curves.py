@@ -9,6 +9,7 @@ from lexgraph.common.files import write_json
 
 HISTORY = "training.json"
 PICTURE = "curves.svg"
+_TERMS = ("loss", "ce", "kl", "sense", "heldout_nll")
 
 
 def history_of(log: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
@@ -20,10 +21,16 @@ def history_of(log: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
     return list(steps.values())
 
 
+def last_values(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The last value of each term."""
+    joined = {name: value for entry in history for name, value in entry.items()}
+    return {name: joined[name] for name in (*_TERMS, "heldout_perplexity") if name in joined}
+
+
 def write_curves(folder: Path, method: str, history: Sequence[Mapping[str, float]]) -> None:
     """Write the history and draw its terms."""
     from sensetrain.report.pictures import curves  # matplotlib takes long to import
 
     write_json(folder / HISTORY, history)
-    picture = curves({method: history}, ("loss", "ce", "kl", "sense", "heldout_nll"))
+    picture = curves({method: history}, _TERMS)
     (folder / PICTURE).write_text(picture, encoding="utf-8")

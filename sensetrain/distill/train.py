@@ -19,7 +19,8 @@ from sensetrain.corpus import Tokens
 from sensetrain.distill import checkpoints
 from sensetrain.distill.agreement import check_cache, check_neighbours
 from sensetrain.distill.arguments import DSKDConfig, KDConfig
-from sensetrain.distill.curves import history_of, write_curves
+from sensetrain.distill.card import write_card
+from sensetrain.distill.curves import history_of, last_values, write_curves
 from sensetrain.distill.data import CachedSequences, TargetSource
 from sensetrain.distill.heldout import HeldoutSequences
 from sensetrain.distill.hooks import ALIGNMENT
@@ -125,8 +126,6 @@ def _train(
         check_cache(source.manifest, cache, settings, teacher.config().vocab_size)
         inputs = student_inputs(source.manifest, teacher, settings)
     check_neighbours(graph.manifest, neighbours_path, settings)
-    related = (graph.positive_offsets.diff() > 0) | (graph.negative_offsets.diff() > 0)
-    positions = settings.positions if isinstance(settings, DSKDSettings) else "two-pools"
     shape = student_settings(method, settings)
     checkpoints.prepare(out, shape, inputs, resume=settings.resume)
     with processes.making_together(out, "student", shape, inputs, resumable=checkpoints.kept(settings)) as draft:
@@ -136,7 +135,7 @@ def _train(
         common: dict[str, Any] = {
             "teacher": _teacher(cache, senses, settings, teacher),
             "model": student,
-            "train_dataset": CachedSequences(tokens, source, settings.seed, related, positions),
+            "train_dataset": _sequences(tokens, source, graph, settings),
             "eval_dataset": HeldoutSequences(tokens) if settings.eval_steps else None,
         }
         trainer = (
@@ -154,12 +153,34 @@ def _train(
             draft.facts.update(
                 steps=outcome.global_step,
                 seconds=outcome.metrics["train_runtime"],
-                last={name: value for name, value in history[-1].items() if name in ("loss", "ce", "kl", "sense")},
+                last=last_values(history),
                 **parameters.facts(),
             )
             _save(student, state, teacher, draft)
+            made = Manifest("student", shape, inputs, draft.facts)
+            write_card(draft.folder, made, out.name, teacher, tokens.manifest)
             checkpoints.clear(draft.folder)
     return read_manifest(out, "student")
+
+
+def cached_sequences(
+    tokens_path: Path, cache_path: Path, neighbours_path: Path, settings: DistilSettings
+) -> CachedSequences:
+    """The training set of a cache, for a trainer of one's own.
+
+    Raises:
+        UserError: they do not belong together.
+    """
+    tokens, cache, graph = Tokens.open(tokens_path), TeacherCache.open(cache_path), Neighbours.open(neighbours_path)
+    fingerprints = {"tokens": tokens.manifest.fingerprint, "neighbours": graph.manifest.fingerprint}
+    cache.manifest.require(cache_path, fingerprints)
+    return _sequences(tokens, cache, graph, settings)
+
+
+def _sequences(tokens: Tokens, source: TargetSource, graph: Neighbours, settings: DistilSettings) -> CachedSequences:
+    related = (graph.positive_offsets.diff() > 0) | (graph.negative_offsets.diff() > 0)
+    positions = settings.positions if isinstance(settings, DSKDSettings) else "two-pools"
+    return CachedSequences(tokens, source, settings.seed, related, positions)
 
 
 def _student(teacher: ModelFolder, settings: DistilSettings, senses: SenseSource | None) -> PreTrainedModel:

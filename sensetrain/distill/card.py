@@ -1,0 +1,140 @@
+"""The model card of a student: README.md beside its checkpoint, as model hubs read it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sensetrain.fetch import MODELS
+from sensetrain.manifest import Manifest
+from sensetrain.models import ModelFolder
+
+FILE = "README.md"
+_METHODS = {
+    "kd": "knowledge distillation: L = CE + alpha T^2 KL",
+    "dskd": "decoder-based sense knowledge distillation: L = CE + alpha T^2 KL + L_sense",
+}
+_PAPERS = """\
+@article{wang2026dskd,
+  title  = {Decoder-based Sense Knowledge Distillation},
+  author = {Wang, Qitong and others},
+  year   = {2026}
+}
+
+@article{wang2025skd,
+  title   = {Multi-Sense Embeddings for Language Models and Knowledge Distillation},
+  author  = {Wang, Qitong and Zaki, Mohammed J. and Kollias, Georgios and Kalantzis, Vasileios},
+  journal = {arXiv preprint arXiv:2504.06036},
+  year    = {2025}
+}"""
+
+
+def write_card(folder: Path, made: Manifest, name: str, teacher: ModelFolder, tokens: Manifest) -> None:
+    """Write the card.
+
+    Args:
+        folder: where.
+        made: settings, inputs and facts of the student.
+        name: what it is called.
+        teacher: what it was taught by.
+        tokens: the manifest of its training sequences.
+    """
+    method, facts, licence = made.settings["method"], made.facts, licence_of(teacher)
+    several = made.settings.get("processes", 1)
+    (folder / FILE).write_text(
+        f"""---
+library_name: transformers
+pipeline_tag: text-generation
+tags: [knowledge-distillation, {method}]
+license: {(licence or "unknown").lower()}
+---
+
+# {name}
+
+A student of {_plain(teacher.name)} by {_METHODS[method]}.
+
+{
+            _table(
+                "what",
+                "how many",
+                {
+                    "layers": facts["layers"],
+                    "parameters": facts["parameters"],
+                    "trained parameters": facts["trained_parameters"],
+                    "frozen parameters": facts["frozen_parameters"],
+                    "steps": facts["steps"],
+                    "processes": several,
+                    "seconds": round(facts["seconds"], 1),
+                },
+            )
+        }
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model, tokenizer = AutoModelForCausalLM.from_pretrained(PATH), AutoTokenizer.from_pretrained(PATH)
+```
+
+## Teacher and data
+
+- Teacher: {_plain(teacher.name)}, licence {licence or "not stated"}. Its weights are part of this model.
+- Text: {tokens.facts["tokens"]["train"]:,} training and {tokens.facts["tokens"]["heldout"]:,} held-out tokens of
+  {tokens.facts["documents"]:,} documents; their licences are not recorded.
+- The dictionary's relations are of the graph that `inputs.neighbours` was made from; `lexgraph sources` names its
+  sources and their licences.
+
+{_table("input", "SHA-256", made.inputs)}
+
+## Settings
+
+{_table("setting", "value", made.settings)}
+
+## Results
+
+The last step's terms, and where it was measured the held-out cross-entropy, in nats a token. `training.json` has all
+steps.
+
+{_table("term", "value", {term: f"{value:.4g}" for term, value in facts["last"].items()})}
+
+![curves](curves.svg)
+
+## Citation
+
+```bibtex
+{_PAPERS}
+```
+""",
+        encoding="utf-8",
+    )
+
+
+def licence_of(model: ModelFolder) -> str | None:
+    """The licence of a model's weights: of a packaged one as known, else what its own card says."""
+    if model.name in MODELS:
+        return MODELS[model.name].licence
+    card = model.path / FILE
+    if not card.is_file():
+        return None
+    head = re.match(r"---\n(.*?)\n---\n", card.read_text(encoding="utf-8"), re.DOTALL)
+    found = re.search(r"^license:\s*(\S+)\s*$", head[1], re.MULTILINE) if head else None
+    return found[1] if found and found[1] != "unknown" else None
+
+
+def _plain(name: str) -> str:
+    """A model's name without where it lies on this machine."""
+    return Path(name).name if Path(name).exists() else name
+
+
+def _table(first: str, second: str, rows: Mapping[str, Any]) -> str:
+    lines = [f"| {first} | {second} |", "|---|---|"]
+    lines += [f"| {name} | {_shown(value)} |" for name, value in rows.items()]
+    return "\n".join(lines)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return value if isinstance(value, str) else json.dumps(value)
