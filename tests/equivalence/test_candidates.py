@@ -12,16 +12,24 @@ from hypothesis import strategies as st
 
 from equivalence.builders import composed, dictionary, neighbours
 from sensetrain.distill import candidates as module
-from sensetrain.distill.candidates import Candidates, nearest_rows, negative_candidates, positive_candidates
+from sensetrain.distill.candidates import (
+    Candidates,
+    merged,
+    nearest_rows,
+    negative_candidates,
+    own_candidates,
+    positive_candidates,
+)
+from sensetrain.hashing import hash64
 from sensetrain.neighbours import token_neighbours, word_rows
 from sensetrain.senses.dictionary import combined_rows
 
 FEW = settings(max_examples=25, deadline=None, derandomize=True)
 
 
-def nearest_loop(states, targets, lists, rows, kappa):
+def nearest_loop(states, targets, lists, rows, kappa, scale=1.0):
     """For each position its target's candidates, sorted by float64 distance to the state; -1 where there are fewer."""
-    states, rows = states.double().numpy(), rows.double().numpy()
+    states, rows = states.double().numpy() * scale, rows.double().numpy() * scale
     result = []
     for state, target in zip(states, targets.tolist(), strict=True):
         distances = [(sum((x - y) ** 2 for x, y in zip(state, rows[row], strict=True)), row) for row in lists[target]]
@@ -48,8 +56,9 @@ def as_lists(found):
     positions=st.integers(0, 20),
     kappa=st.integers(1, 6),
     dtype=st.sampled_from([torch.float32, torch.bfloat16]),
+    standardized=st.booleans(),
 )
-def test_nearest_rows_equals_brute_force(chunk, seed, sizes, positions, kappa, dtype):
+def test_nearest_rows_equals_brute_force(chunk, seed, sizes, positions, kappa, dtype, standardized):
     random = np.random.default_rng(seed)
     rows = torch.from_numpy(random.normal(size=(30, 8)) + 3).to(dtype)
     lists = [random.choice(30, size=size, replace=False).tolist() for size in sizes]
@@ -57,9 +66,11 @@ def test_nearest_rows_equals_brute_force(chunk, seed, sizes, positions, kappa, d
     targets = torch.from_numpy(random.integers(0, len(sizes), size=positions))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_CHUNK_BYTES", chunk)
-        found = nearest_rows(states, targets, as_candidates(lists), rows, kappa)
+        scale = torch.from_numpy(random.uniform(0.01, 9, size=8)).float() if standardized else None
+        found = nearest_rows(states, targets, as_candidates(lists), rows, kappa, scale)
     assert found.shape == (positions, kappa)
-    assert found.tolist() == nearest_loop(states, targets, lists, rows, kappa)
+    plain = scale.double().numpy() if standardized else 1.0
+    assert found.tolist() == nearest_loop(states, targets, lists, rows, kappa, plain)
 
 
 def test_among_equally_near_rows_any_may_come_first_but_none_twice():
@@ -139,6 +150,9 @@ def test_rows_neighbours_and_candidates_equal_loops(graph):
         expected.append([*range(start, start + count), *positive[token]] if count else [])
     assert as_lists(positive_candidates(senses, linked)) == expected
     assert as_lists(negative_candidates(linked)) == negative
+    both = merged(negative_candidates(linked), own_candidates(senses))
+    starts = np.cumsum([0, *own]).tolist()
+    assert as_lists(both) == [[*negative[v], *range(starts[v], starts[v + 1])] for v in range(len(own))]
 
 
 def test_pairs_are_undirected_and_counted_once():
@@ -146,6 +160,20 @@ def test_pairs_are_undirected_and_counted_once():
     offsets, rows = token_neighbours(np.array([0, -1, 1]), pairs, np.array([0, 2, 3]), np.array([2, 1, 2]))
     assert offsets.tolist() == [0, 3, 3, 5]
     assert rows.tolist() == [2, 3, 4, 0, 1]
+
+
+@FEW
+@given(pairs=st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=40), most=st.integers(1, 4))
+def test_at_most_so_many_neighbours_equals_a_loop(pairs, most):
+    """Of each word the neighbours with rows whose hash is smallest."""
+    first, counts = np.arange(8) * 2, np.array([2, 0, 1, 2, 0, 2, 1, 2])
+    array = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    offsets, rows = token_neighbours(np.arange(8), array, first, counts, most)
+    for word in range(8):
+        linked = {b for a, b in pairs if a == word} | {a for a, b in pairs if b == word}
+        kept = sorted((w for w in linked if counts[w]), key=lambda w: int(hash64(word, w)))[:most]
+        expected = [int(first[w]) + i for w in sorted(kept) for i in range(counts[w])]
+        assert rows[offsets[word] : offsets[word + 1]].tolist() == expected
 
 
 def test_no_pairs_at_all():

@@ -24,9 +24,9 @@ DIVERGENCES = [Divergence("kl"), Divergence("reverse_kl"), Divergence("jsd"), Di
 FEW = settings(max_examples=25, deadline=None, derandomize=True)
 
 
-def sense_loop(states, rows, positive, negative, beta_p, beta_n, gamma):
+def sense_loop(states, rows, positive, negative, beta_p, beta_n, gamma, scale):
     """L_sense summed over positions, and its gradient by hand: the equation of DSKD 4.2, one number at a time."""
-    states, rows = states.astype(np.float64), rows.astype(np.float64)
+    states, rows = states.astype(np.float64) * scale, rows.astype(np.float64) * scale
     total, gradient = 0.0, np.zeros_like(states)
     for t, n in enumerate(states):
         chosen = [p for p in positive[t] if p >= 0]
@@ -39,7 +39,7 @@ def sense_loop(states, rows, positive, negative, beta_p, beta_n, gamma):
             if distance < gamma:
                 total += beta_n * (gamma - distance) / len(chosen)
                 gradient[t] -= beta_n * 2 * (n - rows[a]) / len(n) / len(chosen)
-    return total, gradient
+    return total, gradient * scale
 
 
 @FEW
@@ -49,24 +49,34 @@ def sense_loop(states, rows, positive, negative, beta_p, beta_n, gamma):
     beta_p=st.sampled_from([0.0, 1.0, 1.5]),
     beta_n=st.sampled_from([0.0, 1.0, 0.3]),
     gamma=st.sampled_from([0.0, 1.0, 2.0, 1e4]),
-    dtype=st.sampled_from([torch.float32, torch.bfloat16]),
+    dtype=st.sampled_from([torch.float64, torch.float32, torch.bfloat16]),
+    standardized=st.booleans(),
 )
-def test_sense_sum_and_its_gradient_equal_a_loop(seed, filled, beta_p, beta_n, gamma, dtype):
+def test_sense_sum_and_its_gradient_equal_a_loop(seed, filled, beta_p, beta_n, gamma, dtype, standardized):
     random = np.random.default_rng(seed)
     rows = torch.from_numpy(random.normal(size=(12, 7))).to(dtype)
-    states = torch.from_numpy(random.normal(size=(len(filled), 7))).float().requires_grad_()
+    exact = dtype == torch.float64
+    states = torch.from_numpy(random.normal(size=(len(filled), 7))).to(dtype if exact else torch.float32)
+    states.requires_grad_()
+    scale = torch.from_numpy(random.uniform(0.1, 4, size=7)) if standardized else None
     index = np.full((2, len(filled), KAPPA), -1)
     for t, counts in enumerate(filled):
         for side, count in enumerate(counts):
             index[side, t, :count] = random.choice(12, size=count, replace=False)
     found = sense_sum(
-        states, rows, *(torch.from_numpy(part) for part in index), beta_p=beta_p, beta_n=beta_n, gamma=gamma
-    )
+        states, rows, *(torch.from_numpy(part) for part in index),
+        beta_p=beta_p, beta_n=beta_n, gamma=gamma, scale=scale,
+    )  # fmt: skip
     found.backward()
     plain_rows = rows.double().numpy()
-    expected, gradient = sense_loop(states.detach().numpy(), plain_rows, *index, beta_p, beta_n, gamma)
-    assert float(found.detach()) == pytest.approx(expected, rel=1e-5, abs=1e-5)
-    np.testing.assert_allclose(states.grad.numpy(), gradient, rtol=1e-4, atol=1e-5)
+    expected, gradient = sense_loop(
+        states.detach().numpy(), plain_rows, *index, beta_p, beta_n, gamma,
+        1.0 if scale is None else scale.numpy(),
+    )  # fmt: skip
+    assert float(found.detach()) == pytest.approx(expected, rel=1e-10 if exact else 1e-5, abs=1e-12 if exact else 1e-5)
+    np.testing.assert_allclose(
+        states.grad.numpy(), gradient, rtol=1e-9 if exact else 1e-4, atol=1e-11 if exact else 1e-5
+    )
 
 
 def test_a_position_without_candidates_and_one_with_all():
