@@ -67,12 +67,31 @@ class TensorWork:
 
 
 @dataclass(frozen=True)
+class FileWork:
+    """Writing a file of its own for each unit, whole or not at all."""
+
+    folder: Path
+    fill: Callable[[Path, int], None]
+
+    def do(self, unit: int) -> None:
+        """Write a unit's file."""
+        self.fill(self.folder, unit)
+
+    def flush(self) -> None:
+        """Nothing to do: a file is handed over when it is closed."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass(frozen=True)
 class Job:
     """An artefact's work.
 
     Attributes:
         name: of the stage, in messages.
         counted: what the sizes count.
+        unit: what a unit of work is called.
         sizes: int64, shape (units,): how much each unit of work is, for the progress bar.
         open: begins work in the unfinished folder. Files whose names begin with a dot are no part of the artefact.
         finish: writes what else belongs into the folder and gives the facts for the manifest; in one process only.
@@ -80,6 +99,7 @@ class Job:
 
     name: str
     counted: str
+    unit: str
     sizes: npt.NDArray[np.int64]
     open: Callable[[Path], Work]
     finish: Callable[[Path], dict[str, Any]]
@@ -137,7 +157,7 @@ def _work(job: Job, folder: Path, claims: Claims, *, first: bool) -> None:
     if not first:
         say(f"{job.name}: another process is at work here too")
     elif done.any():
-        say(f"{job.name}: going on after {done.sum()} of {claims.units} batches")
+        say(f"{job.name}: going on after {done.sum()} of {claims.units} {job.unit}")
     with (
         closing(job.open(folder)) as work,
         _bar(job, first=first) as advance,

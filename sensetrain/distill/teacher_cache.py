@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,18 +22,19 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from lexgraph.common.errors import UserError
-from lexgraph.common.terminal import progress, say
+from lexgraph.common.terminal import say
 from sensetrain.config import TeachSettings
 from sensetrain.corpus import TRAIN, Tokens
 from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.shards import Layout, Shard, row_bytes, shard_name, write_shard
 from sensetrain.hashing import uniform
-from sensetrain.manifest import Manifest, making, read_manifest
+from sensetrain.manifest import Manifest, read_manifest
 from sensetrain.models import ModelFolder, last_hidden_state, logits_of, state_width
 from sensetrain.senses.collect import padded
 from sensetrain.senses.plan import members_of, plan_batches
+from sensetrain.together import FileWork, Job, work_together
 
-_SHARD_BYTES = 64 << 20  # before compression: what an interruption loses, and what is in memory at once
+_SHARD_TARGETS = 8192  # what an interruption loses, and what a thread has in memory
 _HEAD_POSITIONS = 1024  # positions whose logits exist at once
 _LITTLE = 0.9  # of the probability: with less than this listed, the user is told
 
@@ -50,7 +52,7 @@ def teach_inputs(tokens: Manifest, teacher: ModelFolder, senses: SenseSource) ->
 
 
 def teach(tokens_path: Path, teacher: ModelFolder, senses: SenseSource, out: Path, settings: TeachSettings) -> Manifest:
-    """One teacher pass over the training sequences into the artefact `cache`; goes on after the last whole shard.
+    """One teacher pass over the training sequences into the artefact `cache`, shards shared by processes.
 
     Raises:
         UserError: the tokens are another tokenizer's, or more log-probabilities are asked for than there are tokens.
@@ -59,26 +61,28 @@ def teach(tokens_path: Path, teacher: ModelFolder, senses: SenseSource, out: Pat
     tokens.manifest.require(tokens_path, {"tokenizer": teacher.tokenizer_fingerprint})
     sequences = tokens.split(TRAIN)
     offsets = target_offsets(tokens, sequences)
-    inputs = teach_inputs(tokens.manifest, teacher, senses)
-    with making(out, "cache", settings.shape(), inputs, resumable=True) as draft:
-        model = teacher.load(settings.compute)
-        layout = _layout(model, settings)
-        shards = list(_shards(offsets, row_bytes(layout)))
-        files = [draft.folder / shard_name(number) for number in range(len(shards))]
-        if kept := sum(file.exists() for file in files):
-            say(f"teach: going on after {kept} of {len(shards)} shards")
-        pass_ = _TeacherPass(model, tokens, senses, settings)
-        with progress("teach (targets)", int(offsets[-1])) as advance:
-            for file, (start, end) in zip(files, shards, strict=True):
-                if not file.exists():
-                    write_shard(file, layout, pass_.columns(sequences[start:end]))
-                advance(int(offsets[end] - offsets[start]))
-        draft.facts.update(
-            targets=int(offsets[-1]), first_sequences=[start for start, _ in shards], vocab_size=_vocabulary(model),
-            bytes=sum(file.stat().st_size for file in files), bytes_uncompressed=int(offsets[-1]) * row_bytes(layout),
-            **_coverage(files, settings),
-        )  # fmt: skip
-    return read_manifest(out, "cache")
+    model = teacher.load(settings.compute)
+    layout, shards, pass_ = (
+        _layout(model, settings),
+        list(_shards(offsets)),
+        _TeacherPass(model, tokens, senses, settings),
+    )
+
+    def fill(folder: Path, number: int) -> None:
+        start, end = shards[number]
+        write_shard(folder / shard_name(number), layout, pass_.columns(sequences[start:end]))
+
+    def finish(folder: Path) -> dict[str, Any]:
+        files = [folder / shard_name(number) for number in range(len(shards))]
+        return {
+            "targets": int(offsets[-1]), "first_sequences": [start for start, _ in shards],
+            "vocab_size": _vocabulary(model), "bytes": sum(file.stat().st_size for file in files),
+            "bytes_uncompressed": int(offsets[-1]) * row_bytes(layout), **_coverage(files, settings),
+        }  # fmt: skip
+
+    sizes = np.array([offsets[end] - offsets[start] for start, end in shards])
+    job = Job("teach", "targets", "shards", sizes, lambda folder: FileWork(folder, fill), finish)
+    return work_together(job, out, "cache", settings.shape(), teach_inputs(tokens.manifest, teacher, senses))
 
 
 def target_offsets(tokens: Tokens, sequences: Ints) -> Ints:
@@ -108,11 +112,11 @@ def _layout(model: PreTrainedModel, settings: TeachSettings) -> Layout:
     return {**{f"teacher_{name}": kind for name, kind in said.items()}, "positive": chosen, "negative": chosen}
 
 
-def _shards(offsets: Ints, bytes_a_row: int) -> Iterator[tuple[int, int]]:
+def _shards(offsets: Ints) -> Iterator[tuple[int, int]]:
     """Ranges of sequences that are a shard each."""
     start = 0
     while start < len(offsets) - 1:
-        last = np.searchsorted(offsets, offsets[start] + _SHARD_BYTES // bytes_a_row, side="right") - 1
+        last = np.searchsorted(offsets, offsets[start] + _SHARD_TARGETS, side="right") - 1
         end = max(start + 1, int(last))
         yield start, end
         start = end

@@ -72,7 +72,7 @@ def collect(tokens_path: Path, plan_path: Path, teacher: ModelFolder, out: Path,
         file.write("states", batch.rows, chosen)
 
     job = Job(
-        "collect", "samples", np.array([len(batch.rows) for batch in batches]),
+        "collect", "samples", "batches", np.array([len(batch.rows) for batch in batches]),
         lambda folder: TensorWork(TensorFile(folder / STATES, {"states": (settings.dtype, shape)}), fill),
         lambda _: {"states": shape[0], "width": shape[1], "batches": len(batches)},
     )  # fmt: skip

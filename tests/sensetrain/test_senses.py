@@ -137,7 +137,6 @@ def test_artefacts_open_with_public_tools(line) -> None:
     connection = duckdb.connect()
     samples = connection.sql(f"SELECT count(*) FROM '{line.plan}/samples.parquet'").fetchone()
     assert samples == (len(load_file(line.states / "states.safetensors")["states"]),)
-    assert set(load_file(line.cache / "cache.safetensors")) == {"top_ids", "top_logprobs", "positive", "negative"}
     assert connection.sql(f"SELECT count(*) > 0 FROM '{line.composed}/words.parquet' WHERE rows > 0").fetchone() == (
         True,
     )

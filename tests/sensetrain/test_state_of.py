@@ -100,7 +100,7 @@ def test_the_teacher_picks_candidates_by_the_state_before_the_target(
     sequences = tokens.split("train")
     checked = 0
     for index, sequence in enumerate(sequences[:6]):
-        ids = tokens.sequence(int(sequence))
+        ids, chosen = tokens.sequence(int(sequence)), taught.sequence(index)["positive"]
         for position in range(len(ids) - 1):
             row = int(taught.sequence(index)["positive"][position, 0])
             own = range(

@@ -287,7 +287,7 @@ def test_an_interrupted_cache_goes_on_and_ends_the_same(line, tmp_path: Path, mo
 
     settings = TeachSettings(top_k=16, batch_tokens=500)
     source = line.senses_source()
-    monkeypatch.setattr(teacher_cache, "_SHARD_BYTES", 1 << 17)
+    monkeypatch.setattr(teacher_cache, "_SHARD_TARGETS", 1000)
     teach(line.tokens, line.teacher, source, tmp_path / "whole", settings)
     real, passes = teacher_cache.last_hidden_state, 0
 
