@@ -88,6 +88,9 @@ class PlanSettings(Settings):
     unit: Unit = Field("token", description="What has senses; a word's state is the mean of its tokens' (SKD 4.3).")
     state_of: StateOf = Field("next", description="Which token a state belongs to.")
     max_samples: int = Field(2000, ge=1, description="Most states a token (DSKD 3.1: 2000).")
+    teacher_tokens: int | None = Field(
+        None, ge=1, description="Fill as much of the tokens' quotas as so many tokens through the teacher can."
+    )
     batch_tokens: int = Field(4096, ge=1, description="Most tokens in one forward pass, padding included.")
     seed: int = Field(0, ge=0, description="Decides which occurrences are drawn.")
 

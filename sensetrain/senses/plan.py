@@ -23,8 +23,9 @@ from sensetrain.config import PlanSettings
 from sensetrain.corpus import Tokens
 from sensetrain.manifest import Draft, Manifest, making, read_manifest
 from sensetrain.models import ModelFolder
+from sensetrain.senses.budget import sampled
 from sensetrain.senses.occurrences import OCCURRENCE, occurrences_of, sequences_at_once, training_sequences
-from sensetrain.senses.sample import ROWS, Sample, drawn
+from sensetrain.senses.sample import ROWS, Sample
 from sensetrain.senses.words import WORDS, WordSource, read_wanted, write_words
 
 Ints = npt.NDArray[np.int64]
@@ -62,7 +63,7 @@ def plan(
         if settings.unit == "word":
             artefacts |= _word_artefacts(tokens, draft, settings, teacher, wanted)
         occurrences = occurrences_of(artefacts, settings)
-        with drawn(occurrences, settings.max_samples, settings.seed, draft.folder) as sample:
+        with sampled(occurrences, settings, draft) as sample:
             if not sample.counts.any():
                 raise UserError(f"no occurrence of a {settings.unit} to draw in the training sequences", path=tokens)
             write_plan(sample, draft, settings.batch_tokens)
@@ -111,8 +112,8 @@ def write_sample(sample: Sample, folder: Path) -> Ints:
             ends = np.pad(ends, (0, max(0, int(sequence.max()) + 1 - len(ends))))
             np.maximum.at(ends, sequence, end)
     token = np.flatnonzero(sample.counts)
-    sampled = sample.sizes[token]
-    columns = [token.astype(np.int32), sample.counts[token], sampled, np.cumsum(sampled) - sampled]
+    sizes = sample.sizes[token]
+    columns = [token.astype(np.int32), sample.total[token], sizes, np.cumsum(sizes) - sizes]
     pq.write_table(pa.table(columns, names=["token", "occurrences", "sampled", "offset"]), folder / TOKENS)
     return ends
 

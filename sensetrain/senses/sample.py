@@ -51,12 +51,14 @@ class Sample:
     """What was drawn.
 
     Attributes:
-        counts: int64, shape (largest token + 1,): how often each token occurs.
+        counts: int64, shape (largest token + 1,): how often each token occurs in what was drawn from.
+        total: int64, the same shape: how often it occurs in the corpus.
         most: N.
         schema: of the occurrences.
     """
 
     counts: npt.NDArray[np.int64]
+    total: npt.NDArray[np.int64]
     most: int
     schema: pa.Schema
     _connection: duckdb.DuckDBPyConnection
@@ -71,7 +73,7 @@ class Sample:
         return {
             "samples": int(self.sizes.sum()),
             "tokens": int(np.count_nonzero(self.counts)),
-            "occurrences": int(self.counts.sum()),
+            "occurrences": int(self.total.sum()),
         }
 
     def tables(self) -> Iterator[pa.Table]:
@@ -115,7 +117,7 @@ def drawn(
             if (kept.sizes >= np.minimum(counts, most)).all():
                 break
             deviations *= 4
-        yield Sample(counts, most, occurrences.schema, connection)
+        yield Sample(counts, counts, most, occurrences.schema, connection)
 
 
 class _Kept:

@@ -31,6 +31,10 @@ def shard_settings(settings: PlanSettings, shard: Shard) -> dict[str, Any]:
 
 def plan_shard(tokens: Path, out: Path, settings: PlanSettings, shard: Shard) -> Manifest:
     """Draw the sample from one part of the training sequences into the artefact `plan_shard`."""
+    if settings.teacher_tokens is not None:
+        raise UserError("a budget is spent on the whole corpus", field="teacher_tokens", remedy="leave --shard out")
+    if settings.unit == "word":
+        raise UserError("words are numbered over the whole corpus", field="unit", remedy="leave --shard out")
     inputs = plan_inputs(read_manifest(tokens, "tokens"))
     occurrences = occurrences_of({"tokens": tokens}, settings, shard)
     with (

@@ -93,6 +93,13 @@ def test_a_part_that_is_none_is_refused(tokens: Path, tmp_path: Path, part: str)
         stages.shard_stage(tokens, tmp_path / "plan", SETTINGS, part)
 
 
+@pytest.mark.parametrize("changed", [{"teacher_tokens": 100}, {"unit": "word"}])
+def test_what_needs_the_whole_corpus_is_refused(tokens: Path, tmp_path: Path, changed: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=f"\\[{next(iter(changed))}\\]: .* whole corpus"):
+        shards_of(tokens, tmp_path, 2, **changed)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_commands(tokens: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
