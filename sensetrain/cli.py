@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from lexgraph.common.command import run
 from lexgraph.common.terminal import out as stdout
-from lexgraph.common.terminal import print_table, say
+from lexgraph.common.terminal import print_table
 from sensetrain import __version__, config
 from sensetrain.dictionary_cli import dictionary as dictionary_group
 from sensetrain.dictionary_cli import inspect
@@ -111,25 +111,43 @@ def tokenize(
 @click.option("--shard", metavar="I/N", help="Plan only this part of the tokens, such as 1/4.")
 @click.option("--merge", "shards", type=FOLDER, multiple=True, help="A shard; give all of them, to merge into a plan.")
 @click.option("--words", type=FILE, help="unit word: a file of words, one a line; all that occur if not given.")
-@click.option("--teacher", default="smollm2", show_default=True, help="unit word: whose tokenizer the tokens are from.")
+@click.option(
+    "--teacher", default="smollm2", show_default=True, help="unit word and dry run: the teacher of the tokens."
+)
+@click.option("--dry-run", is_flag=True, help="Write nothing: print rows, bytes of states, teacher tokens and time.")
+@click.option(
+    "--tokens-per-second", type=click.FloatRange(min=0, min_open=True),
+    help="dry run: speed of the teacher; measured for some seconds if not given.",
+)  # fmt: skip
 @flags_of(config.PlanSettings)
 def plan(
-    tokens: Path, out: Path, shard: str | None, shards: Sequence[Path], words: Path | None, teacher: str, **values: Any
-) -> None:
+    tokens: Path, out: Path, shard: str | None, shards: Sequence[Path], words: Path | None, teacher: str,
+    dry_run: bool, tokens_per_second: float | None, **values: Any,
+) -> None:  # fmt: skip
     """Draw which states to collect, before any forward pass."""
     from sensetrain import models, stages
 
+    if not dry_run:
+        _refuse_beside("a plan that is written", "it is for --dry-run", ["tokens_per_second"])
     if shards:
-        _refuse_beside("--merge", "the shards say it", ["tokens", "shard", "words", "teacher", *values])
+        _refuse_beside("--merge", "the shards say it", ["tokens", "shard", "words", "teacher", "dry_run", *values])
         _report(stages.merge_stage(shards, out).ensure())
         return
     settings = config.PlanSettings.parse(**values)
+    if settings.unit == "token":
+        _refuse_beside("--unit token", "it is for words", ["words"] if dry_run else ["words", "teacher"])
+    if dry_run:
+        from sensetrain.senses.forecast import forecast
+
+        _refuse_beside("--dry-run", "it is of the whole plan", ["shard", "out"])
+        found = forecast(tokens, settings, models.find_model(teacher), words, tokens_per_second)
+        print_table(["what", "how many"], list(found.items()))
+        return
     if settings.unit == "word":
         if shard:
             raise click.UsageError("Words are planned in one piece: --shard is for --unit token.")
         _report(stages.plan_stage(tokens, out, settings, models.find_model(teacher), words).ensure())
         return
-    _refuse_beside("--unit token", "it is for words", ["words", "teacher"])
     stage = stages.shard_stage(tokens, out, settings, shard) if shard else stages.plan_stage(tokens, out, settings)
     _report(stage.ensure())
 
