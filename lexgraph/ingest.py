@@ -72,7 +72,7 @@ def remove(database: Path, name: str) -> None:
     Raises:
         UserError: the graph has no source of that name.
     """
-    with writing(database) as connection:
+    with writing(database, deletes_much=True) as connection:
         names = [row[0] for row in connection.execute("SELECT name FROM sources ORDER BY 1").fetchall()]
         if name not in names:
             known = ", ".join(names) or "none"

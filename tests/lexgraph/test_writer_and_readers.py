@@ -168,3 +168,28 @@ def test_a_graph_of_an_older_schema_says_how_to_upgrade_it(graph_copy):
     assert run("derive", "--db", graph_copy).status == 0
     with lexgraph.open(graph_copy) as graph:
         assert graph.synonyms("unhappy")
+
+
+def indexes(graph):
+    return rows(
+        graph, "SELECT index_name, table_name, sql FROM duckdb_indexes() WHERE database_name = 'graph' ORDER BY 1"
+    )
+
+
+def test_a_removal_makes_the_indexes_anew(graph_copy):
+    before = indexes(graph_copy)
+    assert {name for name, *_ in before} >= {"relations_word", "relations_related", "words_key", "morphology_word"}
+    remove(graph_copy, "roget")
+    assert indexes(graph_copy) == before
+
+
+def test_indexes_that_cannot_be_made_leave_the_old_graph(graph_copy, sample_state):
+    before = indexes(graph_copy)
+    with (
+        pytest.raises(UserError, match="the graph was not changed"),
+        writing(graph_copy, deletes_much=True) as connection,
+    ):
+        connection.execute("DELETE FROM relations WHERE source = 'roget'")
+        connection.execute("DROP TABLE morphology")
+    assert state(graph_copy) == sample_state
+    assert indexes(graph_copy) == before
