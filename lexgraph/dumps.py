@@ -14,7 +14,6 @@ from lexgraph.sources.dump.pages import END, LARGEST_PAGE, Cutter, DamagedPageEr
 __all__ = ["Page", "batches", "namespaces", "pages", "without_comments"]
 
 _NAMESPACE = re.compile(rb'<namespace key="(-?\d+)"[^>]*>([^<]+)</namespace>')
-_HEAD = 1 << 20
 _REMEDY = "download it again; its checksum stands beside it on the download page"
 
 
@@ -27,14 +26,7 @@ def namespaces(path: Path) -> dict[int, str]:
     Raises:
         UserError: this is no MediaWiki dump.
     """
-    head = b""
-    for _, block in streams.chunks(path):
-        head += block
-        if b"</siteinfo>" in head or len(head) > _HEAD:
-            break
-    if b"<mediawiki" not in head and b"<page>" not in head:
-        raise UserError("not a MediaWiki dump", path=path, remedy="give a pages-articles.xml or .xml.bz2")
-    return {int(number): name.decode() for number, name in _NAMESPACE.findall(head)}
+    return {int(number): name.decode() for number, name in _NAMESPACE.findall(streams.head(path))}
 
 
 def batches(path: Path, size: int) -> Iterator[tuple[int, bytes]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from lexgraph.common.errors import UserError
+from lexgraph.common.files import cache_folder
 from lexgraph.database import Connection
 from lexgraph.relations import SYMMETRIC
 
@@ -104,17 +104,10 @@ def _find(name: str) -> Path:
         raise UserError(f"the folder holds no {_FILE}", path=name, field="--tokenizer")
     if Path(name).name != name or name.endswith(".json"):
         raise UserError("no such file or folder", path=name, field="--tokenizer")
-    cached = _model_cache() / name / _FILE
+    cached = cache_folder() / "models" / name / _FILE
     if cached.is_file():
         return cached
     raise UserError(
         f"no tokenizer is called {name!r}: neither a file nor a fetched model", field="--tokenizer",
         remedy=f"sensetrain fetch {name}, or give the path of a {_FILE}",
     )  # fmt: skip
-
-
-def _model_cache() -> Path:
-    """Where `sensetrain fetch` keeps models."""
-    cache = os.environ.get("SENSETRAIN_CACHE")
-    base = Path(cache) if cache else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sensetrain"
-    return base / "models"

@@ -7,10 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from lexgraph import resources
-from lexgraph.common.errors import UserError
 from lexgraph.database import Connection
 from lexgraph.lookup import Lookup
-from lexgraph.relations import Edge, edges_of
+from lexgraph.relations import Edge, edges_of, known_kinds
 
 Node = tuple[str, str]
 """(words.key, lang)"""
@@ -80,7 +79,7 @@ def shortest_path(
     Raises:
         UserError: the graph has no edges of one of these kinds.
     """
-    wanted = _known_kinds(connection, kinds)
+    wanted = known_kinds(connection, kinds)
     connection.execute(_REACHED)
     try:
         connection.execute(_START, {"side": "from", "key": start.key})
@@ -93,13 +92,6 @@ def shortest_path(
     finally:
         connection.execute("DROP TABLE IF EXISTS temp.reached")
     return WordPath(tuple(steps), alternatives)
-
-
-def _known_kinds(connection: Connection, kinds: Collection[str]) -> list[str]:
-    known = [kind for (kind,) in connection.execute("SELECT DISTINCT kind FROM relations ORDER BY 1").fetchall()]
-    if unknown := [kind for kind in kinds if kind not in known]:
-        raise UserError(f"no edges of kind {unknown[0]!r}", field="kinds", remedy=f"there are: {', '.join(known)}")
-    return [*kinds] or known
 
 
 def _search(connection: Connection, kinds: list[str], max_length: int | None) -> tuple[int, list[Node]] | None:

@@ -25,13 +25,11 @@ from lexgraph.common.errors import UserError
 from lexgraph.database import Connection
 from lexgraph.lookup import look_up
 from lexgraph.negation import SOURCE
+from lexgraph.relations import known_kinds
 
 _NAME = re.compile(r"[a-z]+(-[a-z]+)*")
 _PARAMETER = re.compile(r"\$(?P<name>\w+) (?P<type>[A-Z]+)(?: = (?P<default>[^:]+))?: (?P<about>.+)")
-_LISTED = {
-    "SOURCE": f"SELECT name FROM sources UNION SELECT '{SOURCE}' ORDER BY 1",
-    "KIND": "SELECT DISTINCT kind FROM relations ORDER BY 1",
-}
+_SOURCES = f"SELECT name FROM sources UNION SELECT '{SOURCE}' ORDER BY 1"
 
 
 @dataclass(frozen=True)
@@ -153,13 +151,14 @@ def _value(connection: Connection, parameter: Parameter, value: Any) -> Any:
         return None
     if parameter.type == "WORD":
         return look_up(connection, str(value)).key
-    if parameter.type in _LISTED:
-        known = [name for (name,) in connection.execute(_LISTED[parameter.type]).fetchall()]
+    if parameter.type == "KIND":
+        return known_kinds(connection, [value], parameter.name)[0]
+    if parameter.type == "SOURCE":
+        known = [name for (name,) in connection.execute(_SOURCES).fetchall()]
         if value not in known:
             raise UserError(
-                f"no {parameter.type.lower()} is called {value!r}", field=parameter.name,
-                remedy=f"there are: {', '.join(known) or 'none'}",
-            )  # fmt: skip
+                f"no source is called {value!r}", field=parameter.name, remedy=f"there are: {', '.join(known)}"
+            )
         return value
     try:
         ((cast,),) = connection.execute(f"SELECT CAST($value AS {parameter.type})", {"value": value}).fetchall()

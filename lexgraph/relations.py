@@ -156,6 +156,20 @@ def _negations(connection: Connection, words: Iterable[str]) -> dict[str, list[N
     }
 
 
+def known_kinds(connection: Connection, kinds: Collection[str] = (), field: str = "kinds") -> list[str]:
+    """The kinds that are asked for, or all of the graph if none is; `field` is where they were given.
+
+    Raises:
+        UserError: the graph has no relation of one of these kinds.
+    """
+    known = [kind for (kind,) in connection.execute("SELECT DISTINCT kind FROM relations ORDER BY 1").fetchall()]
+    if unknown := [kind for kind in kinds if kind not in known]:
+        raise UserError(
+            f"the graph has no kind {unknown[0]!r}", field=field, remedy=f"there are: {', '.join(known) or 'none'}"
+        )
+    return [*kinds] or known
+
+
 def pairs(connection: Connection, kind: str, lang: str = "en") -> pa.Table:
     """All undirected pairs of a symmetric kind.
 

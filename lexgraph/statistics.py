@@ -26,7 +26,7 @@ SECTIONS = (
 LONG = frozenset({"parts_of_speech", "degree_distribution", "component_sizes", "largest_components"})
 """Sections with many rows: data for a plot rather than for reading."""
 
-_PLAIN = frozenset({"edges", "kinds", "parts_of_speech", "sources"})  # read the graph's own tables only
+_PLAIN = frozenset({"edges", "kinds", "parts_of_speech", "sources", "contradictions"})  # need no preparation
 _COMPONENTS = frozenset({"components", "component_sizes", "largest_components"})
 _TEMPORARY = ("numbered", "kind_pairs", "graph_edges", "graph_degrees", "graph_components")
 

@@ -5,7 +5,6 @@ Nothing is fetched from a model hub, so a fresh machine with nothing but pip can
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lexgraph.common.errors import UserError
-from lexgraph.common.files import replacing_folder, sha256_of
+from lexgraph.common.files import cache_folder, replacing_folder, sha256_of
 from lexgraph.common.terminal import say
 
 
@@ -56,14 +55,6 @@ MODELS = {
         licence="Apache-2.0",
     ),
 }
-
-
-def cache_folder() -> Path:
-    """Where converted models are kept: `SENSETRAIN_CACHE`, or the user's cache folder."""
-    base = os.environ.get("SENSETRAIN_CACHE")
-    if base:
-        return Path(base)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sensetrain"
 
 
 def fetch(name: str) -> Path:

@@ -16,6 +16,14 @@ from lexgraph.common.errors import UserError
 _BLOCK = 1 << 20
 
 
+def cache_folder() -> Path:
+    """Where `sensetrain fetch` keeps models: `SENSETRAIN_CACHE`, or the user's cache folder."""
+    base = os.environ.get("SENSETRAIN_CACHE")
+    if base:
+        return Path(base)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sensetrain"
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, as lower-case hex."""
     digest = hashlib.sha256()

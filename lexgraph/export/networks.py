@@ -8,7 +8,7 @@ from typing import Any
 import networkx as nx
 
 from lexgraph.database import Connection
-from lexgraph.export.tables import check_kinds
+from lexgraph.relations import known_kinds
 
 _ATTRIBUTES = ("kind", "source", "pos", "gloss", "note", "tags", "rule", "derived_from", "negated")
 _AT_ONCE = 50_000
@@ -25,7 +25,7 @@ def to_networkx(connection: Connection, kinds: Sequence[str] | None = None, lang
         UserError: the graph has no such kind.
     """
     if kinds is not None:
-        check_kinds(connection, kinds)
+        known_kinds(connection, kinds)
     parameters: dict[str, Any] = {"kinds": list(kinds) if kinds is not None else None, "lang": lang}
     edges = (
         "SELECT r.*, s.gloss FROM relations r LEFT JOIN senses s ON s.id = r.sense "

@@ -11,6 +11,7 @@ import duckdb
 
 from lexgraph.common.errors import UserError
 from lexgraph.database import Connection, run_script
+from lexgraph.relations import known_kinds
 
 FREE = frozenset(
     {
@@ -58,12 +59,8 @@ def select(connection: Connection, wanted: Filter) -> None:
     Raises:
         UserError: the graph has no such kind, licence or language.
     """
-    _set(connection, "kinds", _known(connection, wanted.kinds, "relations", "kind", "--kinds"))
-    _set(
-        connection,
-        "lang",
-        next(iter(_known(connection, [wanted.lang] if wanted.lang else [], "words", "lang", "--lang") or []), None),
-    )
+    _set(connection, "kinds", known_kinds(connection, wanted.kinds, "--kinds") if wanted.kinds else None)
+    _set(connection, "lang", _known_lang(connection, wanted.lang) if wanted.lang else None)
     _set(connection, "allowed", allowed_sources(connection, wanted.licences) if wanted.licences else None)
     run_script(connection, "internal/grounds")
     run_script(connection, "export/select")
@@ -101,14 +98,11 @@ def allowed_sources(connection: Connection, licences: Sequence[str]) -> list[str
     return [name for name, licence in held if licence.lower() in allowed]
 
 
-def _known(connection: Connection, values: Sequence[str], table: str, column: str, flag: str) -> list[str] | None:
-    if not values:
-        return None
-    known = [value for (value,) in connection.execute(f"SELECT DISTINCT {column} FROM {table} ORDER BY 1").fetchall()]
-    for value in values:
-        if value not in known:
-            raise UserError(f"the graph has no {value!r}; there are: {', '.join(known) or 'none'}", field=flag)
-    return list(values)
+def _known_lang(connection: Connection, lang: str) -> str:
+    known = [code for (code,) in connection.execute("SELECT DISTINCT lang FROM words ORDER BY 1").fetchall()]
+    if lang not in known:
+        raise UserError(f"the graph has no {lang!r}; there are: {', '.join(known) or 'none'}", field="--lang")
+    return lang
 
 
 def _set(connection: Connection, name: str, value: list[str] | str | None) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from lexgraph.common.errors import UserError
 from lexgraph.database import Connection
 from lexgraph.export.selection import TABLES
+from lexgraph.relations import known_kinds
 
 _ORDER = {"senses": "id", "morphology": "ALL", "sources": "name"}  # words and relations are selected in order
 
@@ -30,17 +31,10 @@ def to_arrow(connection: Connection, table: str = "relations", kinds: Sequence[s
         return connection.execute(f"FROM {table}").to_arrow_table()
     if table != "relations":
         raise UserError(f"only relations are of a kind, not {table}", field="kinds")
-    check_kinds(connection, kinds)
+    known_kinds(connection, kinds)
     return connection.execute(
         "FROM relations WHERE list_contains($kinds::VARCHAR[], kind)", {"kinds": list(kinds)}
     ).to_arrow_table()
-
-
-def check_kinds(connection: Connection, kinds: Sequence[str]) -> None:
-    """Raise a `UserError` if the graph has no relation of one of these kinds."""
-    known = [kind for (kind,) in connection.execute("SELECT DISTINCT kind FROM relations ORDER BY 1").fetchall()]
-    if unknown := [kind for kind in kinds if kind not in known]:
-        raise UserError(f"the graph has no kind {unknown[0]!r}; there are: {', '.join(known) or 'none'}", field="kinds")
 
 
 def write_tables(connection: Connection, format_: str, folder: Path) -> None:

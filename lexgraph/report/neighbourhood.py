@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lexgraph import resources
 from lexgraph.common.errors import UserError
 from lexgraph.database import Connection
+from lexgraph.lookup import Lookup, look_up
+from lexgraph.relations import SYMMETRIC, Edge, edges_of
 
 MOST = 40
 """Neighbours in one picture."""
@@ -22,9 +23,7 @@ KINDS = (
 _LINES = 6  # reasons in one hover text
 _INVERSE = {"hypernym": "hyponym", "hyponym": "hypernym", "holonym": "meronym", "meronym": "holonym"}
 _WEIGHTS = {"synonym": 4, "antonym": 4}
-_SYMMETRIC = {"synonym", "antonym", "coordinate", "alternative", "form"}
-
-Evidence = Mapping[str, Sequence[tuple[str, Sequence[str]]]]
+_ALIKE = {*SYMMETRIC, "alternative", "form"}  # what is said of these from either end
 
 
 @dataclass(frozen=True)
@@ -83,18 +82,16 @@ def well_connected(connection: Connection, most: int) -> list[str]:
 
 
 def neighbourhood(connection: Connection, word: str) -> Neighbourhood:
-    """What surrounds a word, at most `MOST` neighbours.
+    """What surrounds a word, looked up by form, then by lemma: at most `MOST` neighbours.
 
     Raises:
         UserError: the graph has no such word.
     """
-    rows = _edges(connection, word)
-    if not rows and not connection.execute("FROM words WHERE key = word_key($word)", {"word": word}).fetchone():
-        raise UserError(
-            f"the graph has no word {word!r}", field="--words", remedy="look for it: lexgraph query --sql ..."
-        )
-    evidence = _negations(connection, {negated for row in rows for negated in row[7] or ()})
-    found = _merged(word, rows, evidence)
+    try:
+        middle = look_up(connection, word)
+    except UserError as error:
+        raise UserError(error.message, field="--words", remedy=error.remedy) from None
+    found = _merged(middle, edges_of(connection, middle.key))
     among = _among(connection, {neighbour.word for neighbour in found})
     links = Counter(end for one, other, _ in among for end in (one, other))
     groups = {
@@ -106,7 +103,7 @@ def neighbourhood(connection: Connection, word: str) -> Neighbourhood:
     shown = {kind: _chosen(group, room[kind]) for kind, group in groups.items()}
     words = {neighbour.word for group in shown.values() for neighbour in group}
     hidden = {kind: len(group) - room[kind] for kind, group in groups.items() if len(group) > room[kind]}
-    return Neighbourhood(word, shown, hidden, [row for row in among if row[0] in words and row[1] in words])
+    return Neighbourhood(middle.label, shown, hidden, [row for row in among if row[0] in words and row[1] in words])
 
 
 def _chosen(group: Sequence[Neighbour], room: int) -> list[Neighbour]:
@@ -127,64 +124,54 @@ def _place(kind: str) -> tuple[int, str]:
     return (KINDS.index(kind) if kind in KINDS else KINDS.index("antonym") - 1, kind)
 
 
-def _edges(connection: Connection, word: str) -> list[tuple[Any, ...]]:
-    return connection.execute(resources.sql("report/neighbourhood"), {"word": word}).fetchall()
-
-
-def _negations(connection: Connection, words: Iterable[str]) -> Evidence:
-    """By word (base, evidence) of each base that it negates."""
-    rows = connection.execute(resources.sql("report/negations_of"), {"words": sorted(words)}).fetchall()
-    found: defaultdict[str, list[tuple[str, Sequence[str]]]] = defaultdict(list)
-    for word, base, evidence in rows:
-        found[word].append((base, evidence))
-    return found
-
-
-def _merged(word: str, rows: Iterable[tuple[Any, ...]], evidence: Evidence) -> list[Neighbour]:
+def _merged(middle: Lookup, edges: Iterable[Edge]) -> list[Neighbour]:
     """One neighbour for each other word, by spelling without case, and kind."""
-    edges: defaultdict[tuple[str, str], list[tuple[Any, ...]]] = defaultdict(list)
-    for row in rows:
-        forward, other, kind = row[:3]
-        edges[other.casefold(), seen_from(kind, forward)].append(row)
-    for other, kind in [key for key in edges if key[1] == "derived from"]:
-        if (other, "derived") in edges:  # WordNet says so of both, and they are no two things
-            edges[other, "derived"] += edges.pop((other, kind))
+    groups: defaultdict[tuple[str, str], list[tuple[str, Edge]]] = defaultdict(list)
+    for edge in edges:
+        forward = edge.word in middle.words
+        other = edge.related if forward else edge.word
+        if other not in middle.words:
+            groups[other.casefold(), seen_from(edge.kind, forward)].append((other, edge))
+    for other, kind in [key for key in groups if key[1] == "derived from"]:
+        if (other, "derived") in groups:  # WordNet says so of both, and they are no two things
+            groups[other, "derived"] += groups.pop((other, kind))
     return [
         Neighbour(
-            min((row[1] for row in group), key=lambda spelling: (spelling != spelling.lower(), spelling)),
+            min((other for other, _ in group), key=lambda spelling: (spelling != spelling.lower(), spelling)),
             kind,
-            all(row[6] is not None for row in group),
-            len({row[4] for row in group if row[6] is None}),
-            _reasons(group, evidence),
+            all(edge.derived for _, edge in group),
+            len({edge.source for _, edge in group if not edge.derived}),
+            _reasons([edge for _, edge in group]),
         )
-        for (_, kind), group in sorted(edges.items())
+        for (_, kind), group in sorted(groups.items())
     ]
 
 
 def seen_from(kind: str, forward: bool) -> str:
     """What the other word is to the one in the middle, whose edge may lead the other way."""
-    if forward or kind in _SYMMETRIC:
+    if forward or kind in _ALIKE:
         return kind
     return _INVERSE.get(kind, f"{kind} from" if kind == "derived" else f"{kind} of")
 
 
-def _reasons(group: Sequence[tuple[Any, ...]], evidence: Evidence) -> tuple[str, ...]:
-    lines = list(dict.fromkeys(_reason(row, evidence) for row in group))
+def _reasons(edges: Sequence[Edge]) -> tuple[str, ...]:
+    lines = list(dict.fromkeys(_reason(edge) for edge in sorted(edges, key=lambda edge: edge.derived)))
     more = [f"and {len(lines) - _LINES} more"] if len(lines) > _LINES else []
     return (*lines[:_LINES], *more)
 
 
-def _reason(row: tuple[Any, ...], evidence: Evidence) -> str:
+def _reason(edge: Edge) -> str:
     """Where an edge comes from, in words."""
-    _, _, _, pos, source, about, rule, negated, *parent = row
-    if rule is None:
-        return f"stated by {source}" + (f" ({pos})" if pos else "") + (f": {_short(about)}" if about else "")
-    word, related, kind, parent_source = parent
-    follows = f"from {word} – {related} {kind}, {parent_source}, " if word else ""
-    because = [
-        f"{one} negates {base} ({', '.join(pieces)})" for one in negated or () for base, pieces in evidence.get(one, ())
-    ]
-    rules = f"rules {rule.replace(' ', ' and ')}" if " " in rule else f"rule {rule}"
+    if edge.rule is None:
+        about = edge.gloss or edge.note
+        pos = f" ({edge.pos})" if edge.pos else ""
+        return f"stated by {edge.source}{pos}" + (f": {_short(about)}" if about else "")
+    parent = edge.parent
+    follows = f"from {parent.word} – {parent.related} {parent.kind}, {parent.source}, " if parent else ""
+    because = dict.fromkeys(
+        f"{negation.word} negates {negation.base} ({', '.join(negation.evidence)})" for negation in edge.negations
+    )
+    rules = f"rules {edge.rule.replace(' ', ' and ')}" if " " in edge.rule else f"rule {edge.rule}"
     return f"derived by {rules}: {follows}because {' and '.join(because) or 'of its affix'}"
 
 

@@ -26,7 +26,6 @@ CREATE OR REPLACE TEMP TABLE dump_entries (word VARCHAR, lang VARCHAR);
 _DBNAME = re.compile(rb"<dbname>\s*([^<]*?)\s*</dbname>")
 _THESAURUS = re.compile(rb'<namespace key="(\d+)"[^>]*>(?:Thesaurus|Wikisaurus)</namespace>')
 _DATE_IN_NAME = re.compile(r"(?<!\d)(20\d\d)(\d\d)(\d\d)(?!\d)")
-_HEAD = 1 << 20
 
 
 def stage(connection: Connection, inputs: Inputs, options: Options) -> Intake:
@@ -86,13 +85,7 @@ def _thesaurus(path: Path) -> int:
     Raises:
         UserError: the dump is another project's, or no dump at all.
     """
-    head = b""
-    for _, block in streams.chunks(path):
-        head += block
-        if b"</siteinfo>" in head or len(head) > _HEAD:
-            break
-    if b"<mediawiki" not in head and b"<page>" not in head:
-        raise UserError("not a MediaWiki dump", path=path, remedy="give a pages-articles.xml or .xml.bz2")
+    head = streams.head(path)
     if (name := _DBNAME.search(head)) and name[1] != b"enwiktionary":
         raise UserError(
             f"a dump of {name[1].decode(errors='replace')}, whose pages are laid out differently", path=path,

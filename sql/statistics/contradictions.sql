@@ -1,12 +1,7 @@
 -- Pairs that are both synonyms and antonyms, by how each side is known.
-WITH known AS (
-    SELECT kind, a, b, sources, CASE WHEN sources = ['negation'] THEN 'derived'
-                                     WHEN list_contains(sources, 'negation') THEN 'stated and derived'
-                                     ELSE 'stated' END AS known
-    FROM kind_pairs
-)
-SELECT s.known AS synonym, a.known AS antonym, count(*) AS pairs,
-       count(*) FILTER (len(list_filter(list_intersect(s.sources, a.sources), lambda x: x <> 'negation')) > 0)
-           AS within_one_source
-FROM known s JOIN known a USING (a, b) WHERE s.kind = 'synonym' AND a.kind = 'antonym'
-GROUP BY ALL ORDER BY ALL;
+CREATE OR REPLACE TEMP MACRO how_known(stated, rules) AS
+    CASE WHEN stated = [] THEN 'derived' WHEN rules = [] THEN 'stated' ELSE 'stated and derived' END;
+
+SELECT how_known(synonym_stated, synonym_rules) AS synonym, how_known(antonym_stated, antonym_rules) AS antonym,
+       count(*) AS pairs, count(*) FILTER (list_has_any(synonym_stated, antonym_stated)) AS within_one_source
+FROM both_kinds() GROUP BY ALL ORDER BY ALL;

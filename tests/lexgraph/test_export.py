@@ -197,7 +197,7 @@ def test_networkx_of_some_kinds_has_only_the_words_on_them(sample_graph):
         assert {kind for *_, kind in antonyms.edges(data="kind")} == {"antonym"}
         assert not list(nx.isolates(antonyms))
         assert antonyms.number_of_edges() == graph.to_arrow(kinds=["antonym"]).num_rows
-        with pytest.raises(UserError, match="no kind 'friend'; there are: alternative, antonym"):
+        with pytest.raises(UserError, match="no kind 'friend'\n  remedy: there are: alternative, antonym"):
             graph.to_networkx(kinds=["friend"])
 
 
@@ -341,7 +341,7 @@ def test_a_folder_that_is_no_export_is_left_alone(sample_graph, tmp_path):
             ["--licence", "GPL"],
             "[--licence]: no source is under the licence 'gpl'; there are: Apache-2.0, CC-BY-NC-SA-4.0",
         ),
-        (["--kinds", "friend"], "[--kinds]: the graph has no 'friend'; there are: alternative, antonym"),
+        (["--kinds", "friend"], "[--kinds]: the graph has no kind 'friend'\n  remedy: there are: alternative, antonym"),
         (["--lang", "xx"], "[--lang]: the graph has no 'xx'; there are: en"),
     ],
 )

@@ -79,7 +79,7 @@ def test_limits_and_kinds(tmp_path):
         assert graph.path("a1", "d1", max_length=2) is None
         assert graph.path("a1", "d1", kinds=["synonym"]) is None
         assert graph.path("a1", "x1") is None
-        with pytest.raises(UserError, match="no edges of kind 'hyperbole'"):
+        with pytest.raises(UserError, match="the graph has no kind 'hyperbole'"):
             graph.path("a1", "b1", kinds=["hyperbole"])
         assert graph.query("SELECT count(*) AS n FROM duckdb_tables() WHERE table_name = 'reached'").to_pylist() == [
             {"n": 0}

@@ -23,6 +23,7 @@ _EMPTY = re.compile(rb"BZh[1-9]\x17rE8P\x90")
 _BLOCK = 1 << 20
 _RANGE = 1 << 20
 _LARGEST_STREAM = 16 << 20
+_HEAD = 1 << 20
 _REMEDY = "download it again; its checksum stands beside it on the download page"
 
 
@@ -88,6 +89,22 @@ def ranges(path: Path) -> list[Range]:
         if start - cuts[-1] >= _RANGE:
             cuts.append(start)
     return [Range(path, start, end) for start, end in zip(cuts, [*cuts[1:], size], strict=True)]
+
+
+def head(path: Path) -> bytes:
+    """What a dump says of itself before its first page: the frame, with the names of the namespaces.
+
+    Raises:
+        UserError: this is no MediaWiki dump.
+    """
+    start = b""
+    for _, block in chunks(path):
+        start += block
+        if b"</siteinfo>" in start or len(start) > _HEAD:
+            break
+    if b"<mediawiki" not in start and b"<page>" not in start:
+        raise UserError("not a MediaWiki dump", path=path, remedy="give a pages-articles.xml or .xml.bz2")
+    return start
 
 
 def chunks(path: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
