@@ -2,7 +2,8 @@
 
 `python benchmarks/cluster.py [states] [plan] [k] [most tokens]`, on collected states. Inertia and time are of the
 tokens with more than k states, from one start each; scikit-learn is warmed up and has the same number of threads.
-For `adaptive`, each token's states are halved at random: one half is clustered, the distortion is that of the other.
+For `adaptive`, each token's states are halved at random: one half is clustered, the distortion is that of the other;
+weighted, each token's counts as often as the token occurs. `python benchmarks/cluster.py adaptive ...` does this only.
 """
 
 from __future__ import annotations
@@ -27,15 +28,16 @@ from sensetrain.senses.plan import Plan
 PAIRS = 3
 
 
-def main(states: str = "states", plan: str = "plan", k: str = "10", most: str = "2000") -> None:
+def main(states: str = "states", plan: str = "plan", k: str = "10", most: str = "2000", *, speed: bool = True) -> None:
     """Print both comparisons."""
     planned, stored, senses = Plan.open(Path(plan)), States(Path(states)), int(k)
     offset = planned.offset.tolist()
     tokens = [stored.rows(a, b) for a, b in itertools.pairwise(offset)]
-    chosen = [t for t, own in enumerate(tokens) if len(own) > senses]
-    chosen = sorted(np.random.default_rng(0).permutation(chosen)[: int(most)].tolist())
-    compare([tokens[t] for t in chosen], planned.token[chosen], senses)
-    spend(tokens, planned.token, senses)
+    if speed:
+        chosen = [t for t, own in enumerate(tokens) if len(own) > senses]
+        chosen = sorted(np.random.default_rng(0).permutation(chosen)[: int(most)].tolist())
+        compare([tokens[t] for t in chosen], planned.token[chosen], senses)
+    spend(tokens, planned.token, planned.occurrences, senses)
 
 
 def compare(tokens: list[Tensor], ids: np.ndarray, k: int) -> None:
@@ -66,7 +68,7 @@ def compare(tokens: list[Tensor], ids: np.ndarray, k: int) -> None:
     print(f"  times as fast: {', '.join(f'{b / a:.1f}' for a, b in times)}")
 
 
-def spend(tokens: list[Tensor], ids: np.ndarray, k: int) -> None:
+def spend(tokens: list[Tensor], ids: np.ndarray, occurrences: np.ndarray, k: int) -> None:
     """Distortion on the other halves, at the same number of rows."""
     random = np.random.default_rng(0)
     halves = [own[torch.from_numpy(random.permutation(len(own)))] for own in tokens]
@@ -74,7 +76,7 @@ def spend(tokens: list[Tensor], ids: np.ndarray, k: int) -> None:
     known = [t for t, many in enumerate(cut) if many]
     fit = [halves[t][: cut[t]] for t in known]
     test = [halves[t][cut[t] :] for t in known]
-    ids, counts = ids[known], np.array([len(own) for own in fit])
+    ids, occurrences, counts = ids[known], occurrences[known], np.array([len(own) for own in fit])
     same = np.minimum(counts, k)
     k_values = adaptive.grid(128)
     most = np.array([min(adaptive.distinct_states(own), 128) for own in fit])
@@ -83,16 +85,22 @@ def spend(tokens: list[Tensor], ids: np.ndarray, k: int) -> None:
         curves[batch.index] = adaptive.expected_distortion(
             batch.states, batch.counts.numpy(), ids[batch.index], k_values, 0
         )
-    spent = adaptive.allocate(k_values, curves, most, int(same.sum()))
-    plain, better = (heldout(fit, test, ids, senses) for senses in (same, spent))
-    print(f"adaptive, {len(fit)} tokens, {same.sum()} rows each (spent {spent.sum()}, at most {spent.max()} a token)")
-    for least in (0, k, 10 * k):
-        mine = counts > least
-        print(
-            f"  tokens with more than {least} states ({mine.sum()}): distortion {plain[mine].sum():.4g} -> "
-            f"{better[mine].sum():.4g}, {1 - better[mine].sum() / plain[mine].sum():+.1%} lower; "
-            f"rows {same[mine].sum()} -> {spent[mine].sum()}"
-        )
+    plain = heldout(fit, test, ids, same)
+    tested = np.array([max(1, len(own)) for own in test])
+    for name, fitted_weight, weight in (
+        ("all tokens alike", 1.0, 1.0), ("weighted by occurrences", occurrences / counts, occurrences / tested)
+    ):  # fmt: skip
+        spent = adaptive.allocate(k_values, curves * np.reshape(fitted_weight, (-1, 1)), most, int(same.sum()))
+        better = heldout(fit, test, ids, spent)
+        print(f"adaptive, {name}: {len(fit)} tokens, {spent.sum()} rows as at k {k}, at most {spent.max()} a token")
+        for least in (0, k, 10 * k):
+            mine = counts > least
+            before, after = (float((found * weight)[mine].sum()) for found in (plain, better))
+            print(
+                f"  tokens with more than {least} states ({mine.sum()}): distortion {before:.4g} -> {after:.4g}, "
+                f"{1 - after / before:+.1%} lower; rows {same[mine].sum()} -> {spent[mine].sum()}",
+                flush=True,
+            )
 
 
 def heldout(fit: list[Tensor], test: list[Tensor], ids: np.ndarray, senses: np.ndarray) -> np.ndarray:
@@ -133,4 +141,5 @@ def timed(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    only = sys.argv[1:2] == ["adaptive"]
+    main(*sys.argv[1 + only :], speed=not only)

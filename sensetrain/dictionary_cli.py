@@ -94,6 +94,26 @@ def convert(path: Path, out: Path, dtype: Any) -> None:
     _report(out)
 
 
+@dictionary.command()
+@dictionary_argument
+@click.argument("repository")
+@click.option("--teacher", default="smollm2", show_default=True, help="What the dictionary was made by.")
+@click.option("--data", help="The text that the states are of, and its licence, for the card.")
+@click.option("--licence", help="Licence of the dictionary, as the hub writes it, for the card.")
+@click.option("--private", is_flag=True, help="Make a new repository private.")
+@click.option("--dry-run", is_flag=True, help="Write the card, list what would be uploaded, upload nothing.")
+def push(
+    path: Path, repository: str, teacher: str, data: str | None, licence: str | None, private: bool, dry_run: bool
+) -> None:
+    """Upload a dictionary to the hub, as a dataset OWNER/NAME with a card."""
+    from sensetrain.models import find_model
+    from sensetrain.senses.hub import push as run
+
+    sent = run(path, repository, find_model(teacher), data=data, licence=licence, private=private, dry_run=dry_run)
+    print_table(["file", "bytes"], list(sent.files.items()))
+    say(f"{'nothing uploaded; it would go' if dry_run else 'uploaded'} to the dataset {sent.repository}")
+
+
 def _made_from(name: str, what: str) -> Callable[[F], F]:
     return click.option(
         f"--{name}", type=FOLDER, help=f"{what}; if not given, the folder {name} beside the dictionary, if it fits."

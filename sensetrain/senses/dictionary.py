@@ -71,14 +71,16 @@ class SenseDictionary:
         """Map a dictionary into memory; rows are read from disk when they are looked up.
 
         Args:
-            path: its folder.
+            path: its folder, or as a text also a hub id, `owner/name`, whose files are fetched once and hashed.
             inputs: fingerprints that it must have been made with, such as `teacher` and `tokenizer`.
             unit: what must have senses in it; either will do if None.
 
         Raises:
             UserError: it is missing, damaged, made by another teacher or tokenizer, or of another unit.
         """
-        folder = Path(path)
+        from sensetrain.senses import hub
+
+        folder = hub.download(path) if isinstance(path, str) and hub.is_hub_id(path) else Path(path)
         manifest = read_manifest(folder, "senses", name=MANIFEST)
         manifest.require(folder / MANIFEST, inputs or {})
         found = manifest.settings.get("unit", "token")
@@ -100,6 +102,16 @@ class SenseDictionary:
         tensors = _map(path)
         _check_layout(tensors, path)
         return cls(**tensors, manifest=None, words=None)
+
+    def save(self, path: str | Path) -> Manifest:
+        """Write it as a folder that `load` reads, made from the same as this one.
+
+        Raises:
+            UserError: it has no manifest that says what it was made from.
+        """
+        if self.manifest is None:
+            raise UserError("the dictionary has no manifest", field="manifest", remedy="load it, or write_dictionary")
+        return write_dictionary(Path(path), self, self.manifest.settings, self.manifest.inputs, self.manifest.facts)
 
     def __getitem__(self, token: int | str) -> Tensor:
         """The senses of a token or word, shape (senses, width); empty for one without any.
