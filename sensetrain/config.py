@@ -248,6 +248,9 @@ class RunSettings(Settings):
     report_to: tuple[Literal["tensorboard", "wandb"], ...] = Field(
         (), description="Where curves also go: tensorboard, wandb."
     )
+    packing: int | None = Field(
+        None, ge=8, description="Put sequences together in rows of at most so many tokens: less padding."
+    )
     gradient_checkpointing: bool = Field(False, description="Compute layers again in the backward pass: less memory.")
     teacher_device: str | None = Field(
         None, description="Without a cache: where the teacher runs, such as cuda:1; beside the student if not given."

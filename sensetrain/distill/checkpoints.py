@@ -17,6 +17,7 @@ from sensetrain.processes import partial_of
 
 _FOLDER = ".training"
 _STATE = "trainer_state.json"
+_RUNS = "runs"
 
 
 def folder_of(student: Path) -> Path:
@@ -58,7 +59,9 @@ def prepare(out: Path, settings: Mapping[str, Any], inputs: Mapping[str, str], *
 
 
 def clear(student: Path) -> None:
-    """Remove them: the student is whole."""
+    """Remove them: the student is whole. What TensorBoard reads stays."""
+    if (folder_of(student) / _RUNS).exists():
+        (folder_of(student) / _RUNS).replace(student / _RUNS)
     shutil.rmtree(folder_of(student), ignore_errors=True)
 
 

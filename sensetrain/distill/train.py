@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,11 @@ from sensetrain.distill.agreement import check_cache, check_neighbours
 from sensetrain.distill.arguments import DSKDConfig, KDConfig
 from sensetrain.distill.card import write_card
 from sensetrain.distill.curves import history_of, last_values, write_curves
-from sensetrain.distill.data import CachedSequences, TargetSource
+from sensetrain.distill.data import CachedSequences, Item, TargetSource, collate
 from sensetrain.distill.heldout import HeldoutSequences
 from sensetrain.distill.hooks import ALIGNMENT
 from sensetrain.distill.live_teacher import BatchTeacher, CachedTeacher, LiveTargets, LiveTeacher
+from sensetrain.distill.packing import PackedCollate, require_boundaries
 from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.teacher_cache import TeacherCache, teach_inputs
 from sensetrain.distill.trainer import DSKDTrainer, KDTrainer
@@ -135,6 +136,7 @@ def _train(
         common: dict[str, Any] = {
             "teacher": _teacher(cache, senses, settings, teacher),
             "model": student,
+            "data_collator": _collate(student, settings),
             "train_dataset": _sequences(tokens, source, graph, settings),
             "eval_dataset": HeldoutSequences(tokens) if settings.eval_steps else None,
         }
@@ -189,6 +191,14 @@ def _student(teacher: ModelFolder, settings: DistilSettings, senses: SenseSource
     if senses is not None and state_width(student) != senses.rows.shape[1]:
         add_alignment(student, senses.rows.shape[1], ALIGNMENT)
     return student
+
+
+def _collate(student: PreTrainedModel, settings: DistilSettings) -> Callable[[Sequence[Item]], Item]:
+    """How sequences become a batch: padded, or packed where the student sees the boundaries."""
+    if settings.packing is None:
+        return collate
+    require_boundaries(student)
+    return PackedCollate(settings.packing)
 
 
 def _dskd_trainer(senses: SenseSource, config: KDConfig, common: dict[str, Any], draft: Draft) -> DSKDTrainer:

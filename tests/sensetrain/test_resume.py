@@ -47,7 +47,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch):
 
         monkeypatch.setattr(KDTrainer, "compute_loss", stop)
 
-    yield at
+    return at
 
 
 @pytest.fixture(scope="module")
