@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,13 +21,13 @@ from sensetrain.cli import cli
 from sensetrain.config import DistilSettings, DSKDSettings
 from sensetrain.corpus import Tokens
 from sensetrain.distill import train
-from sensetrain.distill.arguments import KDConfig
+from sensetrain.distill.arguments import DSKDConfig, KDConfig
 from sensetrain.distill.data import IGNORE
 from sensetrain.distill.heldout import HeldoutSequences
 from sensetrain.distill.replay import load_step
 from sensetrain.distill.trainer import KDTrainer
 from sensetrain.evaluate.lm import heldout_nll
-from sensetrain.students import build_student, cut_student, freeze_all_but_last
+from sensetrain.students import cut_student, freeze_all_but_last
 
 SETTINGS = DistilSettings(layers=2, train_layers=1, epochs=0.3, seed=1, learning_rate=3e-3)
 
@@ -136,24 +138,24 @@ def test_eight_sequences_are_learnt_by_heart(tmp_path: Path) -> None:
     assert steps[-1]["ce"] < 0.1
 
 
-def test_python_pair_in_the_habit_of_trl(line, tmp_path: Path) -> None:
-    from sensetrain import DSKDConfig, DSKDTrainer
-    from sensetrain.distill.train import cached_sequences
-
-    config = DSKDConfig(tmp_path / "student", layers=2, epochs=0.1, beta_n=0.5, lr_scheduler_type="constant")
-    trainer = DSKDTrainer(
-        model=build_student(line.teacher, config.settings),
-        args=config,
-        train_dataset=cached_sequences(line.tokens, line.cache, line.neighbours, config.settings),
-        eval_dataset=HeldoutSequences(Tokens.open(line.tokens)),
-        rows=line.senses_source().rows,
-        processing_class=line.teacher.tokenizer(),
-    )
-    trainer.train()
+def test_python_pair_in_the_habit_of_trl(line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example of docs/distil.md, on the line's folders."""
+    page = Path(train.__file__).parents[2] / "docs" / "distil.md"
+    program = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)[0]
+    program = program.replace('"smollm2"', repr(str(line.teacher.path)))
+    program = program.replace("epochs=1", "epochs=0.1")
+    program = program.replace('"students/mine"', repr(str(tmp_path / "student")))
+    names: dict[str, Any] = {}
+    monkeypatch.chdir(line.folder)
+    exec(compile(program, "distil.md", "exec"), names)
+    trainer = names["trainer"]
     assert {entry["learning_rate"] for entry in trainer.state.log_history if "loss" in entry} == {1e-3}
-    assert trainer.evaluate()["eval_perplexity"] > 1
-    trainer.save_model()
+    assert all(entry["sense"] > 0 for entry in trainer.state.log_history if "loss" in entry)
     AutoModelForCausalLM.from_pretrained(tmp_path / "student")
+    assert trainer.evaluate(HeldoutSequences(Tokens.open(line.tokens)))["eval_perplexity"] > 1
+
+
+def test_a_config_lists_all_its_errors(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"alpha.*beta_n"):
         DSKDConfig(tmp_path, alpha=-1, beta_n=-1)
 
