@@ -114,6 +114,7 @@ def tokenize(
 @click.option(
     "--teacher", default="smollm2", show_default=True, help="unit word and dry run: the teacher of the tokens."
 )
+@click.option("--predicted", type=FOLDER, help="state-of predicted: what `predict` made.")
 @click.option("--dry-run", is_flag=True, help="Write nothing: print rows, bytes of states, teacher tokens and time.")
 @click.option(
     "--tokens-per-second", type=click.FloatRange(min=0, min_open=True),
@@ -122,7 +123,7 @@ def tokenize(
 @flags_of(config.PlanSettings)
 def plan(
     tokens: Path, out: Path, shard: str | None, shards: Sequence[Path], words: Path | None, teacher: str,
-    dry_run: bool, tokens_per_second: float | None, **values: Any,
+    predicted: Path | None, dry_run: bool, tokens_per_second: float | None, **values: Any,
 ) -> None:  # fmt: skip
     """Draw which states to collect, before any forward pass."""
     from sensetrain import models, stages
@@ -130,12 +131,20 @@ def plan(
     if not dry_run:
         _refuse_beside("a plan that is written", "it is for --dry-run", ["tokens_per_second"])
     if shards:
-        _refuse_beside("--merge", "the shards say it", ["tokens", "shard", "words", "teacher", "dry_run", *values])
+        _refuse_beside(
+            "--merge", "the shards say it", ["tokens", "shard", "words", "teacher", "predicted", "dry_run", *values]
+        )
         _report(stages.merge_stage(shards, out).ensure())
         return
     settings = config.PlanSettings.parse(**values)
     if settings.unit == "token":
         _refuse_beside("--unit token", "it is for words", ["words"] if dry_run else ["words", "teacher"])
+    if settings.state_of == "predicted":
+        if predicted is None or shard or dry_run:
+            raise click.UsageError("--state-of predicted needs --predicted and plans all at once, not --dry-run.")
+        _report(stages.plan_stage(tokens, out, settings, predicted=predicted).ensure())
+        return
+    _refuse_beside(f"--state-of {settings.state_of}", "it is for --state-of predicted", ["predicted"])
     if dry_run:
         from sensetrain.senses.forecast import forecast
 
@@ -158,6 +167,19 @@ def _refuse_beside(flag: str, reason: str, names: Sequence[str]) -> None:
     given = [name for name in names if context.get_parameter_source(name) == ParameterSource.COMMANDLINE]
     if given:
         raise click.UsageError(f"--{given[0].replace('_', '-')} does nothing beside {flag}: {reason}.")
+
+
+@cli.command()
+@tokens_option
+@teacher_option
+@_out("predicted")
+@flags_of(config.PredictSettings)
+def predict(tokens: Path, teacher: str, out: Path, **values: Any) -> None:
+    """Write the teacher's most probable next token at each position, for `plan --state-of predicted`."""
+    from sensetrain import models, stages
+
+    settings = config.PredictSettings.parse(**values)
+    _report(stages.predict_stage(tokens, models.find_model(teacher), out, settings).ensure())
 
 
 @cli.command()

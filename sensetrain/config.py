@@ -13,8 +13,9 @@ from sensetrain.distill.recipes import Preset, Recipe, defaults
 Compute = Literal["auto", "bf16", "fp32"]
 """Number type of a forward pass; `auto` is bf16 where the hardware multiplies it, else fp32."""
 
-StateOf = Literal["next", "same"]
-"""Which token a state belongs to: the one it predicts (decoders) or its own (encoders)."""
+StateOf = Literal["next", "predicted", "same"]
+"""Which token a state belongs to: the one that follows it or that the teacher thinks most probable there (decoders), or
+its own (encoders)."""
 
 Unit = Literal["token", "word"]
 """What a sample is a state of: a token, or a word, whose state is the mean of its tokens' (SKD 4.3)."""
@@ -94,6 +95,12 @@ class PlanSettings(Settings):
     batch_tokens: int = Field(4096, ge=1, description="Most tokens in one forward pass, padding included.")
     seed: int = Field(0, ge=0, description="Decides which occurrences are drawn.")
 
+    @model_validator(mode="after")
+    def _tokens_are_predicted(self) -> PlanSettings:
+        if self.unit == "word" and self.state_of == "predicted":
+            raise ValueError("a teacher predicts tokens, not words: plan words with state_of next or same")
+        return self
+
 
 class ForwardSettings(Settings):
     """Settings of stages that run a model forward."""
@@ -105,6 +112,12 @@ class ForwardSettings(Settings):
         from sensetrain.models import resolve_compute
 
         return {**super().shape(), "compute": resolve_compute(self.compute)}
+
+
+class PredictSettings(ForwardSettings):
+    """Settings of `predict`."""
+
+    batch_tokens: int = Field(4096, ge=1, description="Most tokens in one forward pass, padding included.")
 
 
 class CollectSettings(ForwardSettings):

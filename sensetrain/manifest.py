@@ -21,7 +21,8 @@ from sensetrain import __version__
 FORMATS = {
     "plan_shard": 1,
     "tasks": 1,
-    "tokens": 5, "plan": 2, "states": 1, "senses": 2, "composed": 1, "neighbours": 2, "cache": 3, "student": 3,
+    "tokens": 5, "plan": 2, "predicted": 1, "states": 1, "senses": 2, "composed": 1, "neighbours": 2, "cache": 3,
+    "student": 3,
 }  # fmt: skip
 """Format of each kind. It goes up with every change of layout or of what the numbers mean, and what was made by an
 earlier one is then made again instead of being taken for current."""
@@ -218,6 +219,6 @@ def _short(fingerprint: str | None) -> str:
 _COMMAND = {
     "plan_shard": "plan --shard 1/4",
     "tasks": "tasks",
-    "tokens": "tokenize", "plan": "plan", "states": "collect", "senses": "cluster", "composed": "compose",
-    "neighbours": "neighbours", "cache": "teach", "student": "kd",
+    "tokens": "tokenize", "plan": "plan", "predicted": "predict", "states": "collect", "senses": "cluster",
+    "composed": "compose", "neighbours": "neighbours", "cache": "teach", "student": "kd",
 }  # fmt: skip

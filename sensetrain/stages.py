@@ -20,6 +20,7 @@ from sensetrain.config import (
     DSKDSettings,
     NeighboursSettings,
     PlanSettings,
+    PredictSettings,
     StudentSettings,
     TeachSettings,
     TokenizeSettings,
@@ -29,7 +30,7 @@ from sensetrain.distill.sense_source import SenseSource
 from sensetrain.documents import HubDataset
 from sensetrain.manifest import MANIFEST, Manifest, is_current, read_manifest
 from sensetrain.models import ModelFolder
-from sensetrain.senses import cluster, collect, compose, dictionary, plan, shards
+from sensetrain.senses import cluster, collect, compose, dictionary, plan, predict, shards
 from sensetrain.senses.occurrences import Shard
 
 
@@ -81,13 +82,15 @@ def tokenize_stage(
 
 
 def plan_stage(
-    tokens: Path, out: Path, settings: PlanSettings, teacher: ModelFolder | None = None, words: Path | None = None
-) -> Stage:
+    tokens: Path, out: Path, settings: PlanSettings, teacher: ModelFolder | None = None, words: Path | None = None,
+    predicted: Path | None = None,
+) -> Stage:  # fmt: skip
     """Tokens to a sample plan; for words their tokenizer and, if it is given, a list of words."""
-    inputs = plan.plan_inputs(read_manifest(tokens, "tokens"), words)
+    inputs = plan.plan_inputs(read_manifest(tokens, "tokens"), words, predicted)
     return Stage(
-        "plan", out, "plan", settings.shape(), inputs, lambda: plan.plan(tokens, out, settings, teacher, words)
-    )
+        "plan", out, "plan", settings.shape(), inputs,
+        lambda: plan.plan(tokens, out, settings, teacher, words, predicted),
+    )  # fmt: skip
 
 
 def shard_stage(tokens: Path, out: Path, settings: PlanSettings, part: str) -> Stage:
@@ -103,6 +106,14 @@ def merge_stage(parts: Sequence[Path], out: Path) -> Stage:
     """All shards of a plan to the plan."""
     settings, inputs = shards.merged(parts)
     return Stage("plan", out, "plan", settings, inputs, lambda: shards.merge(parts, out))
+
+
+def predict_stage(tokens: Path, teacher: ModelFolder, out: Path, settings: PredictSettings) -> Stage:
+    """Tokens to what the teacher predicts after them."""
+    inputs = predict.predict_inputs(read_manifest(tokens, "tokens"), teacher)
+    return Stage(
+        "predict", out, "predicted", settings.shape(), inputs, lambda: predict.predict(tokens, teacher, out, settings)
+    )
 
 
 def collect_stage(tokens: Path, planned: Path, teacher: ModelFolder, out: Path, settings: CollectSettings) -> Stage:

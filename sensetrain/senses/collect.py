@@ -60,7 +60,7 @@ def collect(tokens_path: Path, plan_path: Path, teacher: ModelFolder, out: Path,
     tokens, plan = Tokens.open(tokens_path), Plan.open(plan_path)
     check_tokens(tokens, plan, plan_path)
     tokens.manifest.require(tokens_path, {"tokenizer": teacher.tokenizer_fingerprint})
-    _check_state_of(plan, plan_path, teacher)
+    _check_teacher(plan, plan_path, teacher)
     reader = StateReader(teacher, tokens, settings.compute, int(plan.manifest.settings["batch_tokens"]))
     batches = list(plan.batches())
     shape = (len(plan.sequence), reader.width)
@@ -79,7 +79,9 @@ def collect(tokens_path: Path, plan_path: Path, teacher: ModelFolder, out: Path,
     return work_together(job, out, "states", settings.shape(), collect_inputs(plan.manifest, teacher))
 
 
-def _check_state_of(plan: Plan, path: Path, teacher: ModelFolder) -> None:
+def _check_teacher(plan: Plan, path: Path, teacher: ModelFolder) -> None:
+    if "teacher" in plan.manifest.inputs:  # it has predicted the tokens
+        plan.manifest.require(path, {"teacher": teacher.fingerprint})
     if teacher.is_encoder and plan.manifest.settings["state_of"] != "same":
         raise UserError(
             "an encoder's state belongs to its own token, not to the next", path=path, field="settings.state_of",

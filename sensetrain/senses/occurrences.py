@@ -20,6 +20,7 @@ from sensetrain.config import PlanSettings, StateOf, Unit
 from sensetrain.corpus import DOCUMENTS, TRAIN, token_files
 from sensetrain.manifest import read_manifest
 from sensetrain.models import ModelFolder
+from sensetrain.senses.predicted import Predicted
 from sensetrain.senses.words import WordSource, read_words
 
 _OF_TOKENS = pa.schema([("token", pa.int64()), ("sequence", pa.int64()), ("position", pa.int64())])
@@ -47,6 +48,23 @@ def _same(artefacts: Mapping[str, Path], settings: PlanSettings) -> Extract:
     return lambda sequences: _token_occurrences(sequences, (sequences["start"].to_numpy() > 0).astype(np.int64), 0)
 
 
+def _predicted(artefacts: Mapping[str, Path], settings: PlanSettings) -> Extract:
+    """As `_next`, with the teacher's most probable token instead of the one that follows."""
+    if "predicted" not in artefacts:
+        raise UserError(
+            "what the teacher predicts is not there", field="state_of",
+            remedy="sensetrain predict, then plan --predicted FOLDER",
+        )  # fmt: skip
+    predicted = Predicted(artefacts["predicted"])
+
+    def extract(sequences: pa.RecordBatch) -> pa.RecordBatch:
+        number = sequences["sequence"]
+        lists = pa.RecordBatch.from_arrays([number, predicted.of(number.to_numpy())], names=["sequence", "input_ids"])
+        return _token_occurrences(lists, 0, shift=0)
+
+    return extract
+
+
 def _words(artefacts: Mapping[str, Path], settings: PlanSettings) -> Extract:
     """A word has as many states as tokens: those of its tokens, or those before them; see `WordSource`."""
     if "words" not in artefacts:
@@ -59,12 +77,13 @@ def _words(artefacts: Mapping[str, Path], settings: PlanSettings) -> Extract:
 
 SOURCES: dict[tuple[Unit, StateOf], Callable[[Mapping[str, Path], PlanSettings], Extract]] = {
     ("token", "next"): _next,
+    ("token", "predicted"): _predicted,
     ("token", "same"): _same,
     ("word", "next"): _words,
     ("word", "same"): _words,
 }
-"""What makes the source of each unit and `state_of` from the artefacts by role (`tokens`; for words also `teacher` and
-the file `words`) and the settings."""
+"""What makes the source of each unit and `state_of` from the artefacts by role (`tokens`; for `predicted` also
+that, for words `teacher` and the file `words`) and the settings."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from sensetrain.manifest import Draft, Manifest, making, read_manifest
 from sensetrain.models import ModelFolder
 from sensetrain.senses.budget import sampled
 from sensetrain.senses.occurrences import OCCURRENCE, occurrences_of, sequences_at_once, training_sequences
+from sensetrain.senses.predicted import read_predicted
 from sensetrain.senses.sample import ROWS, Sample
 from sensetrain.senses.words import WORDS, WordSource, read_wanted, write_words
 
@@ -36,15 +37,20 @@ STORED = pa.schema([("token", pa.int32()), ("sequence", pa.int64()), ("position"
 _LENGTH = pa.field("length", pa.int32())  # words only
 
 
-def plan_inputs(tokens: Manifest, wanted: Path | None = None) -> dict[str, str]:
-    """Fingerprints of what a plan is made from."""
+def plan_inputs(tokens: Manifest, wanted: Path | None = None, predicted: Path | None = None) -> dict[str, str]:
+    """Fingerprints of what a plan is made from; see `plan`."""
     words = {} if wanted is None else {"words": sha256_of_json(read_wanted(wanted))}
-    return {"tokens": tokens.fingerprint, "tokenizer": tokens.inputs["tokenizer"], **words}
+    by: dict[str, str] = {}
+    if predicted is not None:
+        made = read_predicted(predicted, tokens)
+        by = {"predicted": made.fingerprint, "teacher": made.inputs["teacher"]}
+    return {"tokens": tokens.fingerprint, "tokenizer": tokens.inputs["tokenizer"], **words, **by}
 
 
 def plan(
-    tokens: Path, out: Path, settings: PlanSettings, teacher: ModelFolder | None = None, wanted: Path | None = None
-) -> Manifest:
+    tokens: Path, out: Path, settings: PlanSettings, teacher: ModelFolder | None = None, wanted: Path | None = None,
+    predicted: Path | None = None,
+) -> Manifest:  # fmt: skip
     """Draw the sample from the training sequences into the artefact `plan`.
 
     Args:
@@ -53,13 +59,14 @@ def plan(
         settings: of what, and how much is drawn.
         teacher: unit `word`: whose tokenizer the tokens are from.
         wanted: unit `word`: a file of words, one a line, instead of all that occur.
+        predicted: state_of `predicted`: the artefact of that name.
 
     Raises:
         UserError: the corpus has no occurrence to draw, or the tokens are another tokenizer's.
     """
-    inputs = plan_inputs(read_manifest(tokens, "tokens"), wanted)
+    inputs = plan_inputs(read_manifest(tokens, "tokens"), wanted, predicted)
     with making(out, "plan", settings.shape(), inputs) as draft:
-        artefacts = {"tokens": tokens}
+        artefacts = {"tokens": tokens} | ({} if predicted is None else {"predicted": predicted})
         if settings.unit == "word":
             artefacts |= _word_artefacts(tokens, draft, settings, teacher, wanted)
         occurrences = occurrences_of(artefacts, settings)

@@ -10,12 +10,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from transformers import LlamaForCausalLM
 
+from lexgraph.common.errors import UserError
 from sensetrain import stages
-from sensetrain.config import ClusterSettings, CollectSettings, PlanSettings
+from sensetrain.config import ClusterSettings, CollectSettings, PlanSettings, PredictSettings
 from sensetrain.corpus import Tokens
 from sensetrain.distill.teacher_cache import SenseSource
 from sensetrain.models import ModelFolder, find_model
@@ -62,6 +64,75 @@ def test_a_row_holds_the_state_of_the_right_position(
         torch.testing.assert_close(found[row], known[ids[position]], rtol=1e-4, atol=1e-5)
 
 
+def test_a_word_is_the_mean_of_its_tokens_states(transparent: ModelFolder, line, tmp_path: Path) -> None:
+    plan, states = tmp_path / "plan", tmp_path / "states"
+    settings = PlanSettings(unit="word", state_of="same", max_samples=20, batch_tokens=300)
+    stages.plan_stage(line.tokens, plan, settings, transparent).ensure()
+    stages.collect_stage(line.tokens, plan, transparent, states, CollectSettings(dtype="fp32")).ensure()
+    tokens, planned, known = Tokens.open(line.tokens), Plan.open(plan), state_of_token(transparent)
+    found = States(states).rows(0, len(planned.sequence))
+    assert {1, 2, 3} <= set(planned.length.tolist())
+    for row, (sequence, position, length) in enumerate(
+        zip(planned.sequence.tolist(), planned.position.tolist(), planned.length.tolist(), strict=True)
+    ):
+        ids = tokens.sequence(sequence)[position : position + length]
+        torch.testing.assert_close(found[row], known[ids].mean(0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def prophet(transparent: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    """A transparent model whose head finds token x + FURTHER most probable wherever token x stands."""
+    folder = tmp_path_factory.mktemp("prophet")
+    model = LlamaForCausalLM.from_pretrained(transparent.path, dtype=torch.float32)
+    model.config.tie_word_embeddings = False
+    # All states have the same norm, so the row that equals the state has the largest product with it.
+    model.lm_head.weight = torch.nn.Parameter(state_of_token(transparent).roll(FURTHER, 0).contiguous())
+    model.save_pretrained(folder)
+    transparent.tokenizer().save_pretrained(folder)
+    return find_model(str(folder))
+
+
+FURTHER = 17
+
+
+def test_predicted_senses_belong_to_the_teachers_choice(prophet: ModelFolder, line, tmp_path: Path) -> None:
+    """A head of its own says which token each state belongs to; what follows in the text does not matter."""
+    predicted, plan, states = tmp_path / "predicted", tmp_path / "plan", tmp_path / "states"
+    stages.predict_stage(line.tokens, prophet, predicted, PredictSettings(batch_tokens=300)).ensure()
+    tokens = Tokens.open(line.tokens)
+    vocabulary = prophet.config().vocab_size
+    rows = pq.read_table(predicted / "part-00000.parquet").to_pylist()
+    assert [row["sequence"] for row in rows] == tokens.split("train").tolist()
+    for row in rows:
+        ids = tokens.sequence(row["sequence"])
+        assert row["predicted"] == ((ids[:-1] + FURTHER) % vocabulary).tolist()
+    settings = PlanSettings(state_of="predicted", max_samples=20, batch_tokens=300)
+    stages.plan_stage(line.tokens, plan, settings, predicted=predicted).ensure()
+    stages.collect_stage(line.tokens, plan, prophet, states, CollectSettings(dtype="fp32")).ensure()
+    planned, known = Plan.open(plan), state_of_token(prophet)
+    owners = np.repeat(planned.token, np.diff(planned.offset))
+    torch.testing.assert_close(
+        States(states).rows(0, len(owners)), known[(owners - FURTHER) % vocabulary], rtol=1e-4, atol=1e-5
+    )
+    all_but_last = [tokens.sequence(int(s))[:-1] for s in tokens.split("train")]
+    counts = np.bincount((np.concatenate(all_but_last) + FURTHER) % vocabulary, minlength=vocabulary)
+    assert planned.occurrences.tolist() == counts[planned.token].tolist()
+    assert planned.token.tolist() == np.flatnonzero(counts).tolist()
+
+
+def test_another_teachers_predictions_are_refused(
+    prophet: ModelFolder, transparent: ModelFolder, line, tmp_path: Path
+) -> None:
+    predicted, plan = tmp_path / "predicted", tmp_path / "plan"
+    settings = PlanSettings(state_of="predicted", batch_tokens=300)
+    with pytest.raises(UserError, match="sensetrain predict"):
+        stages.plan_stage(line.tokens, plan, settings).run()
+    stages.predict_stage(line.tokens, prophet, predicted, PredictSettings()).ensure()
+    stages.plan_stage(line.tokens, plan, settings, predicted=predicted).ensure()
+    with pytest.raises(UserError, match=r"inputs\.teacher"):
+        stages.collect_stage(line.tokens, plan, transparent, tmp_path / "states", CollectSettings()).run()
+
+
 def test_senses_of_a_token_are_the_states_before_it(transparent: ModelFolder, line, tmp_path: Path) -> None:
     """With `next`, S(v) holds the embeddings of the tokens that v follows in the training text, and nothing else."""
     plan, states, senses = (tmp_path / name for name in ("plan", "states", "senses"))
@@ -102,7 +173,7 @@ def test_the_teacher_picks_candidates_by_the_state_before_the_target(
     for index, sequence in enumerate(sequences[:6]):
         ids, chosen = tokens.sequence(int(sequence)), taught.sequence(index)["positive"]
         for position in range(len(ids) - 1):
-            row = int(taught.sequence(index)["positive"][position, 0])
+            row = int(chosen[position, 0])
             own = range(
                 int(source.positive.offsets[ids[position + 1]]), int(source.positive.offsets[ids[position + 1] + 1])
             )

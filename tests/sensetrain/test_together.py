@@ -3,41 +3,56 @@
 from __future__ import annotations
 
 import filecmp
+import json
 import os
 import random
-import re
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
-from sensetrain.claims import Claims
-from sensetrain.manifest import MANIFEST
-
-# A process that computes slowly enough to be met at work, and that dies at a moment of a clock that starts with its
-# first batch.
+# A process that computes slowly enough to be met at work.
 SLOW = """
-import os, signal, sys, threading, time
+import sys, time
 from sensetrain import together
 from sensetrain.senses import collect
-pause, life = float(sys.argv.pop(1)), float(sys.argv.pop(1))
+pause = float(sys.argv.pop(1))
 together._BETWEEN_SYNCS = 0.02
-real, started = collect.last_hidden_state, False
+real = collect.last_hidden_state
 def slow(*arguments):
-    global started
-    if life and not started:
-        started = True
-        threading.Timer(life, os.kill, (os.getpid(), signal.SIGKILL)).start()
     time.sleep(pause)
     return real(*arguments)
 collect.last_hidden_state = slow
 from sensetrain.cli import main; main()
+"""
+
+# Processes one after another, forked so that they need not import everything anew.
+MORTAL = """
+import json, os, signal, sys, threading, time
+from sensetrain import models, stages, together
+from sensetrain.senses import collect
+from sensetrain.cli import main
+together._BETWEEN_SYNCS = 0.02
+real = collect.last_hidden_state
+for passes, moment in [*json.loads(sys.argv.pop(1)), (None, None)]:
+    child = os.fork()
+    if not child:
+        count = 0
+        def slow(*arguments):
+            global count
+            count += 1
+            if count == passes:
+                threading.Timer(moment, os.kill, (os.getpid(), signal.SIGKILL)).start()
+            time.sleep(0.1)
+            return real(*arguments)
+        collect.last_hidden_state = slow
+        main()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print("died" if status == -signal.SIGKILL else "ended", flush=True)
+sys.exit(status)
 """
 
 
@@ -46,8 +61,8 @@ def collect_command(line, out: Path) -> list[str]:
     return [*map(str, command), "--dtype", "fp32", "--out", str(out)]
 
 
-def slow(pause: float, life: float = 0) -> list[str]:
-    return ["-c", SLOW, str(pause), str(life)]
+def slow(pause: float) -> list[str]:
+    return ["-c", SLOW, str(pause)]
 
 
 def start(arguments: Sequence[str], **environment: str) -> subprocess.Popen[str]:
@@ -85,58 +100,34 @@ def test_torchrun_makes_the_same(line, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
-def test_a_process_killed_at_random_goes_on_and_ends_the_same(times: int, line, tmp_path: Path) -> None:
-    command, lives, deaths = collect_command(line, tmp_path / "out"), random.Random(times), 0
-    resumed = 0
-    for _ in range(times):
-        process = (
-            start([*slow(0.3), *command]) if deaths == times else start([*slow(0.3, lives.uniform(0.01, 1)), *command])
-        )
-        errors = process.communicate()[1]
-        resumed += "going on after" in errors
-        deaths += process.returncode == -signal.SIGKILL
-        if process.returncode == 0:
-            same(line.states, tmp_path / "out")
-            (tmp_path / "out").rename(tmp_path / f"out{deaths}")
-    assert deaths
-    assert resumed
-    finished = start(["-m", "sensetrain", *command])
-    assert not finished.communicate() or finished.returncode == 0
+def test_processes_killed_at_random_go_on_and_end_the_same(times: int, line, tmp_path: Path) -> None:
+    """Each process but the last dies at a random moment in or after one of its first batches."""
+    chance = random.Random(times)
+    lives = [(chance.randint(1, 1 + 12 // times), chance.uniform(0, 0.2)) for _ in range(times)]
+    process = start(["-c", MORTAL, json.dumps(lives), *collect_command(line, tmp_path / "out")])
+    out, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert out.splitlines().count("died") > times // 2, "they lived too long to be killed"
+    assert "going on after" in errors, "they died too early to leave anything"
     same(line.states, tmp_path / "out")
 
 
-def test_what_a_killed_process_had_claimed_is_taken_over(line, tmp_path: Path) -> None:
-    """The one that lives waits for the other's batch, and does it itself once the other is dead."""
-    command = collect_command(line, tmp_path / "out")
+def test_a_process_at_work_is_neither_disturbed_nor_needed(line, tmp_path: Path) -> None:
+    """Nobody removes what it works on; when it dies, another that waited for its batch does that batch itself."""
+    command, claims = collect_command(line, tmp_path / "out"), tmp_path / ".out.claims"
     stuck = start([*slow(1000), *command], OMP_NUM_THREADS="1")
-    claims = tmp_path / ".out.claims"
-    wait_for(lambda: claims.exists() and claims.stat().st_size > 2, stuck)
+    wait_for(lambda: (tmp_path / ".out.partial/states.safetensors").exists(), stuck)
+    other = start(["-m", "sensetrain", *command, "--dtype", "bf16"])
     lively = start([*slow(0), *command], OMP_NUM_THREADS="1")
+    errors = other.communicate()[1]
+    assert other.returncode == 1
+    assert "another process makes something else here" in errors
     wait_for(lambda: claims.read_bytes()[2:].count(0) == 1, lively)
-    assert lively.poll() is None
     assert not (tmp_path / "out").exists()
     stuck.kill()
     stuck.communicate()
     errors = lively.communicate()[1]
     assert lively.returncode == 0, errors
-    same(line.states, tmp_path / "out")
-
-
-def test_no_process_removes_what_another_works_on(line, tmp_path: Path) -> None:
-    command = collect_command(line, tmp_path / "out")
-    at_work = start([*slow(1000), *command])
-    claims = tmp_path / ".out.claims"
-    wait_for(lambda: claims.exists() and claims.stat().st_size > 2, at_work)
-    other = start(["-m", "sensetrain", *command, "--dtype", "bf16"])
-    errors = other.communicate()[1]
-    assert other.returncode == 1
-    assert "another process makes something else here" in errors
-    assert (tmp_path / ".out.partial/states.safetensors").exists()
-    at_work.kill()
-    at_work.communicate()
-    # With nobody there, the unfinished work for another purpose goes.
-    again = start(["-m", "sensetrain", *command])
-    assert again.communicate() and again.returncode == 0
     same(line.states, tmp_path / "out")
 
 
