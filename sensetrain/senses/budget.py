@@ -80,7 +80,8 @@ def sampled(occurrences: Occurrences, settings: PlanSettings, draft: Draft) -> I
         spread = Spread.of(uniform, seed)
     with drawn(choice.within(occurrences), most, seed, draft.folder) as sample:
         draft.facts.update(choice.facts(budget), **spread.bias(sample, seed))
-        yield replace(sample, total=counts[: len(sample.counts)])
+        missing = len(counts) - len(sample.counts)  # tokens that are nowhere within
+        yield replace(sample, counts=np.pad(sample.counts, (0, missing)), total=counts)
 
 
 def choose(
