@@ -9,7 +9,7 @@ import statistics
 import sys
 
 import torch
-from training_steps import Steps, cpu_seconds, paired, ratio
+from training_steps import Steps, paired, ratio
 
 from sensetrain.distill.losses import sense_sum
 
@@ -17,11 +17,12 @@ WEIGHTS = {"beta_p": 1.0, "beta_n": 1.0, "gamma": 1.0}
 
 
 def main(rounds: int, teacher: str) -> None:
-    """Print both for a live teacher and for a cache."""
+    """Print the term's own cost first, then that of whole steps with it and without."""
     steps = Steps.of(teacher)
     cached, none = steps.cached(), {"beta_p": 0.0, "beta_n": 0.0}
     sampled = steps.plain["sampled"]
     print(f"{sampled.numel()} targets, {int(sampled.sum())} with the sense term, {torch.get_num_threads()} threads")
+    alone = _alone(steps, cached)
     works = {
         "live": steps.step(steps.plain, live=True),
         "live, beta 0": steps.step(steps.plain, live=True, **none),
@@ -31,13 +32,16 @@ def main(rounds: int, teacher: str) -> None:
     times = paired(works, rounds)
     for name, values in times.items():
         print(f"  {name:<14} {statistics.median(values):7.3f} CPU s a step (median of {rounds})")
-    print(f"  with / without, live:  {ratio(times, 'live', 'live, beta 0')}   (held to 1.05)")
-    print(f"  with / without, cache: {ratio(times, 'cache', 'cache, beta 0')}   (held to 1.03)")
-    _alone(steps, cached, times, rounds)
+    for name, part, most in (("live", "nearest and loss", 5), ("cache", "loss alone", 3)):
+        share = alone[part] / statistics.median(times[f"{name}, beta 0"])
+        print(
+            f"  {name:<5} the term is {share:.1%} of a step with beta 0 (held to {most}%); "
+            f"steps with and without: {ratio(times, name, f'{name}, beta 0')}"
+        )
 
 
-def _alone(steps: Steps, cached: dict[str, torch.Tensor], times: dict[str, list[float]], rounds: int) -> None:
-    """The term by itself, which two nearly equal steps tell only roughly, and the loop."""
+def _alone(steps: Steps, cached: dict[str, torch.Tensor]) -> dict[str, float]:
+    """CPU seconds of the term by itself, which two nearly equal steps tell only roughly, and of a plain loop."""
     given = steps.live.of_batch(steps.plain, senses=True)
     teacher = given.teacher.states.clone()[steps.plain["sampled"]]  # type: ignore[union-attr]
     targets = steps.ids[:, 1:].reshape(-1)[steps.plain["sampled"]]
@@ -66,12 +70,12 @@ def _alone(steps: Steps, cached: dict[str, torch.Tensor], times: dict[str, list[
                     total = total + (distance if sign > 0 else (1 - distance).clamp_min(0)) / len(near)
         total.backward()
 
-    alone = paired({"chosen": chosen, "nearest and loss": both}, max(5, rounds))
-    plain = min(cpu_seconds(loop) for _ in range(2))
-    cost = {name: statistics.median(values) for name, values in alone.items()}
-    for name, step in (("chosen", "cache, beta 0"), ("nearest and loss", "live, beta 0")):
-        share = cost[name] / statistics.median(times[step])
-        print(f"  {name:<17} {cost[name]:.4f} CPU s: {share:.1%} of the step; the loop {plain / cost[name]:.0f} times")
+    times = paired({"loss alone": chosen, "nearest and loss": both, "plain loop": loop}, 5)
+    for name, values in times.items():
+        print(f"  {name:<17} {statistics.median(values):.4f} CPU s", flush=True)
+    for name in ("loss alone", "nearest and loss"):
+        print(f"  plain loop / {name}: {ratio(times, 'plain loop', name)}   (held to 20)", flush=True)
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
 if __name__ == "__main__":
