@@ -19,6 +19,7 @@ from sensetrain.dictionary_cli import dictionary as dictionary_group
 from sensetrain.dictionary_cli import inspect
 from sensetrain.evaluate_cli import evaluate as evaluate_command
 from sensetrain.options import flags_of
+from sensetrain.similarity_cli import similarity, wic
 from sensetrain.tasks_cli import tasks as tasks_command
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -318,6 +319,8 @@ def demo(out: Path, teacher: str, **values: Any) -> None:
 
 cli.add_command(dictionary_group)
 cli.add_command(inspect)
+cli.add_command(similarity)
+cli.add_command(wic)
 cli.add_command(tasks_command)
 cli.add_command(evaluate_command)
 

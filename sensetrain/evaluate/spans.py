@@ -1,0 +1,114 @@
+"""The mean state of a stretch of each of some texts, as collecting would have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from lexgraph.common.errors import UserError
+from lexgraph.common.terminal import progress
+from sensetrain.config import Compute, StateOf
+from sensetrain.models import ModelFolder, device, last_hidden_state, longest_input, state_width
+
+Ints = npt.NDArray[np.int64]
+
+_TOKENS_AT_ONCE = 4096
+
+
+def span_states(
+    teacher: ModelFolder,
+    texts: Sequence[str],
+    spans: Sequence[tuple[int, int]],
+    state_of: StateOf,
+    compute: Compute = "auto",
+) -> Tensor:
+    """Run a teacher over texts and average the states of the tokens that a span of characters touches.
+
+    An encoder's special tokens stand around each text. Before a text of a decoder stands the token that ends or begins
+    a text for it: without anything before it, a first token has no state that predicts it, and one of its own that is
+    unlike all others.
+
+    Args:
+        teacher: the model.
+        texts: n of them.
+        spans: first character and the one after the last, of each text.
+        state_of: `next`: the states that predict the tokens; `same`: their own.
+        compute: number type of the forward passes.
+
+    Returns:
+        fp32, shape (n, width), on the CPU.
+
+    Raises:
+        UserError: a span has no token, or a text is too long for the teacher.
+    """
+    model = teacher.load(compute)
+    before, after = _around(teacher)
+    ids, first, last = _encode(teacher.tokenizer(), texts, spans, before, after)
+    limit = longest_input(model)
+    lengths = np.array([len(part) for part in ids], dtype=np.int64)
+    if limit is not None and lengths.max(initial=0) > limit:
+        raise UserError(f"a text of {lengths.max()} tokens, and {teacher.name} takes at most {limit}", field="text")
+    shift = 1 if state_of == "next" else 0
+    states = torch.empty(len(texts), state_width(model))
+    with progress("states (texts)", len(texts)) as advance:
+        for members in _batches(lengths):
+            padded = torch.zeros(len(members), int(lengths[members].max()), dtype=torch.int64)
+            for row, member in enumerate(members):
+                padded[row, : lengths[member]] = torch.tensor(ids[member])
+            place = torch.arange(padded.shape[1])
+            begin, end = (torch.from_numpy(part[members])[:, None] - shift for part in (first, last))
+            weight = ((place >= begin) & (place < end)).float() / (end - begin)
+            mask = (place < torch.from_numpy(lengths[members])[:, None]).long()
+            found = last_hidden_state(model, padded.to(device()), mask.to(device())).float().cpu()
+            states[torch.from_numpy(members)] = torch.einsum("bt,btd->bd", weight, found)
+            advance(len(members))
+    return states
+
+
+def _around(teacher: ModelFolder) -> tuple[list[int], list[int]]:
+    """The tokens before and after each text."""
+    if teacher.is_encoder:
+        special = teacher.special_tokens()
+        return list(special.before), list(special.after)
+    tokenizer = teacher.tokenizer()
+    edge = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    if edge is None:
+        raise UserError("the tokenizer has no token that begins or ends a text", path=teacher.path, field="bos_token")
+    return [int(edge)], []
+
+
+def _encode(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    spans: Sequence[tuple[int, int]],
+    before: list[int],
+    after: list[int],
+) -> tuple[list[list[int]], Ints, Ints]:
+    """Ids of each text, its first token in the span and the one after the last."""
+    ids, bounds = [], np.empty((len(texts), 2), dtype=np.int64)
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    for row, encoding in enumerate(backend.encode_batch(list(texts), add_special_tokens=False)):
+        begin, end = spans[row]
+        inside = [i for i, (left, right) in enumerate(encoding.offsets) if left < end and right > begin]
+        if not inside:
+            raise UserError(f"no token at characters {begin} to {end}: {texts[row][:60]!r}", field="span")
+        bounds[row] = inside[0] + len(before), inside[-1] + 1 + len(before)
+        ids.append([*before, *encoding.ids, *after])
+    return ids, bounds[:, 0], bounds[:, 1]
+
+
+def _batches(lengths: Ints) -> Iterator[Ints]:
+    """Texts of similar length, as many as make a small batch."""
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        end = start + max(1, _TOKENS_AT_ONCE // int(lengths[order[start]]))
+        yield order[start:end]
+        start = end

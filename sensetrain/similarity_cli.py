@@ -1,0 +1,75 @@
+"""The commands that measure what a dictionary knows of words: `sensetrain similarity`, `sensetrain wic`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from lexgraph.common.terminal import print_table, say
+from sensetrain import config
+from sensetrain.options import flags_of
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+dictionary_option = click.option(
+    "--dictionary", type=FOLDER, default="senses", show_default=True, help="A dictionary of words or of tokens."
+)
+teacher_option = click.option("--teacher", default="smollm2", show_default=True, help="The dictionary's teacher.")
+out_option = click.option("--out", type=FILE, help="Also write the results as JSON.")
+
+
+@click.command()
+@dictionary_option
+@click.option(
+    "--sets", type=click.Path(path_type=Path, exists=True), required=True,
+    help="A word-similarity set, `word word score` a line, or a folder of them.",
+)  # fmt: skip
+@teacher_option
+@click.option("--write-words", type=FILE, help="Only write the sets' words, one a line, for `plan --words`.")
+@out_option
+@flags_of(config.ForwardSettings)
+def similarity(
+    dictionary: Path, sets: Path, teacher: str, write_words: Path | None, out: Path | None, **values: Any
+) -> None:
+    """Measure Spearman's correlation with people's word similarities (SKD 4.3)."""
+    from sensetrain.evaluate.wordsim import read_sets, words_of
+
+    if write_words is not None:
+        words = words_of(read_sets(sets))
+        write_words.write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
+        say(f"{len(words):,} words: {write_words}")
+        return
+    from sensetrain.evaluate.similarity import similarity as measure
+    from sensetrain.evaluate.similarity import table
+    from sensetrain.models import find_model
+
+    settings = config.ForwardSettings.parse(**values)
+    result = measure(dictionary, sets, find_model(teacher), settings, out)
+    print_table(*table(result))
+    print_table(["senses of words", "words"], sorted(result.words.items()))
+    if out is not None:
+        say(f"results: {out}")
+
+
+@click.command()
+@dictionary_option
+@click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False, exists=True), required=True,
+    help="Folder of Word in Context: a *val*.jsonl, and *train*.jsonl to fit the threshold to.",
+)  # fmt: skip
+@teacher_option
+@out_option
+@flags_of(config.ForwardSettings)
+def wic(dictionary: Path, data: Path, teacher: str, out: Path | None, **values: Any) -> None:
+    """Measure whether the same sense means the same nearest row, on Word in Context."""
+    from sensetrain.evaluate.wic import table
+    from sensetrain.evaluate.wic import wic as measure
+    from sensetrain.models import find_model
+
+    result = measure(dictionary, data, find_model(teacher), config.ForwardSettings.parse(**values), out)
+    print_table(["on validation", "accuracy"], table(result), title=f"{result.items} items")
+    if out is not None:
+        say(f"results: {out}")
