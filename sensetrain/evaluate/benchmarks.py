@@ -75,8 +75,20 @@ def harness_tasks(task: str, splits: Splits) -> list[Task]:
     folder = Path(lm_eval.tasks.__file__).parent / _FOLDERS[task]
     manager = TaskManager(include_path=str(folder), include_defaults=False)
     parts = _subjects(splits) if task == "mmlu" else {task: splits.records}
-    members = [{"task": name, "custom_dataset": partial(_dataset, records)} for name, records in parts.items()]
+    members = [
+        {"task": name, "custom_dataset": partial(_dataset, records), **_absent(records)}
+        for name, records in parts.items()
+    ]
     return list(manager.load({"group": "local", "task": members})["tasks"].values())
+
+
+def _absent(records: Mapping[str, Sequence[Any]]) -> dict[str, None]:
+    """Splits that the harness's configuration names and that are not there."""
+    return {
+        f"{name}_split": None
+        for name, split in (("training", TRAIN), ("validation", VALIDATION))
+        if split not in records
+    }
 
 
 def _dataset(records: Mapping[str, Sequence[Any]], **_: Any) -> datasets.DatasetDict:

@@ -49,6 +49,19 @@ class Scorer(HFLM):  # type: ignore[misc]  # the harness has no type marker
         self._batch_tokens = settings.batch_tokens
         self._chat = chat
 
+    @property
+    def max_gen_toks(self) -> int:
+        """As in the harness, but never more than half of what a small model sees."""
+        return min(256, self.max_length // 2)
+
+    def loglikelihood(self, requests: Any, disable_tqdm: bool = True) -> Any:
+        """As in the harness, with our bar instead of its own."""
+        return super().loglikelihood(requests, disable_tqdm=True)
+
+    def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = True) -> Any:
+        """As in the harness, with our bar instead of its own."""
+        return super().loglikelihood_rolling(requests, disable_tqdm=True)
+
     def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
         """Ids of a context and of its continuation; see the harness."""
         if not self._chat:
