@@ -144,7 +144,7 @@ class ClusterSettings(Settings):
     k_max: int = Field(128, ge=1, description="adaptive: most senses a token.")
     weighted: bool = Field(False, description="adaptive: a token counts by its occurrences, not by its states.")
     affinity: Literal["gaussian", "cosine"] = Field("gaussian", description="mcl: weight of an edge of the graph.")
-    graph_neighbours: int = Field(10, ge=1, description="mcl: nearest states that a state is joined to.")
+    graph_neighbours: int = Field(5, ge=1, description="mcl: nearest states that a state is joined to.")
     inflation: float = Field(1.75, gt=1, description="mcl: power that the flow is raised to (SKD: 1.75).")
     expansion: int = Field(2, ge=2, description="mcl: steps that the flow takes between (SKD: 2).")
     keep_above: int = Field(100, ge=1, description="mcl: more clusters than this are kept, else k-means (SKD: 100).")
@@ -310,6 +310,8 @@ class DistilSettings(RunSettings, StudentSettings, RecipeSettings):
     def _patience_needs_evaluations(self) -> DistilSettings:
         if self.patience is not None and self.eval_steps is None:
             raise ValueError("patience counts evaluations: give eval_steps too")
+        if self.patience is not None and self.save_steps is not None:
+            raise ValueError("with patience a state is kept at each evaluation: leave save_steps out")
         return self
 
     def shape(self) -> dict[str, Any]:

@@ -136,9 +136,14 @@ class ModelFolder:
         """The model with its first layers only, in float32 on the CPU; the others are never read.
 
         Raises:
-            UserError: the model cannot be loaded, or cannot be cut by its configuration alone.
+            UserError: the model is an encoder, cannot be loaded, or cannot be cut by its configuration alone.
         """
         config = self.config()
+        if self.is_encoder:
+            raise UserError(
+                f"{config.model_type} is an encoder: it has no LM head that a cut student could keep",
+                path=self.path / "config.json", field="model_type", remedy="take a decoder (Llama)",
+            )  # fmt: skip
         for key in ("num_hidden_layers", "layer_types"):
             value = getattr(config, key, None)
             if value is not None:

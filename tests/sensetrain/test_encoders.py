@@ -33,6 +33,7 @@ from sensetrain.models import ModelFolder, find_model, is_encoder, last_hidden_s
 from sensetrain.senses.collect import States
 from sensetrain.senses.dictionary import SenseDictionary
 from sensetrain.senses.plan import Plan
+from sensetrain.students import cut_student
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 SMALL = {
@@ -83,6 +84,13 @@ def collected(teacher: ModelFolder, planned: Path, out: Path) -> torch.Tensor:
     settings = CollectSettings(dtype="fp32", compute="fp32")
     made = stages.collect_stage(planned / "tokens", planned / "plan", teacher, out, settings).ensure()
     return States(out).rows(0, made.facts["states"])
+
+
+def test_an_encoder_is_not_cut_to_a_student(encoder: ModelFolder) -> None:
+    with pytest.raises(UserError, match=r"config\.json \[model_type\]: bert is an encoder: it has no LM head"):
+        encoder.load_layers(1)
+    with pytest.raises(UserError, match="bert is an encoder"):
+        cut_student(encoder, None, 1)
 
 
 def test_special_tokens_stand_around_sequences_and_are_no_tokens(encoder: ModelFolder, planned: Path) -> None:
