@@ -26,7 +26,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--questions", type=FILE, help="Multiple-choice questions in ARC's JSON Lines.")
 @click.option("--tasks", help="Tasks of lm-evaluation-harness, instead of tokens and questions: arc_challenge,wikitext")
 @click.option(
-    "--data", type=click.Path(path_type=Path, file_okay=False, exists=True),
+    "--data", type=FOLDER,
     help="Folder with the tasks' files; the Hugging Face hub if not given.",
 )  # fmt: skip
 @click.option("--out", type=FILE, default="results.json", show_default=True, help="Where the results go, as JSON.")

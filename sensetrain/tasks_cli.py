@@ -15,7 +15,7 @@ from sensetrain.options import flags_of
 @click.command()
 @click.argument("names", metavar="SET,SET,...")
 @click.option(
-    "--data", type=click.Path(path_type=Path, file_okay=False, exists=True),
+    "--data", type=click.Path(path_type=Path, file_okay=False),
     help="Folder with the benchmarks' files; the Hugging Face hub if not given.",
 )  # fmt: skip
 @click.option(
