@@ -244,7 +244,7 @@ def _run(trainer: KDTrainer, method: str, last: Path | None) -> Any:
     trainer.remove_callback(PrinterCallback)
     if trainer.settings.patience:
         trainer.add_callback(EarlyStoppingCallback(trainer.settings.patience))
-    if last is not None:
+    if last is not None and processes.index() == 0:
         say(f"{method}: going on after step {checkpoints.step_of(last)}")
     with progress(f"{method} (steps)") as advance:
         trainer.add_callback(_Progress(advance))

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,13 +20,33 @@ FLAGS = ["--layers", "2", "--train-layers", "2", "--epochs", "0.4", "--seed", "3
 SETTINGS = DSKDSettings(layers=2, train_layers=2, epochs=0.4, seed=3, gamma=30.0, batch_size=8)
 
 
-def torchrun(line, out: Path, *flags: str, processes: int = 2) -> subprocess.CompletedProcess[str]:
-    """`torchrun -m sensetrain dskd` on the line's artefacts."""
+DIES = """
+import os
+from sensetrain.cli import main
+from sensetrain.distill.trainer import KDTrainer
+
+real, passes = KDTrainer.compute_loss, 0
+
+def dies(*arguments, **options):
+    global passes
+    passes += 1
+    if passes == 8:
+        os._exit(9)
+    return real(*arguments, **options)
+
+KDTrainer.compute_loss = dies
+main()
+"""
+"""`python -m sensetrain`, which is gone in the middle of its eighth forward pass."""
+
+
+def torchrun(line, out: Path, *flags: str, program: tuple[str, ...] = ("-m", "sensetrain")) -> Any:
+    """`torchrun -m sensetrain dskd` on the line's artefacts, in two processes."""
     where = {"cache": line.cache, "tokens": line.tokens, "dictionary": line.senses, "composed": line.composed,
              "neighbours": line.neighbours, "teacher": line.teacher.path, "out": out}  # fmt: skip
     paths = [word for name, path in where.items() for word in (f"--{name}", str(path))]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}",
-               "-m", "sensetrain", "dskd", *paths, *FLAGS, *flags]  # fmt: skip
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2",
+               *program, "dskd", *paths, *FLAGS, *flags]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(train.__file__).parents[2])}
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
@@ -67,3 +88,25 @@ def test_sharded_training_takes_the_steps_of_one_process(line, alone: Path, tmp_
     done = torchrun(line, tmp_path / "sharded", "--batch-size", "4", "--fsdp")
     assert done.returncode == 0, done.stderr
     assert_same_course(tmp_path / "sharded", alone)
+
+
+@pytest.mark.slow
+def test_sharded_training_that_died_goes_on(line, alone: Path, tmp_path: Path) -> None:
+    """Also with evaluations on the way, and layers computed again in the backward pass."""
+    (tmp_path / "dies.py").write_text(DIES, encoding="utf-8")
+    flags = ("--batch-size", "4", "--fsdp", "--save-steps", "3", "--eval-steps", "4", "--gradient-checkpointing")
+    died = torchrun(line, tmp_path / "sharded", *flags, program=(str(tmp_path / "dies.py"),))
+    assert died.returncode != 0
+    assert not (tmp_path / "sharded").exists()
+    done = torchrun(line, tmp_path / "sharded", *flags, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("going on after step 6") == 1
+    assert_same_course(tmp_path / "sharded", alone)
+    assert any("heldout_nll" in entry for entry in history_of(tmp_path / "sharded"))
+
+
+@pytest.mark.slow
+def test_two_processes_that_accumulate_packed_rows(line, alone: Path, tmp_path: Path) -> None:
+    done = torchrun(line, tmp_path / "two", "--batch-size", "2", "--accumulate", "2", "--packing", "96")
+    assert done.returncode == 0, done.stderr
+    assert_same_course(tmp_path / "two", alone)

@@ -90,6 +90,25 @@ def test_curves_go_to_tensorboard(line, tmp_path: Path) -> None:
     assert "runs" not in {p.name for p in tmp_path.iterdir()}
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"patience": 2}, "give eval_steps"),
+        ({"patience": 2, "eval_steps": 5, "save_steps": 5}, "leave save_steps out"),
+        ({"report_to": "tensorbord"}, "report_to"),
+    ],
+)
+def test_settings_that_do_not_go_together(values, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        DistilSettings.parse(**values)
+
+
+def test_sharding_needs_processes(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="torchrun") as refused:
+        KDConfig(tmp_path, fsdp=True)
+    assert refused.value.field == "fsdp"
+
+
 def test_a_step_that_is_not_finite_can_be_replayed(line, tmp_path: Path) -> None:
     out = tmp_path / "kd"
     with pytest.raises(UserError, match=r"step (\d+) is not finite") as refused:
