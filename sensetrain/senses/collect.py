@@ -62,7 +62,7 @@ def collect(tokens_path: Path, plan_path: Path, teacher: ModelFolder, out: Path,
     tokens.manifest.require(tokens_path, {"tokenizer": teacher.tokenizer_fingerprint})
     _check_teacher(plan, plan_path, teacher)
     reader = StateReader(teacher, tokens, settings.compute, int(plan.manifest.settings["batch_tokens"]))
-    batches = list(plan.batches())
+    batches = plan.batches()
     shape = (len(plan.sequence), reader.width)
 
     def fill(file: TensorFile, number: int) -> None:
@@ -72,7 +72,7 @@ def collect(tokens_path: Path, plan_path: Path, teacher: ModelFolder, out: Path,
         file.write("states", batch.rows, chosen)
 
     job = Job(
-        "collect", "samples", "batches", np.array([len(batch.rows) for batch in batches]),
+        "collect", "samples", "batches", batches.sizes,
         lambda folder: TensorWork(TensorFile(folder / STATES, {"states": (settings.dtype, shape)}), fill),
         lambda _: {"states": shape[0], "width": shape[1], "batches": len(batches)},
     )  # fmt: skip

@@ -195,6 +195,7 @@ def _write(
                     _copy(file, source, origin[part], target[part], examples=examples)
                     advance(len(origin[part]))
         file.flush()
+        file.close()
         if sources[0].words is not None:
             write_words(draft.folder / WORDS, sources[0].words)
         draft.facts.update(dictionary_facts(SenseDictionary.of_file(draft.folder / FILE)), **facts)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -220,20 +219,45 @@ class Plan:
         """How many forward passes the plan has."""
         return int(self._batches["batch"].to_numpy()[-1]) + 1
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Batches:
         """The forward passes, in order."""
-        batch, sequences, lengths = (self._batches[name].to_numpy() for name in ("batch", "sequence", "length"))
-        starts = np.searchsorted(batch, np.arange(self.batch_count + 1))
+        return Batches(self, self._batches)
+
+
+class Batches:
+    """The forward passes of a plan, each put together when it is asked for.
+
+    Attributes:
+        sizes: int64, shape (batches,): how many samples each has.
+    """
+
+    def __init__(self, plan: Plan, batches: pa.Table) -> None:
+        batch, self._sequences, self._lengths = (batches[name].to_numpy() for name in ("batch", "sequence", "length"))
+        self._positions = plan.position
+        self._starts = np.searchsorted(batch, np.arange(plan.batch_count + 1))
         # For each sample, where its sequence stands in the order of the batches.
-        by_sequence = np.argsort(sequences)
-        place = by_sequence[np.searchsorted(sequences, self.sequence, sorter=by_sequence)]
-        rows = np.argsort(place, kind="stable")
-        bounds = np.searchsorted(place[rows], starts)
-        for number, (start, end) in enumerate(pairwise(starts)):
-            mine = rows[bounds[number] : bounds[number + 1]]
-            yield Batch(
-                number, sequences[start:end], lengths[start:end], place[mine] - start, self.position[mine], mine
-            )
+        by_sequence = np.argsort(self._sequences)
+        self._places = by_sequence[np.searchsorted(self._sequences, plan.sequence, sorter=by_sequence)]
+        self._rows = np.argsort(self._places, kind="stable")
+        self._bounds = np.searchsorted(self._places, self._starts, sorter=self._rows)
+        self.sizes = np.diff(self._bounds)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.sizes)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """All of them, one after the other."""
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, number: int) -> Batch:
+        """One of them."""
+        start, end = self._starts[number : number + 2]
+        mine = self._rows[self._bounds[number] : self._bounds[number + 1]]
+        return Batch(
+            number, self._sequences[start:end], self._lengths[start:end], self._places[mine] - start,
+            self._positions[mine], mine,
+        )  # fmt: skip
 
 
 def check_tokens(tokens: Tokens, plan: Plan, path: Path) -> None:
