@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from sensetrain import stages
+from sensetrain.config import PredictSettings
+
 # A process that computes slowly enough to be met at work.
 SLOW = """
 import sys, time
@@ -55,6 +58,35 @@ for passes, moment in [*json.loads(sys.argv.pop(1)), (None, None)]:
 sys.exit(status)
 """
 
+# For each command two processes at once, one with a thread and one with two.
+TWINS = """
+import json, os, sys, time, torch
+from sensetrain import models, stages
+from sensetrain.distill import teacher_cache
+from sensetrain.senses import collect, predict
+from sensetrain.cli import main
+real = models.last_hidden_state
+def slow(*arguments):
+    time.sleep(0.3)
+    return real(*arguments)
+for module in (collect, predict, teacher_cache):
+    module.last_hidden_state = slow
+for command in json.loads(sys.argv[1]):
+    children = []
+    for threads in (1, 2):
+        children.append(os.fork())
+        if not children[-1]:
+            torch.set_num_threads(threads)
+            sys.argv[1:] = command
+            main()
+    for child in children:
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status:
+            sys.exit(status)
+"""
+
+MADE_FROM = {"dictionary": "senses", "composed": "composed", "neighbours": "neighbours"}
+
 
 def collect_command(line, out: Path) -> list[str]:
     command = ["collect", "--tokens", line.tokens, "--plan", line.plan, "--teacher", line.teacher.path]
@@ -82,12 +114,22 @@ def same(one: Path, other: Path) -> None:
 
 def test_two_processes_share_the_work(line, tmp_path: Path) -> None:
     """One with a thread and one with two: what a sum is made of does not depend on it."""
-    command = collect_command(line, tmp_path / "out")
-    both = [start([*slow(0.1), *command], OMP_NUM_THREADS=threads) for threads in "12"]
-    errors = [process.communicate()[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0], errors
-    assert sum("another process is at work here too" in error for error in errors) == 1
-    same(line.states, tmp_path / "out")
+    out, cache, once, twice = (tmp_path / name for name in ("out", "cache", "predicted", "predicted2"))
+    teacher = ["--teacher", str(line.teacher.path), "--tokens", str(line.tokens)]
+    made_from = [f"--{name}={line.folder / folder}" for name, folder in MADE_FROM.items()]
+    predict = ["predict", *teacher, "--batch-tokens", "500", "--out"]
+    stages.predict_stage(line.tokens, line.teacher, once, PredictSettings(batch_tokens=500)).ensure()
+    commands = [
+        collect_command(line, out),
+        ["teach", *teacher, *made_from, "--top-k", "16", "--out", str(cache)],
+        [*predict, str(twice)],
+    ]
+    process = start(["-c", TWINS, json.dumps(commands)])
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert errors.count("another process is at work here too") == 3
+    for one, other in ((line.states, out), (line.cache, cache), (once, twice)):
+        same(one, other)
 
 
 def test_torchrun_makes_the_same(line, tmp_path: Path) -> None:
