@@ -77,18 +77,17 @@ def sense_sum(
         gamma: margin.
         scale: shape (d,): each dimension's difference is multiplied by this first, if given.
     """
-    pull, push = _distances(states, rows, positive, scale), _distances(states, rows, negative, scale)
-    has_p, has_n = (positive >= 0).to(states.device), (negative >= 0).to(states.device)
-    return (beta_p * _masked_mean(pull, has_p) + beta_n * _masked_mean((gamma - push).clamp_min(0), has_n)).sum()
+    pull, for_pull = _distances(states, rows, positive, scale)
+    push, for_push = _distances(states, rows, negative, scale)
+    return beta_p * (pull * for_pull).sum() + beta_n * ((gamma - push).clamp_min(0) * for_push).sum()
 
 
-def _distances(states: Tensor, rows: Tensor, index: Tensor, scale: Tensor | None) -> Tensor:
-    """|n - row|^2 / d, shape (n, kappa); the value at index -1 means nothing."""
-    wide = torch.promote_types(states.dtype, torch.float32)
-    gap = states.to(wide)[:, None] - rows[index.clamp_min(0)].to(states.device).to(wide)
-    return (gap if scale is None else gap * scale.to(gap.device)).square().mean(-1)
-
-
-def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the last axis of the values under the mask, zero where there are none."""
-    return (values * mask).sum(-1) / mask.sum(-1).clamp_min(1)
+def _distances(states: Tensor, rows: Tensor, index: Tensor, scale: Tensor | None) -> tuple[Tensor, Tensor]:
+    """|n - row|^2 / d of every listed row, shape (listed,), and its weight: one over how many its position has."""
+    listed = index >= 0
+    position, _ = listed.nonzero(as_tuple=True)
+    wide, device = torch.promote_types(states.dtype, torch.float32), states.device
+    weight = listed.sum(1)[position].to(wide).reciprocal()
+    gap = states.to(wide)[position.to(device)] - rows[index[listed]].to(device).to(wide)
+    distance = (gap if scale is None else gap * scale.to(device)).square().mean(-1)
+    return distance, weight.to(device)

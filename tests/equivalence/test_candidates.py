@@ -65,7 +65,7 @@ def test_nearest_rows_equals_brute_force(chunk, seed, sizes, positions, kappa, d
     states = torch.from_numpy(random.normal(size=(positions, 8))).float()
     targets = torch.from_numpy(random.integers(0, len(sizes), size=positions))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_CHUNK_BYTES", chunk)
+        patch.setattr(module, "_CHUNK_BYTES", {"cpu": chunk, "cuda": chunk})
         scale = torch.from_numpy(random.uniform(0.01, 9, size=8)).float() if standardized else None
         found = nearest_rows(states, targets, as_candidates(lists), rows, kappa, scale)
     assert found.shape == (positions, kappa)
