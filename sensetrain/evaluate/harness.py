@@ -289,7 +289,7 @@ def _differences(works: Sequence[_Work]) -> Iterator[dict[str, Any]]:
         for second, other, theirs in groups[i + 1 :]:
             if other != task or [work.items for work in mine] != [work.items for work in theirs]:
                 continue
-            for metric in mine[0].scores.keys() & theirs[0].scores.keys():
+            for metric in mine[0].scores:
                 found = difference(*([work.scores[metric] for work in some] for some in (mine, theirs)))
                 yield {
                     "task": task, "metric": metric, "first": first.name, "second": second.name, **asdict(found)
