@@ -93,6 +93,8 @@ def writing(path: Path, *, create: bool = False, keep: bool = True, deletes_much
             finally:
                 beside.with_name(beside.name + ".wal").unlink(missing_ok=True)
     finally:
+        if not keep:  # what leaves the graph as it was leaves nothing beside it
+            Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
 

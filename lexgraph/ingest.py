@@ -122,7 +122,7 @@ def _check(source: Source) -> None:
         raise UserError("the files of this reader hold one language", field="--lang", remedy="name it: --lang en")
     for path in source.files:
         if not (path.is_file() or (source.reader.folders and path.is_dir())):
-            raise UserError("no such file", path=path)
+            raise UserError("is a folder, not a file" if path.is_dir() else "no such file", path=path)
 
 
 def _replace(connection: Connection, source: Source) -> Intake:

@@ -164,4 +164,6 @@ def _value(connection: Connection, parameter: Parameter, value: Any) -> Any:
         ((cast,),) = connection.execute(f"SELECT CAST($value AS {parameter.type})", {"value": value}).fetchall()
     except duckdb.ConversionException:
         raise UserError(f"not {parameter.type}: {value!r}", field=parameter.name) from None
+    if parameter.type == "INTEGER" and cast < 0:  # each is a number of rows
+        raise UserError(f"not 0 or more: {value!r}", field=parameter.name)
     return cast

@@ -25,7 +25,7 @@ Do not edit this page: `{REFRESH}` writes it.
 
 def page() -> str:
     """The whole page."""
-    from lexgraph.cli import cli as lexgraph
+    from lexgraph.cli.group import cli as lexgraph
     from sensetrain.cli import cli as sensetrain
 
     parts = [_HEAD]

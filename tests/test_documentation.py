@@ -11,7 +11,7 @@ from types import ModuleType
 import click
 import pytest
 
-from lexgraph.cli import cli as lexgraph_cli
+from lexgraph.cli.group import cli as lexgraph_cli
 from sensetrain.cli import cli as sensetrain_cli
 
 CHECKOUT = Path(__file__).parents[1]

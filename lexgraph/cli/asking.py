@@ -21,7 +21,7 @@ from lexgraph.lookup import Lookup
 from lexgraph.output import format_of, print_arrow, print_json, table_of
 from lexgraph.paths import Step, WordPath
 from lexgraph.queries import find_query, listing, named_queries, run_named, run_sql
-from lexgraph.relations import Edge
+from lexgraph.relations import Edge, known_kinds
 
 _SOURCE_COLUMNS = ["name", "reader", "revision", "licence", "edges", "senses", "segmentations", "derived", "sha256"]
 
@@ -41,6 +41,8 @@ def show(word: str, kinds: Sequence[str], limit: int | None, db: Path, format_: 
     """Show a word: its glosses, what it negates, and its relations with their sources."""
     format_ = format_of(format_, out)
     with lexgraph.open(db) as graph:
+        if kinds:
+            known_kinds(graph.connection, kinds, "--kind")
         found = _found(graph, word, db)
         edges = [edge for edge in graph.edges(word) if not kinds or edge.kind in kinds]
         senses, negations = graph.senses(word), graph.negations(word)

@@ -101,6 +101,27 @@ def test_each_check_finds_what_it_looks_for(code, graph_copy, clean):
     assert any(named in example for example in new), finding.examples
 
 
+HARMLESS = {
+    "W201": [*words("q1", "q2"), edge("q1", "q2", "hypernym", sense="1"),
+             edge("q1", "q2", "hyponym", number=2, sense="2")],
+    "W202": [*words("q1", "q2"), edge("q1", "q2", "hypernym", sense="1"), edge("q2", "q1", number=2, sense="2")],
+    "W401": [*words("qag", "qify", "qible"), edge("qag", "qify"), edge("qag", "qible", number=2),
+             NEGATES.format(word="careful", base="qagged"), NEGATES.format(word="careless", base="qifies"),
+             NEGATES.format(word="happy", base="qibly")],
+}  # fmt: skip
+"""What holds in different senses, and forms of attested words."""
+
+
+@pytest.mark.parametrize("code", HARMLESS)
+def test_what_is_harmless_is_not_reported(code, graph_copy, clean):
+    with duckdb.connect(str(graph_copy)) as connection:
+        for statement in HARMLESS[code]:
+            connection.execute(statement)
+    with lexgraph.open(graph_copy) as graph:
+        found = {example for finding in graph.check([code], 100) for example in finding.examples}
+    assert found <= set(clean[code].examples if code in clean else ())
+
+
 def test_every_check_is_provoked_and_documented():
     every = {check.code: check for check in checks()}
     assert set(PROVOKED) == set(every)

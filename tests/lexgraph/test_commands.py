@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 
 import pyarrow.parquet
 import pytest
-from lexgraph_testing import morpholex, run, sample_sources, state, wiktionary
+from lexgraph_testing import SAMPLE, morpholex, run, sample_sources, state, wiktionary
 
-from lexgraph.cli import cli
+from lexgraph.cli.group import cli
 from lexgraph.ingest import ingest
 
 
@@ -72,6 +75,33 @@ def test_show_an_unknown_word(sample_graph):
     done = run("show", "zyzzyva", "--db", sample_graph)
     assert (done.status, done.out) == (1, "")
     assert "the graph has no word 'zyzzyva'" in done.err
+
+
+def test_show_of_an_unknown_kind_names_those_that_there_are(sample_graph):
+    done = run("show", "quick", "--kind", "hyperbole", "--db", sample_graph)
+    assert (done.status, done.out) == (1, "")
+    assert "[--kind]: the graph has no kind 'hyperbole'" in done.err
+    assert "antonym, coordinate" in done.err
+
+
+def test_a_dry_run_leaves_nothing_behind(tmp_path):
+    arguments = ("ingest", "roget", SAMPLE / "roget/roget-sample.txt", "--db", tmp_path / "g.duckdb", "--dry-run")
+    assert "left as it was" in ok(*arguments).err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_no_file(tmp_path):
+    done = run("ingest", "wiktionary", tmp_path, "--db", tmp_path / "g.duckdb")
+    assert (done.status, f"{tmp_path}: is a folder, not a file" in done.err) == (1, True)
+
+
+def test_ctrl_c_while_modules_are_imported(tmp_path):
+    (tmp_path / "duckdb.py").write_text("raise KeyboardInterrupt\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "lexgraph", "sources"], capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (130, "lexgraph: interrupted\n")
 
 
 def test_explain(sample_graph):

@@ -101,6 +101,7 @@ def test_contradictions_one_sided_pairs_and_the_lemma(tmp_path):
         ("hubs", {"kynd": "x"}, "hubs takes no parameter 'kynd'", "kind (the kind)"),
         ("antonyms-of", {}, "antonyms-of needs word", "--param word=..."),
         ("hubs", {"limit": "many"}, "not INTEGER: 'many'", None),
+        ("hubs", {"limit": "-5"}, "not 0 or more: '-5'", None),
         ("hubs", {"kind": "hyperbole"}, "the graph has no kind 'hyperbole'", "antonym"),
         ("words-only-in", {"source": "oed"}, "no source is called 'oed'", "hg2vec, morpholex"),
         ("antonyms-of", {"word": "unhapy"}, "the graph has no word 'unhapy'", "unhappy"),
