@@ -1,9 +1,9 @@
 """`collect` against the bare model body on the same batches and number type.
 
-`python benchmarks/collect.py [teacher] [text] [tokens] [passes]`: a plan of the first tokens of a text, collected and
-run through the body in turns, so that both meet the same machine. The body is given its batches ready on the device
-and keeps nothing; it runs in as many threads as `collect` does, and for comparison with all threads on one batch, as
-one would call it.
+`python benchmarks/collect.py [teacher] [text] [tokens] [passes] [batch tokens]`: a plan of the first tokens of a text,
+collected and run through the body in turns, so that both meet the same machine. The body is given its batches ready on
+the device and keeps nothing; it runs in as many threads as `collect` does, and for comparison with all threads on one
+batch, as one would call it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ from sensetrain.senses.plan import Plan
 WIKITEXT = Path("../shared/data/corpora/wikitext-2/valid.txt")
 
 
-def main(teacher: str = "smollm2", text: str = "", tokens: str = "30000", passes: str = "3") -> None:
+def main(
+    teacher: str = "smollm2", text: str = "", tokens: str = "30000", passes: str = "3", batch_tokens: str = "4096"
+) -> None:
     """Print tokens per second of each, and what was counted."""
     model_folder, compute = find_model(teacher), resolve_compute("auto")
     source = Path(text) if text else WIKITEXT if WIKITEXT.exists() else lexgraph.sample_data() / "corpora"
@@ -41,7 +43,8 @@ def main(teacher: str = "smollm2", text: str = "", tokens: str = "30000", passes
         made, planned, states = (Path(folder, name) for name in ("tokens", "plan", "states"))
         stages.tokenize_stage([source], model_folder, made, TokenizeSettings(limit_tokens=int(tokens))).ensure()
         state_of = "same" if model_folder.is_encoder else "next"
-        stages.plan_stage(made, planned, PlanSettings(state_of=state_of)).ensure()
+        settings = PlanSettings(state_of=state_of, batch_tokens=int(batch_tokens))
+        stages.plan_stage(made, planned, settings).ensure()
         batches = ready(Tokens.open(made), Plan.open(planned), model_folder)
         real = sum(int(mask.sum()) for _, mask in batches)
         padding = 1 - real / sum(mask.numel() for _, mask in batches)
