@@ -37,7 +37,7 @@ def span_states(
         teacher: the model.
         texts: n of them.
         spans: first character and the one after the last, of each text.
-        state_of: `next`: the states that predict the tokens; `same`: their own.
+        state_of: `same`: the tokens' own states; else those before them, which predict them.
         compute: number type of the forward passes.
 
     Returns:
@@ -53,7 +53,7 @@ def span_states(
     lengths = np.array([len(part) for part in ids], dtype=np.int64)
     if limit is not None and lengths.max(initial=0) > limit:
         raise UserError(f"a text of {lengths.max()} tokens, and {teacher.name} takes at most {limit}", field="text")
-    shift = 1 if state_of == "next" else 0
+    shift = 0 if state_of == "same" else 1
     states = torch.empty(len(texts), state_width(model))
     with progress("states (texts)", len(texts)) as advance:
         for members in _batches(lengths):
