@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import rich_click as click
 from click import get_current_context
@@ -51,6 +51,12 @@ cache_option = click.option(
 )
 
 
+engine_option = click.option(
+    "--engine", type=click.Choice(get_args(config.Engine)), default="local", show_default=True,
+    help="Run on this machine, or on a Ray cluster (RAY_ADDRESS); the result is the same.",
+)  # fmt: skip
+
+
 def _out(default: str) -> Callable[[F], F]:
     return click.option("--out", type=FOLDER, default=default, show_default=True, help="Where the result goes.")
 
@@ -92,10 +98,12 @@ def fetch(name: str) -> None:
 @click.option("--split", default="train", show_default=True, help="Which split of the datasets.")
 @teacher_option
 @_out("tokens")
+@engine_option
 @flags_of(config.TokenizeSettings)
 def tokenize(
-    paths: Sequence[Path], datasets: Sequence[str], split: str, teacher: str, out: Path, **values: Any
-) -> None:
+    paths: Sequence[Path], datasets: Sequence[str], split: str, teacher: str, out: Path, engine: config.Engine,
+    **values: Any,
+) -> None:  # fmt: skip
     """Cut text into sequences of token ids."""
     if not paths and not datasets:
         raise click.UsageError("Nothing to tokenize: give --text or --dataset.")
@@ -103,7 +111,7 @@ def tokenize(
 
     settings = config.TokenizeSettings.parse(**values)
     named = [documents.HubDataset(name, split) for name in datasets]
-    _report(stages.tokenize_stage(paths, models.find_model(teacher), out, settings, named).ensure())
+    _report(stages.tokenize_stage(paths, models.find_model(teacher), out, settings, named, engine).ensure())
 
 
 @cli.command()
@@ -121,10 +129,12 @@ def tokenize(
     "--tokens-per-second", type=click.FloatRange(min=0, min_open=True),
     help="dry run: speed of the teacher; measured for some seconds if not given.",
 )  # fmt: skip
+@engine_option
 @flags_of(config.PlanSettings)
 def plan(
     tokens: Path, out: Path, shard: str | None, shards: Sequence[Path], words: Path | None, teacher: str,
-    predicted: Path | None, dry_run: bool, tokens_per_second: float | None, **values: Any,
+    predicted: Path | None, dry_run: bool, tokens_per_second: float | None, engine: config.Engine,
+    **values: Any,
 ) -> None:  # fmt: skip
     """Draw which states to collect, before any forward pass."""
     from sensetrain import models, stages
@@ -133,17 +143,20 @@ def plan(
         _refuse_beside("a plan that is written", "it is for --dry-run", ["tokens_per_second"])
     if shards:
         _refuse_beside(
-            "--merge", "the shards say it", ["tokens", "shard", "words", "teacher", "predicted", "dry_run", *values]
-        )
+            "--merge", "the shards say it",
+            ["tokens", "shard", "words", "teacher", "predicted", "dry_run", "engine", *values],
+        )  # fmt: skip
         _report(stages.merge_stage(shards, out).ensure())
         return
+    if shard or dry_run:
+        _refuse_beside("--shard" if shard else "--dry-run", "it runs on this machine", ["engine"])
     settings = config.PlanSettings.parse(**values)
     if settings.unit == "token":
         _refuse_beside("--unit token", "it is for words", ["words"] if dry_run else ["words", "teacher"])
     if settings.state_of == "predicted":
         if predicted is None or shard or dry_run:
             raise click.UsageError("--state-of predicted needs --predicted and plans all at once, not --dry-run.")
-        _report(stages.plan_stage(tokens, out, settings, predicted=predicted).ensure())
+        _report(stages.plan_stage(tokens, out, settings, predicted=predicted, engine=engine).ensure())
         return
     _refuse_beside(f"--state-of {settings.state_of}", "it is for --state-of predicted", ["predicted"])
     if dry_run:
@@ -156,10 +169,12 @@ def plan(
     if settings.unit == "word":
         if shard:
             raise click.UsageError("Words are planned in one piece: --shard is for --unit token.")
-        _report(stages.plan_stage(tokens, out, settings, models.find_model(teacher), words).ensure())
+        _report(stages.plan_stage(tokens, out, settings, models.find_model(teacher), words, engine=engine).ensure())
         return
-    stage = stages.shard_stage(tokens, out, settings, shard) if shard else stages.plan_stage(tokens, out, settings)
-    _report(stage.ensure())
+    if shard:
+        _report(stages.shard_stage(tokens, out, settings, shard).ensure())
+        return
+    _report(stages.plan_stage(tokens, out, settings, engine=engine).ensure())
 
 
 def _refuse_beside(flag: str, reason: str, names: Sequence[str]) -> None:

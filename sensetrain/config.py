@@ -17,6 +17,9 @@ StateOf = Literal["next", "predicted", "same"]
 """Which token a state belongs to: the one that follows it or that the teacher thinks most probable there (decoders), or
 its own (encoders)."""
 
+Engine = Literal["local", "ray"]
+"""Where tokens and plans are made, on this machine or on a Ray cluster: no setting, since the result is the same."""
+
 Unit = Literal["token", "word"]
 """What a sample is a state of: a token, or a word, whose state is the mean of its tokens' (SKD 4.3)."""
 

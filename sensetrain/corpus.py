@@ -24,7 +24,7 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import progress
 from sensetrain.config import TokenizeSettings
 from sensetrain.documents import Source, documents, fingerprint, text_files
-from sensetrain.encoding import Encoded, encode, sequences_of
+from sensetrain.encoding import Encoded, InOrder, encode, one_by_one, sequences_of
 from sensetrain.hashing import hash64
 from sensetrain.manifest import Manifest, making, read_manifest
 from sensetrain.mapped import read_arrays, write_arrays
@@ -58,10 +58,14 @@ def text_inputs(sources: Sequence[Source], teacher: ModelFolder) -> dict[str, st
     }
 
 
-def tokenize(sources: Sequence[Source], teacher: ModelFolder, out: Path, settings: TokenizeSettings) -> Manifest:
+def tokenize(
+    sources: Sequence[Source], teacher: ModelFolder, out: Path, settings: TokenizeSettings,
+    in_order: InOrder = one_by_one,
+) -> Manifest:  # fmt: skip
     """Tokenize files and datasets into the artefact `tokens`.
 
-    A batch of documents and some twenty bytes for each document are in memory, not the corpus.
+    A batch of documents and some twenty bytes for each document are in memory, not the corpus. `in_order` goes through
+    the batches.
 
     Raises:
         UserError: the corpus is empty, damaged, or too small to hold a document out.
@@ -75,7 +79,10 @@ def tokenize(sources: Sequence[Source], teacher: ModelFolder, out: Path, setting
             progress("tokenize (documents)") as advance,
         ):
             special = not teacher.is_encoder
-            for some in encode(read, tokenizer, settings.limit_tokens, special=special, answers=answers):
+            encoded = encode(
+                read, tokenizer, settings.limit_tokens, special=special, answers=answers, in_order=in_order
+            )
+            for some in encoded:
                 writer.add(some)
                 advance(len(some.documents))
         if not writer.sequences:

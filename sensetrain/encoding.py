@@ -6,10 +6,11 @@ otherwise), and hands them back in order, so the threads cannot change the resul
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,9 @@ from transformers import PreTrainedTokenizerBase
 
 from lexgraph.common.errors import UserError
 from sensetrain.documents import Document
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 Ids = npt.NDArray[np.int32]
 
@@ -33,6 +37,9 @@ SEQUENCES = pa.schema(
 
 LOSS_FROM = pa.field("loss_from", pa.int32())
 """Where there is this column, only the answers carry loss: the first token of the sequence that is a target."""
+
+Coded = tuple[Ids, int, int]
+"""Of a document its tokens, where among them its answer begins, and how many words it has."""
 
 _CHARACTERS_AT_ONCE = 1 << 20  # about 250,000 tokens, some 100 MB while they are being made
 _DOCUMENTS_AT_ONCE = 4096
@@ -57,9 +64,21 @@ class Encoded:
     dropped: Counter[str] = field(default_factory=Counter)
 
 
+class InOrder(Protocol):
+    """What applies a function to one item after the other, or to several at the same time."""
+
+    def __call__(self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[tuple[A, B]]:
+        """The items, in order, each with its result; an error is raised where its item stands in that order."""
+
+
+def one_by_one(function: Callable[[A], B], items: Iterable[A]) -> Iterator[tuple[A, B]]:
+    """The plain loop."""
+    return ((item, function(item)) for item in items)
+
+
 def encode(
     documents: Iterable[Document], tokenizer: PreTrainedTokenizerBase, limit: int | None, *, special: bool,
-    answers: bool = False,
+    answers: bool = False, in_order: InOrder = one_by_one,
 ) -> Iterator[Encoded]:  # fmt: skip
     """The ids of all documents, up to `limit` tokens in all; the last document may be cut, and none behind it counts.
 
@@ -70,16 +89,15 @@ def encode(
         special: whether the special tokens that the tokenizer puts around a text are tokens of the document. Chats
             have those of their template in any case.
         answers: whether to look for where answers begin.
+        in_order: goes through the batches of documents.
 
     Raises:
         UserError: a chat does not fit the chat template, or a document has no answer where answers are wanted.
     """
     left = limit
-    for batch in _batches(documents):
-        kept = [document for document in batch if not document.dropped]
-        texts = [text_of(document, tokenizer) for document in kept]
-        begins = [answer_begin(d, text, tokenizer) for d, text in zip(kept, texts, strict=True)] if answers else None
-        everything = iter(zip(texts, *_ids_of(kept, texts, begins, tokenizer, special=special), strict=True))
+    code = functools.partial(coded, tokenizer=tokenizer, special=special, answers=answers)
+    for batch, results in in_order(code, _batches(documents)):
+        kept = iter(results)
         out = Encoded()
         for document in batch:
             if left is not None and left < 2:
@@ -87,16 +105,27 @@ def encode(
             if document.dropped:
                 out.dropped[document.dropped] += 1
                 continue
-            text, ids, answer = next(everything)
+            ids, answer, words = next(kept)
             part = ids if left is None else ids[:left]
             left = None if left is None else left - len(part)
             out.documents.append(document)
             out.ids.append(part)
             out.answers.append(answer)
-            out.words += len(text.split())
+            out.words += words
         yield out
         if left is not None and left < 2:
             return
+
+
+def coded(
+    batch: Sequence[Document], tokenizer: PreTrainedTokenizerBase, *, special: bool, answers: bool
+) -> list[Coded]:
+    """What becomes of each document of a batch that is not dropped; see `encode`."""
+    kept = [document for document in batch if not document.dropped]
+    texts = [text_of(document, tokenizer) for document in kept]
+    begins = [answer_begin(d, text, tokenizer) for d, text in zip(kept, texts, strict=True)] if answers else None
+    ids, first = _ids_of(kept, texts, begins, tokenizer, special=special)
+    return list(zip(ids, first, (len(text.split()) for text in texts), strict=True))
 
 
 def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from lexgraph.common.terminal import say
-from sensetrain import corpus, neighbours
+from sensetrain import corpus, neighbours, on_ray
 from sensetrain.config import (
     ClusterSettings,
     CollectSettings,
     ComposeSettings,
     DistilSettings,
     DSKDSettings,
+    Engine,
     NeighboursSettings,
     PlanSettings,
     PredictSettings,
@@ -71,26 +72,28 @@ class Stage:
 
 def tokenize_stage(
     paths: Sequence[Path], teacher: ModelFolder, out: Path, settings: TokenizeSettings,
-    datasets: Sequence[HubDataset] = (),
+    datasets: Sequence[HubDataset] = (), engine: Engine = "local",
 ) -> Stage:  # fmt: skip
     """Text to tokens."""
     sources = [*(corpus.text_files(paths) if paths or not datasets else ()), *datasets]
     inputs = corpus.text_inputs(sources, teacher)
-    return Stage(
-        "tokenize", out, "tokens", settings.shape(), inputs, lambda: corpus.tokenize(sources, teacher, out, settings)
-    )
+    make = on_ray.tokenize if engine == "ray" else corpus.tokenize
+    return Stage("tokenize", out, "tokens", settings.shape(), inputs, lambda: make(sources, teacher, out, settings))
 
 
 def plan_stage(
     tokens: Path, out: Path, settings: PlanSettings, teacher: ModelFolder | None = None, words: Path | None = None,
-    predicted: Path | None = None,
+    predicted: Path | None = None, engine: Engine = "local",
 ) -> Stage:  # fmt: skip
     """Tokens to a sample plan; for words their tokenizer and, if it is given, a list of words."""
     inputs = plan.plan_inputs(read_manifest(tokens, "tokens"), words, predicted)
-    return Stage(
-        "plan", out, "plan", settings.shape(), inputs,
-        lambda: plan.plan(tokens, out, settings, teacher, words, predicted),
-    )  # fmt: skip
+
+    def make() -> Manifest:
+        if engine == "ray":
+            return on_ray.plan(tokens, out, settings, predicted)
+        return plan.plan(tokens, out, settings, teacher, words, predicted)
+
+    return Stage("plan", out, "plan", settings.shape(), inputs, make)
 
 
 def shard_stage(tokens: Path, out: Path, settings: PlanSettings, part: str) -> Stage:

@@ -29,14 +29,27 @@ def shard_settings(settings: PlanSettings, shard: Shard) -> dict[str, Any]:
     return {**settings.shape(), "shard": str(shard)}
 
 
-def plan_shard(tokens: Path, out: Path, settings: PlanSettings, shard: Shard) -> Manifest:
-    """Draw the sample from one part of the training sequences into the artefact `plan_shard`."""
+def check_divisible(settings: PlanSettings) -> None:
+    """Refuse settings of a plan that no shard can be made for.
+
+    Raises:
+        UserError: the whole corpus decides each part.
+    """
+    remedy = "plan in one piece: leave --shard or --engine out"
     if settings.teacher_tokens is not None:
-        raise UserError("a budget is spent on the whole corpus", field="teacher_tokens", remedy="leave --shard out")
+        raise UserError("a budget is spent on the whole corpus", field="teacher_tokens", remedy=remedy)
     if settings.unit == "word":
-        raise UserError("words are numbered over the whole corpus", field="unit", remedy="leave --shard out")
-    inputs = plan_inputs(read_manifest(tokens, "tokens"))
-    occurrences = occurrences_of({"tokens": tokens}, settings, shard)
+        raise UserError("words are numbered over the whole corpus", field="unit", remedy=remedy)
+
+
+def plan_shard(
+    tokens: Path, out: Path, settings: PlanSettings, shard: Shard, predicted: Path | None = None
+) -> Manifest:
+    """Draw the sample from one part of the training sequences into the artefact `plan_shard`; see `plan`."""
+    check_divisible(settings)
+    inputs = plan_inputs(read_manifest(tokens, "tokens"), predicted=predicted)
+    artefacts = {"tokens": tokens} | ({} if predicted is None else {"predicted": predicted})
+    occurrences = occurrences_of(artefacts, settings, shard)
     with (
         making(out, KIND, shard_settings(settings, shard), inputs) as draft,
         drawn(occurrences, settings.max_samples, settings.seed, draft.folder) as sample,
