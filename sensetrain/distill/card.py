@@ -67,7 +67,6 @@ A student of {_plain(teacher.name)} by {_METHODS[method]}.
                     "frozen parameters": facts["frozen_parameters"],
                     "steps": facts["steps"],
                     "processes": several,
-                    "seconds": round(facts["seconds"], 1),
                 },
             )
         }

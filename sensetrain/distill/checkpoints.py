@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from transformers import TrainerState
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import read_json, sha256_of_json
@@ -56,6 +59,12 @@ def prepare(out: Path, settings: Mapping[str, Any], inputs: Mapping[str, str], *
                 f"the interrupted training had another {', '.join(differing)}", path=partial_of(out), field=kind,
                 remedy="give the same flags as then, or leave --resume out to begin anew",
             )  # fmt: skip
+
+
+def write_state(state: TrainerState, student: Path) -> None:
+    """Trainer's state, without how long it took and where it was kept: the same training gives the same file."""
+    log = [entry for entry in state.log_history if "train_runtime" not in entry]
+    replace(state, log_history=log, best_model_checkpoint=None).save_to_json(str(student / _STATE))
 
 
 def clear(student: Path) -> None:

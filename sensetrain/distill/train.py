@@ -149,7 +149,7 @@ def _train(
         outcome = _run(trainer, method, checkpoints.last(work) if settings.resume else None)
         state = trainer.full_state()
         if processes.index() == 0:
-            trainer.state.save_to_json(str(draft.folder / "trainer_state.json"))
+            checkpoints.write_state(trainer.state, draft.folder)
             history = history_of(trainer.state.log_history)
             write_curves(draft.folder, method, history)
             draft.facts.update(
