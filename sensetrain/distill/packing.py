@@ -86,7 +86,7 @@ def require_boundaries(model: PreTrainedModel) -> None:
     twice = torch.stack([ids, ids.flip(0)])
     positions = torch.arange(4, device=device).repeat(2)[None].expand(2, -1)
     body, training = model.base_model, model.training
-    model.eval()
+    model.train(False)
     try:
         together = body(input_ids=twice, position_ids=positions, use_cache=False).last_hidden_state[:, 4:]
         alone = body(input_ids=twice[:, 4:], use_cache=False).last_hidden_state

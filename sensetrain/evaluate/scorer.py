@@ -52,7 +52,7 @@ class Scorer(HFLM):  # type: ignore[misc]  # the harness has no type marker
     @property
     def max_gen_toks(self) -> int:
         """As in the harness, but never more than half of what a small model sees."""
-        return min(256, self.max_length // 2)
+        return min(256, int(self.max_length) // 2)
 
     def loglikelihood(self, requests: Any, disable_tqdm: bool = True) -> Any:
         """As in the harness, with our bar instead of its own."""
