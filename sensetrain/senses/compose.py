@@ -128,8 +128,7 @@ def _batches(ids: Sequence[Sequence[int]], words: list[int], per_token: Ints, wi
     for (_, senses), members in sorted(groups.items()):
         widest = np.array([per_token[list(ids[i][1:])].max() for i in members])
         order = np.argsort(widest, kind="stable")
-        # In float32: the word's own rows, and one token's.
-        used = np.cumsum(senses + widest[order]) * width * 4
+        used = np.cumsum(np.maximum(senses, widest[order])) * width * 4
         yield from np.split(np.array(members)[order], np.flatnonzero(np.diff(used // batch_bytes())) + 1)
 
 
