@@ -75,7 +75,8 @@ def damaged(path: Path, shape: Shape) -> Iterator[tuple[int, str]]:
 def damage(raw: bytes, shape: Shape) -> str | None:
     """What is wrong with a line, or None."""
     try:
-        value = json.loads(raw, object_pairs_hook=_distinct, parse_constant=_no_constant)
+        # Decoded here, since json.loads lets surrogates pass that DuckDB refuses as no UTF-8.
+        value = json.loads(raw.decode(), object_pairs_hook=_distinct, parse_constant=_no_constant)
         if b"\\ud" in raw.lower():
             json.dumps(value, ensure_ascii=False).encode()
     except _RepeatedKeyError as error:

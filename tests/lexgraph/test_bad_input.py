@@ -29,6 +29,7 @@ class Case:
 INNER = '{"word": "x", "lang_code": "en", "synonyms": [{"word": {"a": 1}}]}'
 TYPED = [GOOD[0], '{"word": "x", "senses": "s"}\n']
 LIST = [GOOD[0], "", "[1, 2]", GOOD[1]]
+SURROGATE = f'{GOOD[0]}\n{{"word": "x'.encode() + b"\xed\xa0\x80" + f'"}}\n{GOOD[1]}\n'.encode()
 CUT = [*GOOD, '{"word": "half']
 
 CASES = [
@@ -36,6 +37,7 @@ CASES = [
     Case("list.jsonl", "\n".join(LIST), "wiktionary", "list.jsonl:3: not a JSON object but list"),
     Case("typed.jsonl", "\n".join(TYPED), "wiktionary", "typed.jsonl:2: field senses"),
     Case("inner.jsonl", INNER, "wiktionary", "inner.jsonl:1: field word"),
+    Case("surrogate.jsonl", SURROGATE, "wiktionary", "surrogate.jsonl:2: not valid JSON"),
     Case("gone.jsonl", None, "wiktionary", "gone.jsonl: no such file"),
     Case("m.csv", "Word,POS\nable,JJ\n", "morpholex", "m.csv [MorphoLexSegm]: no such column"),
     Case("r.txt", "Nothing here; no head, at all.\n", "roget", "r.txt: no head like"),
@@ -81,7 +83,7 @@ def test_as_a_program_of_its_own(tmp_path):
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("case", [*CASES[:4], CASES[7]], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*CASES[:5], CASES[8]], ids=lambda case: case.name)
 def test_skip_malformed_counts_names_and_keeps_the_rest(case, tmp_path):
     database = tmp_path / "graph.duckdb"
     done = run(*arguments(case, tmp_path), "--skip-malformed", "--db", database)
