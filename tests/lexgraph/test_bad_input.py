@@ -64,7 +64,7 @@ def test_the_graph_stands_and_the_message_names_the_place(case, graph_copy, tmp_
     assert beside(graph_copy) == []
 
 
-@pytest.mark.parametrize("case", [CASES[0], CASES[5]], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [CASES[0], CASES[6]], ids=lambda case: case.name)
 def test_no_graph_is_made_out_of_damage(case, tmp_path):
     database = tmp_path / "new" / "graph.duckdb"
     assert run(*arguments(case, tmp_path), "--db", database).status == 1
