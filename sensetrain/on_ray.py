@@ -11,6 +11,7 @@ import functools
 import importlib
 import os
 import shutil
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -127,16 +128,24 @@ def connected() -> Iterator[None]:
     # A task has one processor, so the tokenizer's library is to take no more.
     workers = {"env_vars": {"RAYON_NUM_THREADS": "1"}}
     try:
+        _knock(address)
         ray.init(
             address, include_dashboard=False if address == "local" else None, log_to_driver=False,
             logging_level="warning", runtime_env=workers,
         )  # fmt: skip
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise UserError(f"no connection to Ray: {error}", path=address, field="RAY_ADDRESS") from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise OSError if nobody listens at HOST:PORT, which Ray itself would wait for by the minute."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _processors() -> int:

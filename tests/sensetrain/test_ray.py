@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -212,6 +213,17 @@ def test_without_the_library_the_extra_is_named(
         result = CliRunner().invoke(cli, command)
         assert isinstance(result.exception, UserError)
         assert "pip install 'sensetrain[ray]'" in str(result.exception)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cluster_that_is_not_there(tokens: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"  # bound, and nobody listens
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        monkeypatch.setattr("ray.is_initialized", lambda: False)
+        with pytest.raises(UserError, match=f"^{address} \\[RAY_ADDRESS\\]: no connection to Ray: .*refused"):
+            stages.plan_stage(tokens, tmp_path / RAY, PlanSettings(), engine="ray").ensure()
     assert not list(tmp_path.iterdir())
 
 
