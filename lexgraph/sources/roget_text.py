@@ -20,7 +20,8 @@ from lexgraph.sources.base import KEPT, Intake
 
 _HEAD = re.compile(r"^\s+#\s*(\d+[a-z]?)\.\s*(.*)$")
 _END = re.compile(r"\*\*\* ?END OF (THE|THIS) PROJECT GUTENBERG", re.IGNORECASE)  # what follows is the licence
-_COMMENT = re.compile(r"<--(?:(?!<--).)*?-->", re.DOTALL)  # one that is never closed must not reach into the next
+# A comment that is never closed must not reach into the next one, or over a head.
+_COMMENT = re.compile(r"<--(?:(?!<--|\n\s+#\s*\d).)*?-->", re.DOTALL)
 _OPPOSITE = re.compile(r"\{(?:ant|opp)\b[^}\d]*(\d+[a-z]?)")
 _POS_NAMES = {
     "N": "noun", "V": "verb", "Adj": "adj", "Adv": "adv", "Phr": "phrase", "Int": "intj", "Pron": "pron",
@@ -137,7 +138,8 @@ def _after_title(paragraph: str) -> str:
 def _title(paragraph: str) -> str:
     """`[Absolute quantity.] Quantity. -- N. ...` is about `quantity`, `Nonincrease, Decrease` about `decrease`."""
     title = re.sub(r"\[[^\]]*\]|\{[^}]*\}|&c|[|*]", "", paragraph.partition("--")[0])
-    return [part.strip() for part in re.split(r"[.,]", title) if re.search(r"[^\W\d]", part)][-1].lower()
+    parts = [part.strip() for part in re.split(r"[.,]", title) if re.search(r"[^\W\d]", part)]
+    return parts[-1].lower() if parts else ""
 
 
 class _Paragraph:

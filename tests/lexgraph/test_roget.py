@@ -245,9 +245,15 @@ def test_what_project_gutenberg_puts_around_the_text_is_not_read():
 
 
 def test_remarks_of_the_editors_are_not_read():
-    text = "     #1. Test. -- N. one;\n<-- a note, in\n\n     #2. words = two -->\ntwo.\n"
+    text = "     #1. Test. -- N. one;\n<-- a note, in\n\n     2 words = two -->\ntwo.\n"
     (head,), _ = heads(text)
     assert words(head) == [("noun", ["one"]), ("noun", ["two"])]
+
+
+def test_a_remark_that_is_never_closed_swallows_no_head_and_a_head_may_lack_its_title():
+    found, intake = heads("     #1. Test. -- N. one; <-- a note.\n     #2. -- N. two.\n     #3.\n     three -->\n")
+    assert [(head.number, head.title) for head in found] == [("1", "test"), ("2", ""), ("3", "")]
+    assert intake.outcomes["heads"] == {"kept": 3}
 
 
 @pytest.mark.parametrize("text", ["", "Just a text, with; commas.\n", "#1. Not indented. -- N. word, other.\n"])
