@@ -176,7 +176,7 @@ def answer_begin(document: Document, text: str, tokenizer: PreTrainedTokenizerBa
             "a chat whose last turn is not the assistant's", path=document.path, line=document.line, field="loss",
             remedy="end each chat with the answer, or leave --loss answer out",
         )  # fmt: skip
-    prompt = _in_template(document, turns[:-1], tokenizer, add_generation_prompt=True)
+    prompt = _in_template(document, turns[:-1], tokenizer, answer_follows=True)
     if not text.startswith(prompt):
         raise UserError(
             f"the chat template writes the turns of {document.id!r} differently without its answer",
@@ -186,15 +186,16 @@ def answer_begin(document: Document, text: str, tokenizer: PreTrainedTokenizerBa
 
 
 def _in_template(
-    document: Document, turns: Sequence[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, **options: bool
-) -> str:
+    document: Document, turns: Sequence[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, *,
+    answer_follows: bool = False,
+) -> str:  # fmt: skip
     if not tokenizer.chat_template:
         raise UserError(
             "a chat, but the teacher's tokenizer has no chat template", path=document.path, line=document.line,
             remedy="take an instruction-tuned teacher, or give the data as text",
         )  # fmt: skip
     try:
-        text = str(tokenizer.apply_chat_template(list(turns), tokenize=False, **options))
+        text = str(tokenizer.apply_chat_template(list(turns), tokenize=False, add_generation_prompt=answer_follows))
         text.encode()
     except (TemplateError, TypeError, ValueError) as error:
         raise UserError(
