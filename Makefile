@@ -9,11 +9,14 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/sensetrain demo --out demo
 
+# A process for each core; the tests of one file stay together and share what they set up.
+PYTEST := $(BIN)/pytest -n logical --dist loadfile
+
 test: $(READY) lint
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(READY) lint
-	$(BIN)/pytest
+	$(PYTEST)
 
 lint: $(READY)
 	$(BIN)/ruff check .
