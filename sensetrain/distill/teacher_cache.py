@@ -162,7 +162,9 @@ class _TeacherPass:
         lengths = self.tokens.lengths()[batch]
         ids, mask = padded(self.tokens, batch, lengths)
         has_target = mask[:, 1:].bool()
-        states = last_hidden_state(self.model, ids, mask)[:, :-1][has_target]
+        states = last_hidden_state(self.model, ids, mask)[:, :-1]
+        _check_finite(states, has_target, batch)
+        states = states[has_target]
         targets = ids[:, 1:][has_target].cpu()
         chosen = self.senses.nearest(states, targets, self.settings)
         return {**self._said(states, batch, lengths), **chosen}
@@ -184,6 +186,16 @@ class _TeacherPass:
             elif settings.top_k is not None:
                 parts.append(_largest(logprobs, settings.top_k))
         return {name: torch.cat([some[name] for some in parts]) for name in parts[0]}
+
+
+def _check_finite(states: Tensor, has_target: Tensor, sequences: Ints) -> None:
+    bad = (~torch.isfinite(states).all(-1) & has_target).nonzero()
+    if len(bad):
+        slot, position = bad[0].tolist()
+        raise UserError(
+            f"the teacher's state of sequence {sequences[slot]}, position {position} is not finite", field="states",
+            remedy="--compute fp32",
+        )  # fmt: skip
 
 
 def _largest(logprobs: Tensor, count: int) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from lexgraph.common.errors import UserError
 from sensetrain import stages
 from sensetrain.config import DistilSettings, DSKDSettings, NeighboursSettings, TeachSettings
 from sensetrain.corpus import Tokens
-from sensetrain.distill import shards, train
+from sensetrain.distill import shards, teacher_cache, train
 from sensetrain.distill.agreement import check_cache
 from sensetrain.distill.data import CachedSequences, collate, sampled_positions
 from sensetrain.distill.divergence import Divergence
@@ -124,6 +124,20 @@ def test_drawn_tokens_estimate_the_divergence(line, tmp_path: Path) -> None:
     error = np.std(gaps) / np.sqrt(len(gaps))
     assert abs(np.mean(gaps)) < 4 * error
     assert error < 0.2
+
+
+def test_states_that_are_not_finite_are_refused_with_their_place(line, tmp_path: Path, monkeypatch) -> None:
+    real = teacher_cache.last_hidden_state
+
+    def broken(*arguments):
+        states = real(*arguments).clone()
+        states[0, 2] = torch.nan
+        return states
+
+    monkeypatch.setattr(teacher_cache, "last_hidden_state", broken)
+    with pytest.raises(UserError, match=r"sequence \d+, position 2 is not finite"):
+        cached(line, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_training_with_the_teacher_beside_it_is_training_from_the_cache(line, tmp_path: Path) -> None:
