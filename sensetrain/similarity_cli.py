@@ -24,7 +24,7 @@ out_option = click.option("--out", type=FILE, help="Also write the results as JS
 @click.command()
 @dictionary_option
 @click.option(
-    "--sets", type=click.Path(path_type=Path, exists=True), required=True,
+    "--sets", type=click.Path(path_type=Path), required=True,
     help="A word-similarity set, `word word score` a line, or a folder of them.",
 )  # fmt: skip
 @teacher_option
@@ -57,7 +57,7 @@ def similarity(
 @click.command()
 @dictionary_option
 @click.option(
-    "--data", type=click.Path(path_type=Path, file_okay=False, exists=True), required=True,
+    "--data", type=FOLDER, required=True,
     help="Folder of Word in Context: a *val*.jsonl, and *train*.jsonl to fit the threshold to.",
 )  # fmt: skip
 @teacher_option
