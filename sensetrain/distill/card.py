@@ -81,7 +81,7 @@ model, tokenizer = AutoModelForCausalLM.from_pretrained(PATH), AutoTokenizer.fro
 
 - Teacher: {_plain(teacher.name)}, licence {licence or "not stated"}. Its weights are part of this model.
 - Text: {tokens.facts["tokens"]["train"]:,} training and {tokens.facts["tokens"]["heldout"]:,} held-out tokens of
-  {tokens.facts["documents"]:,} documents; their licences are not recorded.
+  {tokens.facts["documents"]:,} documents; their licences are not recorded.{_written_by(tokens)}
 - The dictionary's relations are of the graph that `inputs.neighbours` was made from; `lexgraph sources` names its
   sources and their licences.
 
@@ -108,6 +108,11 @@ steps.
 """,
         encoding="utf-8",
     )
+
+
+def _written_by(tokens: Manifest) -> str:
+    names = ", ".join(_plain(name) for name in tokens.facts.get("answers_by", ()))
+    return f"\n  Their answers were written by {names}." if names else ""
 
 
 def licence_of(model: ModelFolder) -> str | None:

@@ -14,12 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from lexgraph.common.errors import UserError
+from sensetrain.distill.block_loss import Objective, ce_, ce_and_full_, ce_and_listed_
 from sensetrain.distill.divergence import KL, Divergence
-from sensetrain.distill.losses import log_rest
-from sensetrain.distill.teacher import Sampled, Teacher, TeacherStates
+from sensetrain.distill.teacher import Sampled, Teacher, TeacherStates, TopK
 
-_CHUNK_BYTES = 24 << 20  # of float32 logits of one matrix product
-_BLOCK_ROWS = 16  # of them that are worked on at a time
+_CHUNK_BYTES = {"cpu": 24 << 20, "cuda": 256 << 20}
+"""Bytes of float32 logits of one matrix product."""
+_BLOCK_ROWS = {"cpu": 16, "cuda": 1 << 20}
+"""How many of them are worked on at a time: few, so that they stay in a CPU's cache, and all on a GPU."""
 
 
 def head_loss(
@@ -56,10 +58,8 @@ def head_loss(
         getattr(head, "bias", None),
         targets,
         teacher,
-        temperature,
-        alpha,
+        Objective(temperature, alpha, divergence),
         soft_cap,
-        divergence,
     )  # type: ignore[no-untyped-call]
     return outputs
 
@@ -98,10 +98,8 @@ class _HeadLoss(torch.autograd.Function):
         bias: Tensor | None,
         targets: Tensor,
         teacher: Teacher,
-        temperature: float,
-        alpha: float,
+        objective: Objective,
         soft_cap: float | None,
-        divergence: Divergence,
     ) -> tuple[Tensor, Tensor, Tensor]:
         wide = torch.promote_types(states.dtype, torch.float32)
         ce, kl = states.new_zeros((), dtype=wide), states.new_zeros((), dtype=wide)
@@ -109,27 +107,22 @@ class _HeadLoss(torch.autograd.Function):
         weight_grad = torch.zeros_like(weight, dtype=wide) if ctx.needs_input_grad[1] else None
         bias_grad = torch.zeros_like(bias, dtype=wide) if bias is not None and ctx.needs_input_grad[2] else None
         matrix = weight.to(states.dtype)
-        size = max(1, _CHUNK_BYTES // (weight.shape[0] * wide.itemsize))
-        for start in range(0, len(states), size):
-            part = slice(start, start + size)
+        for part in _slices(len(states), _chunk_rows(weight, wide)):
             logits = _logits(states[part], weight, bias, soft_cap)
-            theirs = _teacher_logits(teacher, part, logits, soft_cap) if alpha else None
-            # The products want many rows at a time, everything else wants few, so that they stay in the cache.
-            for rows in _blocks(len(logits)):
-                here = slice(start + rows.start, start + rows.stop)
-                block = logits[rows]
+            said = _said(teacher, part, logits, soft_cap) if objective.alpha else None
+            # The products want many rows at a time, everything else wants few.
+            for rows in _slices(len(logits), _of_device(_BLOCK_ROWS, weight)):
+                block, wanted = logits[rows], targets[part][rows]
                 slope = 1 - (block / soft_cap).square() if soft_cap else None
-                further: Tensor | None = None
-                if alpha:
-                    value, further = (
-                        _over_listed(block, teacher, here, temperature, divergence)
-                        if theirs is None
-                        else _over_all(block, theirs[rows], temperature, divergence)
+                if said is None:
+                    ce = ce + ce_(block, wanted)
+                else:
+                    of_ce, of_kl = (
+                        ce_and_full_(block, wanted, said[rows], objective)
+                        if isinstance(said, Tensor)
+                        else ce_and_listed_(block, wanted, said.part(rows, wide), objective)
                     )
-                    kl = kl + value
-                ce = ce + _ce_and_gradient_(block, targets[here])
-                if further is not None:
-                    block.add_(further, alpha=alpha)
+                    ce, kl = ce + of_ce, kl + of_kl
                 if slope is not None:
                     block.mul_(slope)
             narrow = logits.to(states.dtype)
@@ -141,7 +134,7 @@ class _HeadLoss(torch.autograd.Function):
         ctx.save_for_backward(state_grad, weight_grad, bias_grad)
         ctx.weight_dtype = weight.dtype
         ctx.mark_non_differentiable(ce, kl)
-        return ce + alpha * kl, ce, kl
+        return ce + objective.alpha * kl, ce, kl
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -151,79 +144,25 @@ class _HeadLoss(torch.autograd.Function):
             state_grad * scale.to(state_grad.dtype),
             None if weight_grad is None else (weight_grad * scale).to(ctx.weight_dtype),
             None if bias_grad is None else (bias_grad * scale).to(ctx.weight_dtype),
-            *([None] * 6),
+            *([None] * 4),
         )
 
 
-def _blocks(rows: int) -> Iterator[slice]:
-    return (slice(start, min(start + _BLOCK_ROWS, rows)) for start in range(0, rows, _BLOCK_ROWS))
+def _slices(count: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
-def _ce_and_gradient_(logits: Tensor, targets: Tensor) -> Tensor:
-    """Sum of -log p(target); its gradient softmax - onehot takes the place of the logits."""
-    at_target = logits.gather(1, targets[:, None])
-    gradient, log_normaliser = _softmax_(logits)
-    gradient.scatter_add_(1, targets[:, None], torch.full_like(at_target, -1.0))
-    return (log_normaliser - at_target).sum()
+def _of_device(sizes: dict[str, int], tensor: Tensor) -> int:
+    return sizes["cpu" if tensor.device.type == "cpu" else "cuda"]
 
 
-def _teacher_logits(teacher: Teacher, part: slice, logits: Tensor, soft_cap: float | None) -> Tensor | None:
-    """The teacher's logits over the whole vocabulary where its states are given."""
+def _chunk_rows(weight: Tensor, dtype: torch.dtype) -> int:
+    return max(1, _of_device(_CHUNK_BYTES, weight) // (len(weight) * dtype.itemsize))
+
+
+def _said(teacher: Teacher, part: slice, logits: Tensor, soft_cap: float | None) -> TopK | Sampled | Tensor:
+    """What the teacher says of a chunk: its logits over the whole vocabulary where its states are given."""
     if not isinstance(teacher, TeacherStates):
-        return None
+        return teacher.part(part, logits.dtype)
     weight: Any = teacher.head.weight
     return _logits(teacher.states[part].to(logits.dtype), weight, getattr(teacher.head, "bias", None), soft_cap)
-
-
-def _over_all(logits: Tensor, theirs: Tensor, temperature: float, divergence: Divergence) -> tuple[Tensor, Tensor]:
-    """T^2 D over the whole vocabulary and its gradient with respect to the logits. Overwrites the teacher's logits."""
-    student = logits / temperature
-    student = student.sub_(student.logsumexp(1, keepdim=True))
-    wanted = theirs.div_(temperature)
-    wanted = wanted.sub_(wanted.logsumexp(1, keepdim=True))
-    if divergence.name == "kl":  # G = -1: fewer passes over the block than below
-        p = wanted.exp()
-        value = (p * wanted.sub_(student)).sum()
-        return temperature**2 * value, student.exp_().sub_(p).mul_(temperature)
-    value, slopes = divergence.values(wanted, student).sum(), divergence.slopes(wanted, student)
-    gradient = slopes.sub_(student.exp_().mul_(slopes.sum(1, keepdim=True)))
-    return temperature**2 * value, gradient.mul_(temperature)
-
-
-def _over_listed(
-    logits: Tensor, teacher: Teacher, part: slice, temperature: float, divergence: Divergence
-) -> tuple[Tensor, Tensor]:
-    """T^2 D as in `losses.divergence_sum` and its gradient with respect to the logits; see `divergence`."""
-    if isinstance(teacher, TeacherStates):
-        raise TypeError("states are no list")
-    scaled, ids = logits / temperature, teacher.ids[part]
-    at_listed = scaled.gather(1, ids)
-    q, log_normaliser = _softmax_(scaled)
-    log_q = at_listed - log_normaliser
-    if isinstance(teacher, Sampled):
-        log_p = teacher.logprobs[part].to(logits.dtype)
-        weights = (-log_p).exp() / ids.shape[1]
-        value = (weights * divergence.values(log_p, log_q)).sum()
-        slopes = weights * divergence.slopes(log_p, log_q)
-        gradient = q.mul_(-slopes.sum(1, keepdim=True)).scatter_add_(1, ids, slopes)
-        return temperature**2 * value, gradient.mul_(temperature)
-    listed = teacher.part(part, logits.dtype)
-    value, slopes = divergence.values(listed.logprobs, log_q).sum(), divergence.slopes(listed.logprobs, log_q)
-    total, others = slopes.sum(1, keepdim=True), q.new_zeros(len(q), 1)
-    if ids.shape[1] < logits.shape[1]:
-        log_p_rest, log_q_rest = listed.rest()[:, None], log_rest(log_q)[:, None]
-        value = value + divergence.values(log_p_rest, log_q_rest).sum()
-        slope = divergence.slopes(log_p_rest, log_q_rest)
-        total, others = total + slope, slope * (-log_q_rest).exp()
-    student = log_q.exp()
-    # Written over, not corrected by adding: where q_rest is tiny its share is huge, and little of q_j would be left.
-    gradient = q.mul_(others - total).scatter_(1, ids, slopes - student * total)
-    return temperature**2 * value, gradient.mul_(temperature)
-
-
-def _softmax_(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Softmax in place of the logits, and the log of its denominator, shape (n, 1)."""
-    largest = logits.max(1, keepdim=True).values
-    exponentials = logits.sub_(largest).exp_()
-    total = exponentials.sum(1, keepdim=True)
-    return exponentials.div_(total), largest + total.log()

@@ -63,6 +63,10 @@ class Sampled:
     ids: Tensor
     logprobs: Tensor
 
+    def part(self, rows: slice, dtype: torch.dtype) -> Sampled:
+        """Some positions, in a number type."""
+        return Sampled(self.ids[rows], self.logprobs[rows].to(dtype))
+
 
 @dataclass(frozen=True)
 class TeacherStates:

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from lexgraph.common.errors import UserError
 from sensetrain.distill import head_loss as head_module
+from sensetrain.distill.block_loss import Objective, ce_and_listed_
 from sensetrain.distill.divergence import Divergence
 from sensetrain.distill.head_loss import head_loss
 from sensetrain.distill.losses import cross_entropy_sum, divergence_sum, log_rest, sense_sum
@@ -271,7 +272,7 @@ class Case:
     ],
 )
 def test_head_loss_is_autograd_in_float64(monkeypatch, chunk, alpha, cap, k, bias, frozen, temperature):
-    monkeypatch.setattr(head_module, "_CHUNK_BYTES", chunk)
+    monkeypatch.setattr(head_module, "_CHUNK_BYTES", {"cpu": chunk})
     case = Case(k=k, bias=bias, temperature=temperature)
     case.head.weight.requires_grad_(not frozen)
     loss, ce, kl, gradients = case.fast(alpha, cap)
@@ -292,7 +293,7 @@ def test_every_divergence_from_every_form_of_the_teacher_is_autograd_in_float64(
     """The chunked loss and its gradients by hand against the plain form under autograd."""
     if (form, divergence.name) == ("renormalise", "reverse_kl"):
         pytest.skip("infinite by definition")
-    monkeypatch.setattr(head_module, "_CHUNK_BYTES", chunk)
+    monkeypatch.setattr(head_module, "_CHUNK_BYTES", {"cpu": chunk})
     case = Case(k=17 if form == "all" else 6)
     head = torch.nn.Linear(5, 17, dtype=torch.float64)
     theirs = torch.from_numpy(np.random.default_rng(9).normal(size=(11, 5)))
@@ -346,7 +347,7 @@ def test_gradcheck_and_the_scale_of_what_comes_after():
 @pytest.mark.parametrize(("temperature", "cap"), [(1.0, None), (2.0, None), (2.0, 1.5)])
 def test_head_loss_from_the_teachers_states_is_the_full_kl(monkeypatch, chunk, temperature, cap):
     """T^2 KL over the whole vocabulary by torch's kl_div, and its gradient by autograd, in float64."""
-    monkeypatch.setattr(head_module, "_CHUNK_BYTES", chunk)
+    monkeypatch.setattr(head_module, "_CHUNK_BYTES", {"cpu": chunk})
     case = Case()
     teacher = torch.nn.Linear(6, 17, dtype=torch.float64)
     teacher_states = torch.from_numpy(np.random.default_rng(9).normal(size=(11, 6)))
@@ -377,9 +378,12 @@ def test_kl_gradient_of_listed_tokens_survives_a_student_that_leaves_nothing_to_
     ids, values, _ = teacher_of(random, 5, 200, 10, 1.0)
     logits = torch.from_numpy(random.normal(size=(5, 200))).float().scatter_add(1, ids, torch.full((5, 10), 20.0))
     teacher = TopK(ids, values.float(), log_rest(values.float()))
-    _, gradient = head_module._over_listed(logits.clone(), teacher, slice(0, 5), 1.0, Divergence("kl"))
+    targets, gradient = ids[:, 0], logits.clone()
+    ce_and_listed_(gradient, targets, teacher, Objective(temperature=1.0, alpha=1.0))
     q = logits.double().softmax(1).gather(1, ids)
-    torch.testing.assert_close(gradient.gather(1, ids).double(), q - values.exp(), rtol=0, atol=1e-6)
+    at_target = torch.nn.functional.one_hot(torch.zeros_like(targets), ids.shape[1])
+    expected = (q - at_target) + (q - values.exp())
+    torch.testing.assert_close(gradient.gather(1, ids).double(), expected, rtol=0, atol=1e-6)
 
 
 def test_no_position_at_all():
