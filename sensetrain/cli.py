@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any
 
 import rich_click as click
 from click import get_current_context
@@ -15,58 +14,29 @@ from lexgraph.common.command import run
 from lexgraph.common.terminal import out as stdout
 from lexgraph.common.terminal import print_table
 from sensetrain import __version__, config
+from sensetrain.data_cli import generate, tasks, tokenize
 from sensetrain.dictionary_cli import dictionary as dictionary_group
 from sensetrain.dictionary_cli import inspect
 from sensetrain.evaluate_cli import evaluate as evaluate_command
 from sensetrain.options import flags_of
+from sensetrain.shared_cli import FILE, FOLDER, engine_option, folder_option, out_option, print_facts, teacher_option
 from sensetrain.similarity_cli import similarity, wic
-from sensetrain.tasks_cli import tasks as tasks_command
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-FOLDER = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(path_type=Path, dir_okay=False)
 
 # Heavy imports (torch, transformers) stay inside the commands, so that --help is quick.
 
 
-def _folder(name: str, default: str, help_: str) -> Callable[[F], F]:
-    return click.option(f"--{name}", type=FOLDER, default=default, show_default=True, help=help_)
-
-
-teacher_option = click.option(
-    "--teacher", default="smollm2", show_default=True, help="A packaged model, a local folder or a hub id."
-)
 graph_option = click.option(
     "--db", type=FILE, default="lexgraph.duckdb", show_default=True, envvar="LEXGRAPH_DB", help="The lexgraph graph."
 )
-tokens_option = _folder("tokens", "tokens", "Tokens that `tokenize` made.")
-plan_option = _folder("plan", "plan", "Plan that `plan` made.")
-states_option = _folder("states", "states", "States that `collect` made.")
-dictionary_option = _folder("dictionary", "senses", "Dictionary that `cluster` made.")
-composed_option = _folder("composed", "composed", "Words that `compose` made.")
-neighbours_option = _folder("neighbours", "neighbours", "Neighbours that `neighbours` made.")
+tokens_option = folder_option("tokens", "tokens", "Tokens that `tokenize` made.")
+plan_option = folder_option("plan", "plan", "Plan that `plan` made.")
+states_option = folder_option("states", "states", "States that `collect` made.")
+dictionary_option = folder_option("dictionary", "senses", "Dictionary that `cluster` made.")
+composed_option = folder_option("composed", "composed", "Words that `compose` made.")
+neighbours_option = folder_option("neighbours", "neighbours", "Neighbours that `neighbours` made.")
 cache_option = click.option(
     "--cache", type=FOLDER, help="Cache that `teach` made; without it the teacher runs beside the student."
 )
-
-
-engine_option = click.option(
-    "--engine", type=click.Choice(get_args(config.Engine)), default="local", show_default=True,
-    help="Run on this machine, or on a Ray cluster (RAY_ADDRESS); the result is the same.",
-)  # fmt: skip
-
-
-def _out(default: str) -> Callable[[F], F]:
-    return click.option("--out", type=FOLDER, default=default, show_default=True, help="Where the result goes.")
-
-
-def _report(manifest: Any) -> None:
-    """What a stage made, on stdout; of torchrun's processes the first says it."""
-    if os.environ.get("RANK", "0") != "0":
-        return
-    rows = [(name, value if isinstance(value, int | float) else str(value)) for name, value in manifest.facts.items()]
-    print_table(["what", "how many"], rows)
 
 
 @click.group()
@@ -85,44 +55,12 @@ def fetch(name: str) -> None:
 
 
 @cli.command()
-@click.option(
-    "--text", "paths", type=click.Path(path_type=Path), multiple=True,
-    help="A file of text, JSON Lines or Parquet, a Wikipedia dump, or a folder of them; may be repeated.",
-)  # fmt: skip
-@click.option(
-    "--dataset",
-    "datasets",
-    multiple=True,
-    help="NAME or NAME:CONFIGURATION on the Hugging Face hub, or a folder that `datasets` saved; may be repeated.",
-)
-@click.option("--split", default="train", show_default=True, help="Which split of the datasets.")
-@teacher_option
-@_out("tokens")
-@engine_option
-@flags_of(config.TokenizeSettings)
-def tokenize(
-    paths: Sequence[Path], datasets: Sequence[str], split: str, teacher: str, out: Path, engine: config.Engine,
-    **values: Any,
-) -> None:  # fmt: skip
-    """Cut text into sequences of token ids."""
-    if not paths and not datasets:
-        raise click.UsageError("Nothing to tokenize: give --text or --dataset.")
-    from sensetrain import documents, models, stages
-
-    settings = config.TokenizeSettings.parse(**values)
-    named = [documents.HubDataset(name, split) for name in datasets]
-    _report(stages.tokenize_stage(paths, models.find_model(teacher), out, settings, named, engine).ensure())
-
-
-@cli.command()
 @tokens_option
-@_out("plan")
+@out_option("plan")
 @click.option("--shard", metavar="I/N", help="Plan only this part of the tokens, such as 1/4.")
 @click.option("--merge", "shards", type=FOLDER, multiple=True, help="A shard; give all of them, to merge into a plan.")
 @click.option("--words", type=FILE, help="unit word: a file of words, one a line; all that occur if not given.")
-@click.option(
-    "--teacher", default="smollm2", show_default=True, help="unit word and dry run: the teacher of the tokens."
-)
+@teacher_option("unit word and dry run: the teacher of the tokens.")
 @click.option("--predicted", type=FOLDER, help="state-of predicted: what `predict` made.")
 @click.option("--dry-run", is_flag=True, help="Write nothing: print rows, bytes of states, teacher tokens and time.")
 @click.option(
@@ -146,7 +84,7 @@ def plan(
             "--merge", "the shards say it",
             ["tokens", "shard", "words", "teacher", "predicted", "dry_run", "engine", *values],
         )  # fmt: skip
-        _report(stages.merge_stage(shards, out).ensure())
+        print_facts(stages.merge_stage(shards, out).ensure().facts)
         return
     if shard or dry_run:
         _refuse_beside("--shard" if shard else "--dry-run", "it runs on this machine", ["engine"])
@@ -156,7 +94,7 @@ def plan(
     if settings.state_of == "predicted":
         if predicted is None or shard or dry_run:
             raise click.UsageError("--state-of predicted needs --predicted and plans all at once, not --dry-run.")
-        _report(stages.plan_stage(tokens, out, settings, predicted=predicted, engine=engine).ensure())
+        print_facts(stages.plan_stage(tokens, out, settings, predicted=predicted, engine=engine).ensure().facts)
         return
     _refuse_beside(f"--state-of {settings.state_of}", "it is for --state-of predicted", ["predicted"])
     if dry_run:
@@ -169,12 +107,14 @@ def plan(
     if settings.unit == "word":
         if shard:
             raise click.UsageError("Words are planned in one piece: --shard is for --unit token.")
-        _report(stages.plan_stage(tokens, out, settings, models.find_model(teacher), words, engine=engine).ensure())
+        print_facts(
+            stages.plan_stage(tokens, out, settings, models.find_model(teacher), words, engine=engine).ensure().facts
+        )
         return
     if shard:
-        _report(stages.shard_stage(tokens, out, settings, shard).ensure())
+        print_facts(stages.shard_stage(tokens, out, settings, shard).ensure().facts)
         return
-    _report(stages.plan_stage(tokens, out, settings, engine=engine).ensure())
+    print_facts(stages.plan_stage(tokens, out, settings, engine=engine).ensure().facts)
 
 
 def _refuse_beside(flag: str, reason: str, names: Sequence[str]) -> None:
@@ -187,81 +127,83 @@ def _refuse_beside(flag: str, reason: str, names: Sequence[str]) -> None:
 
 @cli.command()
 @tokens_option
-@teacher_option
-@_out("predicted")
+@teacher_option()
+@out_option("predicted")
 @flags_of(config.PredictSettings)
 def predict(tokens: Path, teacher: str, out: Path, **values: Any) -> None:
     """Write the teacher's most probable next token at each position, for `plan --state-of predicted`."""
     from sensetrain import models, stages
 
     settings = config.PredictSettings.parse(**values)
-    _report(stages.predict_stage(tokens, models.find_model(teacher), out, settings).ensure())
+    print_facts(stages.predict_stage(tokens, models.find_model(teacher), out, settings).ensure().facts)
 
 
 @cli.command()
 @plan_option
 @tokens_option
-@teacher_option
-@_out("states")
+@teacher_option()
+@out_option("states")
 @flags_of(config.CollectSettings)
 def collect(plan: Path, tokens: Path, teacher: str, out: Path, **values: Any) -> None:
     """Collect the planned states in one teacher pass; goes on where it was interrupted."""
     from sensetrain import models, stages
 
     settings = config.CollectSettings.parse(**values)
-    _report(stages.collect_stage(tokens, plan, models.find_model(teacher), out, settings).ensure())
+    print_facts(stages.collect_stage(tokens, plan, models.find_model(teacher), out, settings).ensure().facts)
 
 
 @cli.command()
 @states_option
 @plan_option
-@teacher_option
-@_out("senses")
+@teacher_option()
+@out_option("senses")
 @flags_of(config.ClusterSettings)
 def cluster(states: Path, plan: Path, teacher: str, out: Path, **values: Any) -> None:
     """Cluster each token's states into senses."""
     from sensetrain import models, stages
 
     settings = config.ClusterSettings.parse(**values)
-    _report(stages.cluster_stage(states, plan, models.find_model(teacher), out, settings).ensure())
+    print_facts(stages.cluster_stage(states, plan, models.find_model(teacher), out, settings).ensure().facts)
 
 
 @cli.command()
 @graph_option
 @dictionary_option
-@teacher_option
-@_out("composed")
+@teacher_option()
+@out_option("composed")
 @flags_of(config.ComposeSettings)
 def compose(db: Path, dictionary: Path, teacher: str, out: Path, **values: Any) -> None:
     """Compose the senses of words that are several tokens."""
     from sensetrain import models, stages
 
     settings = config.ComposeSettings.parse(**values)
-    _report(stages.compose_stage(db, dictionary, models.find_model(teacher), out, settings).ensure())
+    print_facts(stages.compose_stage(db, dictionary, models.find_model(teacher), out, settings).ensure().facts)
 
 
 @cli.command()
 @graph_option
 @dictionary_option
 @composed_option
-@teacher_option
-@_out("neighbours")
+@teacher_option()
+@out_option("neighbours")
 @flags_of(config.NeighboursSettings)
 def neighbours(db: Path, dictionary: Path, composed: Path, teacher: str, out: Path, **values: Any) -> None:
     """Look up the senses of each token's synonyms and antonyms."""
     from sensetrain import models, stages
 
     settings = config.NeighboursSettings.parse(**values)
-    _report(stages.neighbours_stage(db, dictionary, composed, models.find_model(teacher), out, settings).ensure())
+    print_facts(
+        stages.neighbours_stage(db, dictionary, composed, models.find_model(teacher), out, settings).ensure().facts
+    )
 
 
 @cli.command()
-@teacher_option
+@teacher_option()
 @tokens_option
 @dictionary_option
 @composed_option
 @neighbours_option
-@_out("cache")
+@out_option("cache")
 @flags_of(config.TeachSettings)
 def teach(
     teacher: str, tokens: Path, dictionary: Path, composed: Path, neighbours: Path, out: Path, **values: Any
@@ -272,22 +214,22 @@ def teach(
 
     model, settings = models.find_model(teacher), config.TeachSettings.parse(**values)
     senses = SenseSource.open(dictionary, composed, neighbours, model)
-    _report(stages.teach_stage(tokens, model, senses, out, settings).ensure())
+    print_facts(stages.teach_stage(tokens, model, senses, out, settings).ensure().facts)
 
 
 @cli.command()
 @cache_option
 @tokens_option
 @neighbours_option
-@teacher_option
-@_out("students/kd")
+@teacher_option()
+@out_option("students/kd")
 @flags_of(config.DistilSettings)
 def kd(cache: Path | None, tokens: Path, neighbours: Path, teacher: str, out: Path, **values: Any) -> None:
     """Train a student by knowledge distillation, from a cache or with the teacher beside it."""
     from sensetrain import models, stages
 
     settings = config.DistilSettings.parse(**values)
-    _report(stages.kd_stage(cache, tokens, neighbours, models.find_model(teacher), out, settings).ensure())
+    print_facts(stages.kd_stage(cache, tokens, neighbours, models.find_model(teacher), out, settings).ensure().facts)
 
 
 @cli.command()
@@ -296,8 +238,8 @@ def kd(cache: Path | None, tokens: Path, neighbours: Path, teacher: str, out: Pa
 @dictionary_option
 @composed_option
 @neighbours_option
-@teacher_option
-@_out("students/dskd")
+@teacher_option()
+@out_option("students/dskd")
 @flags_of(config.DSKDSettings)
 def dskd(
     cache: Path | None, tokens: Path, dictionary: Path, composed: Path, neighbours: Path, teacher: str, out: Path,
@@ -309,7 +251,7 @@ def dskd(
 
     model, settings = models.find_model(teacher), config.DSKDSettings.parse(**values)
     senses = SenseSource.open(dictionary, composed, neighbours, model)
-    _report(stages.dskd_stage(cache, tokens, neighbours, model, senses, out, settings).ensure())
+    print_facts(stages.dskd_stage(cache, tokens, neighbours, model, senses, out, settings).ensure().facts)
 
 
 @cli.command()
@@ -322,8 +264,8 @@ def report(folder: Path) -> None:
 
 
 @cli.command()
-@_out("demo")
-@teacher_option
+@out_option("demo")
+@teacher_option()
 @flags_of(config.DemoSettings)
 def demo(out: Path, teacher: str, **values: Any) -> None:
     """Run the whole line: dumps in, two distilled students and a report out."""
@@ -332,12 +274,8 @@ def demo(out: Path, teacher: str, **values: Any) -> None:
     run_demo(out, teacher, config.DemoSettings.parse(**values))
 
 
-cli.add_command(dictionary_group)
-cli.add_command(inspect)
-cli.add_command(similarity)
-cli.add_command(wic)
-cli.add_command(tasks_command)
-cli.add_command(evaluate_command)
+for command in (tasks, generate, tokenize, dictionary_group, inspect, similarity, wic, evaluate_command):
+    cli.add_command(command)
 
 
 def main() -> None:

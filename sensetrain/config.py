@@ -123,6 +123,19 @@ class PredictSettings(ForwardSettings):
     batch_tokens: int = Field(4096, ge=1, description="Most tokens in one forward pass, padding included.")
 
 
+class GenerateSettings(ForwardSettings):
+    """Settings of `generate`: the teacher's own answers as targets (recipe `code` of DSKD)."""
+
+    field: str = Field("prompt", description="Field or column with the prompt, or with a chat's messages.")
+    max_new_tokens: int = Field(256, ge=1, description="Most tokens of an answer; longer ones are left out.")
+    one_line: bool = Field(False, description="An answer ends with its line: for teachers that are no chat models.")
+    answer_temperature: float = Field(
+        0.0, ge=0, description="Temperature that answers are drawn with; 0: the most probable token."
+    )
+    batch_size: int = Field(8, ge=1, description="Prompts in one forward pass.")
+    seed: int = Field(0, ge=0, description="Decides what is drawn.")
+
+
 class CollectSettings(ForwardSettings):
     """Settings of `collect`."""
 

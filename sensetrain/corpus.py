@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from sensetrain.config import TokenizeSettings
 from sensetrain.documents import Source, documents, fingerprint, text_files
 from sensetrain.encoding import Encoded, InOrder, encode, one_by_one, sequences_of
 from sensetrain.hashing import hash64
-from sensetrain.manifest import Manifest, making, read_manifest
+from sensetrain.manifest import Manifest, find_manifest, making, read_manifest
 from sensetrain.mapped import read_arrays, write_arrays
 from sensetrain.models import ModelFolder
 
@@ -104,8 +105,17 @@ def tokenize(
             read=len(lengths) + writer.dropped.total(), documents=len(lengths), dropped=dict(writer.dropped),
             sequences=writer.sequences, words=writer.words, tokens=totals,
             **({"answer_tokens": writer.answer_tokens, "answers_cut_off": writer.cut_off} if answers else {}),
+            **_written_by(sources),
         )  # fmt: skip
     return read_manifest(out, "tokens")
+
+
+def _written_by(sources: Sequence[Source]) -> dict[str, Any]:
+    """Which models wrote the answers of sources that `generate` made."""
+    folders = {source.parent for source in sources if isinstance(source, Path)}
+    made = [found for folder in folders if (found := find_manifest(folder, "targets", verify=True))]
+    teachers = {manifest.facts["teacher"] for manifest in made}
+    return {"answers_by": sorted(teachers)} if teachers else {}
 
 
 def _first(sources: Sequence[Source]) -> Path | str:

@@ -6,22 +6,17 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import print_table, say
+from sensetrain.shared_cli import FILE, FOLDER, F, print_facts, teacher_option
 
 if TYPE_CHECKING:
     from sensetrain.senses.inspect import Entry
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-FOLDER = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(path_type=Path, dir_okay=False)
-
-teacher_option = click.option("--teacher", default="smollm2", show_default=True, help="Whose tokenizer cuts words.")
 out_option = click.option("--out", type=FOLDER, required=True, help="Where the result goes.")
 dictionary_argument = click.argument("path", metavar="DICTIONARY", type=FOLDER)
 
@@ -65,7 +60,7 @@ def merge(first: Path, second: Path, out: Path, prefer: Any) -> None:
 @out_option
 @click.option("--tokens", "ids", type=FILE, help="A file of token ids, one a line.")
 @click.option("--words", help="Words, with commas between them; all of their tokens are kept.")
-@teacher_option
+@teacher_option("Whose tokenizer cuts words.")
 def subset(path: Path, out: Path, ids: Path | None, words: str | None, teacher: str) -> None:
     """Keep the senses of some tokens."""
     from sensetrain.senses.maintain import subset as run
@@ -97,7 +92,7 @@ def convert(path: Path, out: Path, dtype: Any) -> None:
 @dictionary.command()
 @dictionary_argument
 @click.argument("repository")
-@click.option("--teacher", default="smollm2", show_default=True, help="What the dictionary was made by.")
+@teacher_option("What the dictionary was made by.")
 @click.option("--data", help="The text that the states are of, and its licence, for the card.")
 @click.option("--licence", help="Licence of the dictionary, as the hub writes it, for the card.")
 @click.option("--private", is_flag=True, help="Make a new repository private.")
@@ -123,7 +118,7 @@ def _made_from(name: str, what: str) -> Callable[[F], F]:
 @click.command()
 @click.argument("word")
 @click.option("--dictionary", "path", type=FOLDER, default="senses", show_default=True, help="A dictionary.")
-@teacher_option
+@teacher_option("Whose tokenizer cuts words.")
 @_made_from("tokens", "Tokens to show contexts from")
 @_made_from("plan", "Plan of the states")
 @_made_from("states", "States to draw")
@@ -204,5 +199,4 @@ def _report(path: Path) -> None:
     from sensetrain.manifest import read_manifest
     from sensetrain.senses.dictionary import MANIFEST
 
-    facts = read_manifest(path, "senses", name=MANIFEST).facts
-    print_table(["what", "how many"], [(k, v if isinstance(v, int | float) else str(v)) for k, v in facts.items()])
+    print_facts(read_manifest(path, "senses", name=MANIFEST).facts)

@@ -157,6 +157,19 @@ def text_of(document: Document, tokenizer: PreTrainedTokenizerBase) -> str:
     return _in_template(document, document.content, tokenizer)
 
 
+def turns_before_answer(document: Document) -> list[dict[str, Any]]:
+    """The turns of a chat without the last one, if that is the assistant's."""
+    turns = [] if document.content is None or isinstance(document.content, str) else list(document.content)
+    return turns[:-1] if turns and turns[-1]["role"] == "assistant" else turns
+
+
+def prompt_of(document: Document, tokenizer: PreTrainedTokenizerBase) -> str:
+    """What an answer follows: a text, or a chat without its answer in the tokenizer's template."""
+    if isinstance(document.content, str):
+        return document.content
+    return _in_template(document, turns_before_answer(document), tokenizer, answer_follows=True)
+
+
 def answer_begin(document: Document, text: str, tokenizer: PreTrainedTokenizerBase) -> int:
     """Where in its text a document's answer begins: behind its prompt, or where a chat's last turn does.
 

@@ -12,12 +12,10 @@ import rich_click as click
 from lexgraph.common.terminal import print_table, say
 from sensetrain import config
 from sensetrain.options import flags_of
+from sensetrain.shared_cli import FILE, FOLDER
 
 if TYPE_CHECKING:
     from sensetrain.models import ModelFolder
-
-FOLDER = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()

@@ -20,7 +20,7 @@ from sensetrain import __version__
 
 FORMATS = {
     "plan_shard": 1,
-    "tasks": 1,
+    "tasks": 1, "targets": 1,
     "tokens": 5, "plan": 2, "predicted": 1, "states": 1, "senses": 2, "composed": 1, "neighbours": 2, "cache": 3,
     "student": 3,
 }  # fmt: skip
@@ -36,7 +36,7 @@ class Manifest:
     """What an artefact says of itself.
 
     Attributes:
-        kind: tasks, tokens, plan, states, senses, composed, neighbours, cache or student.
+        kind: tasks, targets, tokens, plan, states, senses, composed, neighbours, cache or student.
         settings: every setting that shaped it.
         inputs: fingerprints of what it was made from, by role.
         facts: counts and measurements, for people and reports; not part of the fingerprint.
@@ -193,15 +193,22 @@ def read_manifest(path: Path, kind: str, *, name: str = MANIFEST, verify: bool =
     return manifest
 
 
+def find_manifest(path: Path, kind: str, *, name: str = MANIFEST, verify: bool = False) -> Manifest | None:
+    """As `read_manifest`; None where it would refuse."""
+    if not (path / name).exists():
+        return None
+    try:
+        return read_manifest(path, kind, name=name, verify=verify)
+    except UserError:
+        return None
+
+
 def is_current(
     path: Path, kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str], *, name: str = MANIFEST
 ) -> bool:
     """Whether the artefact at `path` is what these settings and inputs would make."""
-    if not (path / name).exists():
-        return False
-    try:
-        manifest = read_manifest(path, kind, name=name)
-    except UserError:
+    manifest = find_manifest(path, kind, name=name)
+    if manifest is None:
         return False
     wanted, found = ([dict(settings), dict(inputs)], [dict(manifest.settings), dict(manifest.inputs)])
     return sha256_of_json(wanted) == sha256_of_json(found)
@@ -218,7 +225,7 @@ def _short(fingerprint: str | None) -> str:
 
 _COMMAND = {
     "plan_shard": "plan --shard 1/4",
-    "tasks": "tasks",
+    "tasks": "tasks", "targets": "generate",
     "tokens": "tokenize", "plan": "plan", "predicted": "predict", "states": "collect", "senses": "cluster",
     "composed": "compose", "neighbours": "neighbours", "cache": "teach", "student": "kd",
 }  # fmt: skip

@@ -10,14 +10,9 @@ import rich_click as click
 from lexgraph.common.terminal import print_table, say
 from sensetrain import config
 from sensetrain.options import flags_of
+from sensetrain.shared_cli import FILE, FOLDER, folder_option, teacher_option
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(path_type=Path, dir_okay=False)
-
-dictionary_option = click.option(
-    "--dictionary", type=FOLDER, default="senses", show_default=True, help="A dictionary of words or of tokens."
-)
-teacher_option = click.option("--teacher", default="smollm2", show_default=True, help="The dictionary's teacher.")
+dictionary_option = folder_option("dictionary", "senses", "A dictionary of words or of tokens.")
 out_option = click.option("--out", type=FILE, help="Also write the results as JSON.")
 
 
@@ -27,7 +22,7 @@ out_option = click.option("--out", type=FILE, help="Also write the results as JS
     "--sets", type=click.Path(path_type=Path), required=True,
     help="A word-similarity set, `word word score` a line, or a folder of them.",
 )  # fmt: skip
-@teacher_option
+@teacher_option("The dictionary's teacher.")
 @click.option("--write-words", type=FILE, help="Only write the sets' words, one a line, for `plan --words`.")
 @out_option
 @flags_of(config.ForwardSettings)
@@ -60,7 +55,7 @@ def similarity(
     "--data", type=FOLDER, required=True,
     help="Folder of Word in Context: a *val*.jsonl, and *train*.jsonl to fit the threshold to.",
 )  # fmt: skip
-@teacher_option
+@teacher_option("The dictionary's teacher.")
 @out_option
 @flags_of(config.ForwardSettings)
 def wic(dictionary: Path, data: Path, teacher: str, out: Path | None, **values: Any) -> None:

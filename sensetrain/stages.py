@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lexgraph.common.terminal import say
-from sensetrain import corpus, neighbours, on_ray
+from sensetrain import corpus, generate, neighbours, on_ray
 from sensetrain.config import (
     ClusterSettings,
     CollectSettings,
@@ -19,6 +19,7 @@ from sensetrain.config import (
     DistilSettings,
     DSKDSettings,
     Engine,
+    GenerateSettings,
     NeighboursSettings,
     PlanSettings,
     PredictSettings,
@@ -28,7 +29,7 @@ from sensetrain.config import (
 )
 from sensetrain.distill import agreement, teacher_cache, train
 from sensetrain.distill.sense_source import SenseSource
-from sensetrain.documents import HubDataset
+from sensetrain.documents import HubDataset, Source
 from sensetrain.manifest import MANIFEST, Manifest, is_current, read_manifest
 from sensetrain.models import ModelFolder
 from sensetrain.senses import cluster, collect, compose, dictionary, plan, predict, shards
@@ -75,10 +76,23 @@ def tokenize_stage(
     datasets: Sequence[HubDataset] = (), engine: Engine = "local",
 ) -> Stage:  # fmt: skip
     """Text to tokens."""
-    sources = [*(corpus.text_files(paths) if paths or not datasets else ()), *datasets]
+    sources = _sources(paths, datasets)
     inputs = corpus.text_inputs(sources, teacher)
     make = on_ray.tokenize if engine == "ray" else corpus.tokenize
     return Stage("tokenize", out, "tokens", settings.shape(), inputs, lambda: make(sources, teacher, out, settings))
+
+
+def generate_stage(
+    paths: Sequence[Path], teacher: ModelFolder, out: Path, settings: GenerateSettings,
+    datasets: Sequence[HubDataset] = (),
+) -> Stage:  # fmt: skip
+    """Prompts to targets that the teacher wrote."""
+    sources = _sources(paths, datasets)
+    inputs = generate.generate_inputs(sources, teacher)
+    return Stage(
+        "generate", out, "targets", settings.shape(), inputs,
+        lambda: generate.generate(sources, teacher, out, settings),
+    )  # fmt: skip
 
 
 def plan_stage(
@@ -209,6 +223,10 @@ def dskd_stage(
         "dskd", out, "student", train.student_settings("dskd", settings), inputs,
         lambda: train.dskd(cache, tokens, near, teacher, senses, out, settings),
     )  # fmt: skip
+
+
+def _sources(paths: Sequence[Path], datasets: Sequence[HubDataset]) -> list[Source]:
+    return [*(corpus.text_files(paths) if paths or not datasets else ()), *datasets]
 
 
 def _tokenizer(teacher: ModelFolder) -> dict[str, str]:
