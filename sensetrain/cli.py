@@ -220,16 +220,15 @@ def teach(
 @cli.command()
 @cache_option
 @tokens_option
-@neighbours_option
 @teacher_option()
 @out_option("students/kd")
 @flags_of(config.DistilSettings)
-def kd(cache: Path | None, tokens: Path, neighbours: Path, teacher: str, out: Path, **values: Any) -> None:
+def kd(cache: Path | None, tokens: Path, teacher: str, out: Path, **values: Any) -> None:
     """Train a student by knowledge distillation, from a cache or with the teacher beside it."""
     from sensetrain import models, stages
 
     settings = config.DistilSettings.parse(**values)
-    print_facts(stages.kd_stage(cache, tokens, neighbours, models.find_model(teacher), out, settings).ensure().facts)
+    print_facts(stages.kd_stage(cache, tokens, models.find_model(teacher), out, settings).ensure().facts)
 
 
 @cli.command()
@@ -251,7 +250,7 @@ def dskd(
 
     model, settings = models.find_model(teacher), config.DSKDSettings.parse(**values)
     senses = SenseSource.open(dictionary, composed, neighbours, model)
-    print_facts(stages.dskd_stage(cache, tokens, neighbours, model, senses, out, settings).ensure().facts)
+    print_facts(stages.dskd_stage(cache, tokens, model, senses, out, settings).ensure().facts)
 
 
 @cli.command()

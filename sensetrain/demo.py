@@ -125,11 +125,11 @@ def _senses(
 
 def _students(teacher: ModelFolder, senses: SenseSource, out: Path, log: _Log) -> None:
     """The teacher's cache and the students, all from the same seed, data and steps."""
-    tokens, near, cache, students = out / "tokens", out / "neighbours", out / "cache", out / "students"
+    tokens, cache, students = out / "tokens", out / "cache", out / "students"
     log.ensure(stages.teach_stage(tokens, teacher, senses, cache, TeachSettings()))
     log.ensure(stages.cut_stage(teacher, students / "cut", StudentSettings()))
-    log.ensure(stages.kd_stage(cache, tokens, near, teacher, students / "kd", DistilSettings(epochs=_EPOCHS)))
-    log.ensure(stages.dskd_stage(cache, tokens, near, teacher, senses, students / "dskd", DSKDSettings(epochs=_EPOCHS)))
+    log.ensure(stages.kd_stage(cache, tokens, teacher, students / "kd", DistilSettings(epochs=_EPOCHS)))
+    log.ensure(stages.dskd_stage(cache, tokens, teacher, senses, students / "dskd", DSKDSettings(epochs=_EPOCHS)))
 
 
 def _evaluate(data: DataFolder, teacher: ModelFolder, out: Path, log: _Log) -> None:

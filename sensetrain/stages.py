@@ -202,26 +202,23 @@ def cut_stage(teacher: ModelFolder, out: Path, settings: StudentSettings) -> Sta
     )  # fmt: skip
 
 
-def kd_stage(
-    cache: Path | None, tokens: Path, near: Path, teacher: ModelFolder, out: Path, settings: DistilSettings
-) -> Stage:
+def kd_stage(cache: Path | None, tokens: Path, teacher: ModelFolder, out: Path, settings: DistilSettings) -> Stage:
     """A cache, or tokens and the teacher itself, to a student by KD."""
-    inputs = _student_inputs(cache, tokens, near, teacher, None, settings)
+    inputs = _student_inputs(cache, tokens, teacher, None, settings)
     return Stage(
         "kd", out, "student", train.student_settings("kd", settings), inputs,
-        lambda: train.kd(cache, tokens, near, teacher, out, settings),
+        lambda: train.kd(cache, tokens, teacher, out, settings),
     )  # fmt: skip
 
 
 def dskd_stage(
-    cache: Path | None, tokens: Path, near: Path, teacher: ModelFolder, senses: SenseSource, out: Path,
-    settings: DSKDSettings,
+    cache: Path | None, tokens: Path, teacher: ModelFolder, senses: SenseSource, out: Path, settings: DSKDSettings
 ) -> Stage:  # fmt: skip
     """A cache, or tokens and the teacher itself, and senses to a student by DSKD."""
-    inputs = _student_inputs(cache, tokens, near, teacher, senses, settings)
+    inputs = _student_inputs(cache, tokens, teacher, senses, settings)
     return Stage(
         "dskd", out, "student", train.student_settings("dskd", settings), inputs,
-        lambda: train.dskd(cache, tokens, near, teacher, senses, out, settings),
+        lambda: train.dskd(cache, tokens, teacher, senses, out, settings),
     )  # fmt: skip
 
 
@@ -234,15 +231,15 @@ def _tokenizer(teacher: ModelFolder) -> dict[str, str]:
 
 
 def _student_inputs(
-    cache: Path | None, tokens: Path, near: Path, teacher: ModelFolder, senses: SenseSource | None,
-    settings: DistilSettings,
+    cache: Path | None, tokens: Path, teacher: ModelFolder, senses: SenseSource | None, settings: DistilSettings
 ) -> dict[str, str]:  # fmt: skip
     """What a student is made from, once it is clear that what is named fits together."""
-    made, graph = read_manifest(tokens, "tokens"), read_manifest(near, "neighbours")
-    agreement.check_neighbours(graph, near, settings)
+    made = read_manifest(tokens, "tokens")
+    if senses is not None and isinstance(settings, DSKDSettings):
+        agreement.check_senses(senses, settings)
     if cache is None:
         return train.live_inputs(made, teacher, senses, settings)
     kept = read_manifest(cache, "cache")
-    train.check_inputs(kept, cache, made, graph, teacher, senses)
+    train.check_inputs(kept, cache, made, teacher, senses)
     agreement.check_cache(kept, cache, settings, teacher.config().vocab_size)
     return train.student_inputs(kept, teacher, settings)

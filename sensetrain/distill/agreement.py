@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lexgraph.common.errors import UserError
 from sensetrain.config import CandidateSettings, DistilSettings, DSKDSettings
+from sensetrain.distill.sense_source import SenseSource
 from sensetrain.manifest import Manifest
 
 _CHOSEN = sorted(set(CandidateSettings.model_fields) - {"recipe"})
@@ -38,18 +39,17 @@ def check_cache(cache: Manifest, path: Path, settings: DistilSettings, vocabular
         raise UserError("there is no list to renormalise", path=path, field="settings.top_k", remedy="teach --top-k K")
 
 
-def check_neighbours(neighbours: Manifest, path: Path, settings: DistilSettings) -> None:
+def check_senses(senses: SenseSource, settings: DSKDSettings) -> None:
     """Refuse neighbours that are not as few as the settings say.
 
     Raises:
         UserError: they were made with another limit.
     """
-    wanted = getattr(settings, "max_neighbours", None)
-    if wanted is not None:
-        _same("max_neighbours", neighbours.settings["max_neighbours"], wanted, path, "neighbours")
+    if settings.max_neighbours is not None:
+        _same("max_neighbours", senses.max_neighbours, settings.max_neighbours, None, "neighbours")
 
 
-def _same(name: str, found: object, wanted: object, path: Path, command: str) -> None:
+def _same(name: str, found: object, wanted: object, path: Path | None, command: str) -> None:
     if found != wanted:
         flag = f"--{name.replace('_', '-')}"
         raise UserError(

@@ -46,7 +46,8 @@ class CachedSequences(Dataset[Item]):
         tokens: the corpus.
         cache: the teacher's, made from the same corpus; or `LiveTargets`.
         seed: with the epoch, the sequence and the position it decides which positions carry the sense term.
-        has_relations: bool, shape (vocabulary,): tokens that have synonym or antonym rows.
+        has_relations: bool, shape (vocabulary,): tokens that have synonym or antonym rows. If not given, no position
+            carries the sense term.
         positions: which positions those are; see `sampled_positions`.
     """
 
@@ -55,7 +56,7 @@ class CachedSequences(Dataset[Item]):
         tokens: Tokens,
         cache: TargetSource,
         seed: int,
-        has_relations: Tensor,
+        has_relations: Tensor | None = None,
         positions: Positions = "two-pools",
     ) -> None:
         self.tokens = tokens
@@ -63,7 +64,7 @@ class CachedSequences(Dataset[Item]):
         self.seed = seed
         self.epoch = 0
         self.positions = positions
-        self._has_relations = has_relations.numpy()
+        self._has_relations = None if has_relations is None else has_relations.numpy()
         self._sequences = tokens.split(TRAIN)
 
     def set_epoch(self, epoch: int) -> None:
@@ -80,9 +81,7 @@ class CachedSequences(Dataset[Item]):
         ids = self.tokens.sequence(sequence).astype(np.int64)
         first = self.tokens.first_target(sequence) - 1  # the position whose target is the first that counts
         columns, positive, negative = self.cache.of_sequence(index, ids[1:])
-        own, has_negative = positive[first:].numpy(), negative[first:].numpy()
-        related = self._has_relations[ids[first + 1 :]] & (own | has_negative)
-        draw = hash64(self.seed, self.epoch, sequence, np.arange(first, len(ids) - 1))
+        related, sampled = self._positions(sequence, ids, first, positive[first:].numpy(), negative[first:].numpy())
         labels = np.append(ids[1:], IGNORE)
         labels[:first] = IGNORE
         return {
@@ -90,8 +89,18 @@ class CachedSequences(Dataset[Item]):
             "labels": torch.from_numpy(labels),
             **{name: column[first:] for name, column in columns.items()},
             "related": torch.from_numpy(related),
-            "sampled": torch.from_numpy(sampled_positions(self.positions, related, own & ~related, draw)),
+            "sampled": torch.from_numpy(sampled),
         }
+
+    def _positions(
+        self, sequence: int, ids: npt.NDArray[np.int64], first: int, own: Bools, has_negative: Bools
+    ) -> tuple[Bools, Bools]:
+        """Which targets have relations, and which carry the sense term."""
+        if self._has_relations is None:
+            return np.zeros_like(own), np.zeros_like(own)
+        related = self._has_relations[ids[first + 1 :]] & (own | has_negative)
+        draw = hash64(self.seed, self.epoch, sequence, np.arange(first, len(ids) - 1))
+        return related, sampled_positions(self.positions, related, own & ~related, draw)
 
 
 def sampled_positions(positions: Positions, related: Bools, own_only: Bools, draw: npt.NDArray[np.uint64]) -> Bools:

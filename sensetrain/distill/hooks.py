@@ -46,7 +46,7 @@ class Terms:
     """What is logged beside the loss, since the last time.
 
     The loss's terms as means over steps (each batch adds its share of its step's value), the share of targets with
-    the sense term, and the share of those whose token has relations.
+    the sense term, and the share of those whose token has relations; without a sense term no shares.
     """
 
     def __init__(self) -> None:
@@ -72,11 +72,10 @@ class Terms:
         whole = accelerator.reduce(local, reduction="sum").tolist()
         related, sampled, targets = whole[len(names) :]
         self.start(step)
-        return {
-            **{name: value / steps for name, value in zip(names, whole, strict=False)},
-            "sampled_share": sampled / max(1, targets),
-            "related_share": related / max(1, sampled),
-        }
+        means = {name: value / steps for name, value in zip(names, whole, strict=False)}
+        if not sampled:
+            return means
+        return {**means, "sampled_share": sampled / targets, "related_share": related / sampled}
 
 
 class Course(TrainerCallback):

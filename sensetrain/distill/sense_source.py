@@ -82,6 +82,11 @@ class SenseSource:
         )  # fmt: skip
 
     @cached_property
+    def related(self) -> Tensor:
+        """Tokens that have rows of synonyms or antonyms, bool, shape (vocabulary,)."""
+        return (self.positive.counts() > self.own.counts()) | (self.negative.counts() > 0)
+
+    @cached_property
     def negative_and_own(self) -> Candidates:
         """The rows of a token's antonyms and its own senses, as in the authors' code."""
         return merged(self.negative, self.own)

@@ -17,7 +17,7 @@ from sensetrain import processes
 from sensetrain.config import CandidateSettings, DistilSettings, DSKDSettings, StudentSettings
 from sensetrain.corpus import Tokens
 from sensetrain.distill import checkpoints
-from sensetrain.distill.agreement import check_cache, check_neighbours
+from sensetrain.distill.agreement import check_cache, check_senses
 from sensetrain.distill.arguments import DSKDConfig, KDConfig
 from sensetrain.distill.card import write_card
 from sensetrain.distill.curves import history_of, last_values, write_curves
@@ -31,7 +31,6 @@ from sensetrain.distill.teacher_cache import TeacherCache, teach_inputs
 from sensetrain.distill.trainer import DSKDTrainer, KDTrainer
 from sensetrain.manifest import Draft, Manifest, making, read_manifest
 from sensetrain.models import ModelFolder, device, state_width
-from sensetrain.neighbours import Neighbours
 from sensetrain.students import add_alignment, begins_as, build_student, count_parameters, merge_lora
 
 W_ALIGN = "w_align.safetensors"
@@ -77,21 +76,18 @@ def cut(teacher: ModelFolder, out: Path, settings: StudentSettings) -> Manifest:
     return read_manifest(out, "student")
 
 
-def kd(
-    cache: Path | None, tokens: Path, neighbours: Path, teacher: ModelFolder, out: Path, settings: DistilSettings
-) -> Manifest:
+def kd(cache: Path | None, tokens: Path, teacher: ModelFolder, out: Path, settings: DistilSettings) -> Manifest:
     """Train a student by knowledge distillation into the artefact `student`, without a cache from the teacher itself.
 
     Raises:
         UserError: cache, tokens and teacher do not belong together.
     """
-    return _train("kd", cache, tokens, neighbours, teacher, out, settings, None)
+    return _train("kd", cache, tokens, teacher, out, settings, None)
 
 
 def dskd(
     cache: Path | None,
     tokens: Path,
-    neighbours: Path,
     teacher: ModelFolder,
     senses: SenseSource,
     out: Path,
@@ -100,22 +96,21 @@ def dskd(
     """Train a student by decoder-based sense knowledge distillation into the artefact `student`.
 
     Raises:
-        UserError: cache, tokens, dictionary, neighbours and teacher do not belong together.
+        UserError: cache, tokens, senses and teacher do not belong together.
     """
-    return _train("dskd", cache, tokens, neighbours, teacher, out, settings, senses)
+    return _train("dskd", cache, tokens, teacher, out, settings, senses)
 
 
 def _train(
     method: str,
     cache: Path | None,
     tokens_path: Path,
-    neighbours_path: Path,
     teacher: ModelFolder,
     out: Path,
     settings: DistilSettings,
     senses: SenseSource | None,
 ) -> Manifest:
-    tokens, graph = Tokens.open(tokens_path), Neighbours.open(neighbours_path)
+    tokens = Tokens.open(tokens_path)
     source: TargetSource
     if cache is None:
         tokens.manifest.require(tokens_path, {"tokenizer": teacher.tokenizer_fingerprint})
@@ -123,10 +118,11 @@ def _train(
         inputs = live_inputs(tokens.manifest, teacher, senses, settings)
     else:
         source = TeacherCache.open(cache)
-        check_inputs(source.manifest, cache, tokens.manifest, graph.manifest, teacher, senses)
+        check_inputs(source.manifest, cache, tokens.manifest, teacher, senses)
         check_cache(source.manifest, cache, settings, teacher.config().vocab_size)
         inputs = student_inputs(source.manifest, teacher, settings)
-    check_neighbours(graph.manifest, neighbours_path, settings)
+    if senses is not None and isinstance(settings, DSKDSettings):
+        check_senses(senses, settings)
     shape = student_settings(method, settings)
     checkpoints.prepare(out, shape, inputs, resume=settings.resume)
     with processes.making_together(out, "student", shape, inputs, resumable=checkpoints.kept(settings)) as draft:
@@ -137,7 +133,7 @@ def _train(
             "teacher": _teacher(cache, senses, settings, teacher),
             "model": student,
             "data_collator": _collate(student, settings),
-            "train_dataset": _sequences(tokens, source, graph, settings),
+            "train_dataset": _sequences(tokens, source, senses, settings),
             "eval_dataset": HeldoutSequences(tokens) if settings.eval_steps else None,
         }
         trainer = (
@@ -166,23 +162,25 @@ def _train(
 
 
 def cached_sequences(
-    tokens_path: Path, cache_path: Path, neighbours_path: Path, settings: DistilSettings
+    tokens_path: Path, cache_path: Path, settings: DistilSettings, senses: SenseSource | None = None
 ) -> CachedSequences:
-    """The training set of a cache, for a trainer of one's own.
+    """The training set of a cache, for a trainer of one's own; DSKD needs the senses.
 
     Raises:
         UserError: they do not belong together.
     """
-    tokens, cache, graph = Tokens.open(tokens_path), TeacherCache.open(cache_path), Neighbours.open(neighbours_path)
-    fingerprints = {"tokens": tokens.manifest.fingerprint, "neighbours": graph.manifest.fingerprint}
+    tokens, cache = Tokens.open(tokens_path), TeacherCache.open(cache_path)
+    fingerprints = {"tokens": tokens.manifest.fingerprint, **(senses.inputs if senses else {})}
     cache.manifest.require(cache_path, fingerprints)
-    return _sequences(tokens, cache, graph, settings)
+    return _sequences(tokens, cache, senses, settings)
 
 
-def _sequences(tokens: Tokens, source: TargetSource, graph: Neighbours, settings: DistilSettings) -> CachedSequences:
-    related = (graph.positive_offsets.diff() > 0) | (graph.negative_offsets.diff() > 0)
-    positions = settings.positions if isinstance(settings, DSKDSettings) else "two-pools"
-    return CachedSequences(tokens, source, settings.seed, related, positions)
+def _sequences(
+    tokens: Tokens, source: TargetSource, senses: SenseSource | None, settings: DistilSettings
+) -> CachedSequences:
+    if senses is None or not isinstance(settings, DSKDSettings):
+        return CachedSequences(tokens, source, settings.seed)
+    return CachedSequences(tokens, source, settings.seed, senses.related, settings.positions)
 
 
 def _student(teacher: ModelFolder, settings: DistilSettings, senses: SenseSource | None) -> PreTrainedModel:
@@ -252,14 +250,14 @@ def _run(trainer: KDTrainer, method: str, last: Path | None) -> Any:
 
 
 def check_inputs(
-    cache: Manifest, path: Path, tokens: Manifest, graph: Manifest, teacher: ModelFolder, senses: SenseSource | None
+    cache: Manifest, path: Path, tokens: Manifest, teacher: ModelFolder, senses: SenseSource | None
 ) -> None:
     """Refuse a cache that was made from something else than what the student is trained with.
 
     Raises:
         UserError: it was; the message names the field.
     """
-    expected = {"tokens": tokens.fingerprint, "teacher": teacher.fingerprint, "neighbours": graph.fingerprint}
+    expected = {"tokens": tokens.fingerprint, "teacher": teacher.fingerprint}
     cache.require(path, {**expected, **(senses.inputs if senses else {})})
 
 

@@ -146,7 +146,7 @@ def test_training_with_the_teacher_beside_it_is_training_from_the_cache(line, tm
     histories = []
     for name, of in (("cached", cache), ("live", None)):
         out, source = tmp_path / name, line.senses_source()
-        stages.dskd_stage(of, line.tokens, line.neighbours, line.teacher, source, out, settings).ensure()
+        stages.dskd_stage(of, line.tokens, line.teacher, source, out, settings).ensure()
         histories.append(json.loads((out / "training.json").read_text(encoding="utf-8")))
     for first, second in zip(*histories, strict=True):
         for name in ("loss", "ce", "kl", "sense", "sampled_share", "related_share"):
@@ -156,8 +156,8 @@ def test_training_with_the_teacher_beside_it_is_training_from_the_cache(line, tm
 def test_kd_live_needs_no_senses_and_beta_zero_is_it_to_the_bit(line, tmp_path: Path) -> None:
     kd = DistilSettings(layers=2, train_layers=1, epochs=0.3, **FP32)
     zero = DSKDSettings(**kd.model_dump(), beta_p=0.0, beta_n=0.0)
-    train.kd(None, line.tokens, line.neighbours, line.teacher, tmp_path / "kd", kd)
-    train.dskd(None, line.tokens, line.neighbours, line.teacher, line.senses_source(), tmp_path / "zero", zero)
+    train.kd(None, line.tokens, line.teacher, tmp_path / "kd", kd)
+    train.dskd(None, line.tokens, line.teacher, line.senses_source(), tmp_path / "zero", zero)
     first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("kd", "zero"))
     assert all(torch.equal(first[name], second[name]) for name in first)
     losses = [
@@ -170,7 +170,7 @@ def test_kd_live_needs_no_senses_and_beta_zero_is_it_to_the_bit(line, tmp_path: 
 def test_gamma_auto_and_metric_are_in_the_manifest(line, tmp_path: Path) -> None:
     source = line.senses_source()
     settings = DSKDSettings(layers=2, epochs=0.1, gamma="auto", gamma_quantile=0.25, metric="standardized")
-    made = train.dskd(None, line.tokens, line.neighbours, line.teacher, source, tmp_path / "out", settings)
+    made = train.dskd(None, line.tokens, line.teacher, source, tmp_path / "out", settings)
     assert made.settings["metric"] == made.facts["metric"] == "standardized"
     assert made.settings["gamma"] == "auto"
     assert made.facts["gamma"] == source.gamma(0.25, "standardized")
@@ -224,7 +224,7 @@ def test_what_does_not_fit_is_refused_by_name(line, tmp_path: Path) -> None:
         check_cache(made, path, DistilSettings(), VOCABULARY + 128)
     with pytest.raises(UserError, match=r"settings\.max_neighbours"):
         train.dskd(
-            None, line.tokens, line.neighbours, line.teacher, line.senses_source(), tmp_path / "out",
+            None, line.tokens, line.teacher, line.senses_source(), tmp_path / "out",
             DSKDSettings(max_neighbours=25),
         )  # fmt: skip
     assert not (tmp_path / "out").exists()

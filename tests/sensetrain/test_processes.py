@@ -59,7 +59,7 @@ def history_of(student: Path) -> list[dict[str, float]]:
 def alone(line, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One process with batches of eight."""
     out = tmp_path_factory.mktemp("alone") / "dskd"
-    train.dskd(line.cache, line.tokens, line.neighbours, line.teacher, line.senses_source(), out, SETTINGS)
+    train.dskd(line.cache, line.tokens, line.teacher, line.senses_source(), out, SETTINGS)
     return out
 
 

@@ -23,7 +23,7 @@ SETTINGS = DSKDSettings(
 
 
 def dskd(line, out: Path, settings: DSKDSettings) -> None:
-    train.dskd(line.cache, line.tokens, line.neighbours, line.teacher, line.senses_source(), out, settings)
+    train.dskd(line.cache, line.tokens, line.teacher, line.senses_source(), out, settings)
 
 
 def history_of(student: Path) -> list[dict[str, float]]:

@@ -108,7 +108,7 @@ def test_lora_begins_as_nothing_and_ends_in_the_weights(source: ModelFolder) -> 
 def test_training_with_lora_writes_a_plain_checkpoint(line, tmp_path: Path) -> None:
     pytest.importorskip("peft")
     settings = DistilSettings(layers=3, train_layers=1, lora_rank=2, epochs=0.1)
-    train.kd(line.cache, line.tokens, line.neighbours, line.teacher, tmp_path / "kd", settings)
+    train.kd(line.cache, line.tokens, line.teacher, tmp_path / "kd", settings)
     _, report = AutoModelForCausalLM.from_pretrained(tmp_path / "kd", output_loading_info=True)
     assert not report["missing_keys"]
     assert not report["unexpected_keys"]
@@ -132,7 +132,7 @@ def test_a_student_of_another_width(line, narrow: Path, tmp_path: Path) -> None:
     """W_align is learnt with the student and lies beside the checkpoint, which knows nothing of it."""
     settings = DSKDSettings(student=narrow, train_layers=2, epochs=0.2, learning_rate=1e-2)
     source = line.senses_source()
-    made = train.dskd(line.cache, line.tokens, line.neighbours, line.teacher, source, tmp_path / "out", settings)
+    made = train.dskd(line.cache, line.tokens, line.teacher, source, tmp_path / "out", settings)
     align = load_file(tmp_path / "out" / "w_align.safetensors")["w_align"]
     assert align.shape == (32, 16)
     assert not torch.equal(align, torch.eye(32, 16))

@@ -140,7 +140,7 @@ def test_logged_terms_add_up_to_the_loss_under_accumulation(line, tmp_path: Path
     for accumulate in (1, 3):
         settings = SETTINGS.model_copy(update={"accumulate": accumulate, "epochs": 0.3})
         out = tmp_path / str(accumulate)
-        train.dskd(line.cache, line.tokens, line.neighbours, line.teacher, line.senses_source(), out, settings)
+        train.dskd(line.cache, line.tokens, line.teacher, line.senses_source(), out, settings)
         for entry in history_of(out):
             assert entry["ce"] + entry["kl"] + entry["sense"] == pytest.approx(entry["loss"], rel=1e-4)
 
@@ -148,7 +148,7 @@ def test_logged_terms_add_up_to_the_loss_under_accumulation(line, tmp_path: Path
 def test_a_loss_that_is_not_finite_ends_the_training(line, tmp_path: Path) -> None:
     settings = DistilSettings(layers=2, train_layers=2, learning_rate=1e30, max_grad_norm=0)
     with pytest.raises(UserError, match=r"the loss or the gradient of step \d+ is not finite"):
-        train.kd(line.cache, line.tokens, line.neighbours, line.teacher, tmp_path / "out", settings)
+        train.kd(line.cache, line.tokens, line.teacher, tmp_path / "out", settings)
     assert not (tmp_path / "out").exists()
 
 
@@ -166,11 +166,23 @@ def test_padding_does_not_change_the_loss(line, tmp_path: Path) -> None:
 def test_beta_zero_is_kd_exactly(line, tmp_path: Path) -> None:
     kd = DistilSettings(layers=2, train_layers=1, epochs=0.5, seed=1)
     zero = DSKDSettings(**kd.model_dump(), beta_p=0.0, beta_n=0.0)
-    stages.kd_stage(line.cache, line.tokens, line.neighbours, line.teacher, tmp_path / "kd", kd).ensure()
+    stages.kd_stage(line.cache, line.tokens, line.teacher, tmp_path / "kd", kd).ensure()
     source = line.senses_source()
-    stages.dskd_stage(line.cache, line.tokens, line.neighbours, line.teacher, source, tmp_path / "zero", zero).ensure()
+    stages.dskd_stage(line.cache, line.tokens, line.teacher, source, tmp_path / "zero", zero).ensure()
     first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("kd", "zero"))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_related_tokens_are_those_with_rows_of_neighbours(line) -> None:
+    source = line.senses_source()
+    related = dataset_of(line)._has_relations & ((source.own.counts() + source.negative.counts()) > 0).numpy()
+    assert related.any()
+    assert np.array_equal(source.related.numpy(), related)
+
+
+def test_kd_has_no_sampled_positions(line) -> None:
+    items = CachedSequences(Tokens.open(line.tokens), TeacherCache.open(line.cache), 3)
+    assert not any(items[i][name].any() for i in range(5) for name in ("related", "sampled"))
 
 
 def test_sampled_positions_follow_seed_and_epoch_and_nothing_else(line) -> None:
@@ -188,7 +200,7 @@ def test_each_epoch_samples_anew(line, tmp_path: Path, monkeypatch) -> None:
     seen: list[int] = []
     monkeypatch.setattr(CachedSequences, "set_epoch", lambda self, epoch: seen.append(epoch))
     settings = SETTINGS.model_copy(update={"epochs": 2.0, "batch_size": 64})
-    train.kd(line.cache, line.tokens, line.neighbours, line.teacher, tmp_path / "kd", settings)
+    train.kd(line.cache, line.tokens, line.teacher, tmp_path / "kd", settings)
     assert sorted(set(seen)) == [0, 1]
 
 
@@ -196,7 +208,7 @@ def test_each_epoch_samples_anew(line, tmp_path: Path, monkeypatch) -> None:
 def student(line, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("students") / "dskd"
     source = line.senses_source()
-    stages.dskd_stage(line.cache, line.tokens, line.neighbours, line.teacher, source, out, SETTINGS).ensure()
+    stages.dskd_stage(line.cache, line.tokens, line.teacher, source, out, SETTINGS).ensure()
     return out
 
 
@@ -223,7 +235,7 @@ def test_a_heavier_sense_term_ends_lower(line, tmp_path: Path) -> None:
     for beta in (0.01, 30.0):
         out = tmp_path / str(beta)
         settings = SETTINGS.model_copy(update={"beta_p": beta, "beta_n": 0.0, "epochs": 0.5})
-        train.dskd(line.cache, line.tokens, line.neighbours, line.teacher, line.senses_source(), out, settings)
+        train.dskd(line.cache, line.tokens, line.teacher, line.senses_source(), out, settings)
         # The term is logged with its weight.
         ends.append(np.mean([entry["sense"] / beta for entry in history_of(out)[-4:]]))
     assert ends[1] < 0.9 * ends[0]
@@ -232,7 +244,7 @@ def test_a_heavier_sense_term_ends_lower(line, tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_student(student: Path, line, tmp_path: Path) -> None:
     source = line.senses_source()
     again = tmp_path / "again"
-    stages.dskd_stage(line.cache, line.tokens, line.neighbours, line.teacher, source, again, SETTINGS).ensure()
+    stages.dskd_stage(line.cache, line.tokens, line.teacher, source, again, SETTINGS).ensure()
     first, second = (read_manifest(path, "student") for path in (student, again))
     differing = {name for name in first.files if first.files[name] != second.files[name]}
     assert differing == {"README.md"}, "the card names the folder"
@@ -273,7 +285,7 @@ def test_a_student_is_a_plain_checkpoint(student: Path, tmp_path: Path) -> None:
 
 def test_a_cache_of_another_teacher_is_refused(line, other_teacher: ModelFolder, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"inputs\.teacher"):
-        train.kd(line.cache, line.tokens, line.neighbours, other_teacher, tmp_path / "out", DistilSettings())
+        train.kd(line.cache, line.tokens, other_teacher, tmp_path / "out", DistilSettings())
     assert not (tmp_path / "out").exists()
 
 

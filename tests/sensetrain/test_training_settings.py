@@ -34,7 +34,7 @@ SETTINGS = DistilSettings(layers=2, train_layers=1, epochs=0.3, seed=1, learning
 
 def kd(line, out: Path, **changes) -> list[dict[str, float]]:
     settings = DistilSettings(**{**SETTINGS.model_dump(), **changes})
-    train.kd(line.cache, line.tokens, line.neighbours, line.teacher, out, settings)
+    train.kd(line.cache, line.tokens, line.teacher, out, settings)
     return json.loads((out / "training.json").read_text(encoding="utf-8"))
 
 
@@ -188,7 +188,6 @@ CONFIG = """
 # Paths and settings are keys of one mapping.
 cache: {cache}
 tokens: {tokens}
-neighbours: {neighbours}
 teacher: {teacher}
 out: {out}
 keep_layers: [0, 3]
@@ -199,7 +198,7 @@ alpha: 0.5
 
 
 def run(line, tmp_path: Path, text: str, *flags: str):
-    where = {name: getattr(line, name) for name in ("cache", "tokens", "neighbours")}
+    where = {name: getattr(line, name) for name in ("cache", "tokens")}
     file = tmp_path / "kd.yaml"
     file.write_text(text.format(**where, teacher=line.teacher.path, out=tmp_path / "kd"), encoding="utf-8")
     return CliRunner().invoke(cli, ["kd", "--config", str(file), *flags])
