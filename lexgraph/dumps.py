@@ -8,10 +8,10 @@ from pathlib import Path
 
 from lexgraph.common.errors import UserError
 from lexgraph.sources.dump import streams
-from lexgraph.sources.dump.markup import without_comments
+from lexgraph.sources.dump.markup import tidied, without_comments, without_quotes
 from lexgraph.sources.dump.pages import END, LARGEST_PAGE, Cutter, DamagedPageError, Page, is_frame, pages_of, parse
 
-__all__ = ["Page", "batches", "namespaces", "pages", "without_comments"]
+__all__ = ["Page", "batches", "namespaces", "pages", "tidied", "without_comments", "without_quotes"]
 
 _NAMESPACE = re.compile(rb'<namespace key="(-?\d+)"[^>]*>([^<]+)</namespace>')
 _REMEDY = "download it again; its checksum stands beside it on the download page"

@@ -33,11 +33,7 @@ _HIDDEN_TAGS = {
 _BLOCK_TAGS = {"br", "p", "div", "blockquote", "center", "li", "dd", "dt", "hr", "poem", "pre", "ul", "ol", "dl"}
 _REDIRECT = re.compile(r"\s*#\s*redirect\b", re.IGNORECASE)
 _OTHER_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*\Z")
-_QUOTES = re.compile(r"'{2,5}")
 _SWITCH = re.compile(r"__[A-Z]+__")
-_EMPTY_BRACKETS = re.compile(r"\(\s*[,;:]*\s*\)")
-_SPACES = re.compile(r"\s+")
-_LOOSE = re.compile(r" +([,.;:!?)])")
 _ANY_LEVEL = 7  # headings have levels 1 to 6
 _LEVEL = "\0"  # stands once for each level before a heading; XML cannot hold it
 
@@ -130,8 +126,7 @@ def _link(node: Any, hidden: frozenset[str]) -> Iterator[str]:
 
 
 def _clean(line: str) -> str:
-    line = _EMPTY_BRACKETS.sub("", _SWITCH.sub("", _QUOTES.sub("", line)))
-    return _LOOSE.sub(r"\1", _SPACES.sub(" ", line)).strip()
+    return dumps.tidied(_SWITCH.sub("", dumps.without_quotes(line)))
 
 
 def _without_empty_sections(lines: list[str]) -> list[str]:

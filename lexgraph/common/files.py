@@ -56,6 +56,21 @@ def read_json(path: Path) -> Any:
         raise UserError(f"not valid JSON: {error}", path=path, line=line) from None
 
 
+def numbered_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines of a text file that are not blank, with their numbers from 1.
+
+    Only line feeds end a line: other marks, such as U+2028, may stand inside a JSON string.
+
+    Raises:
+        UserError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot be read: {error}", path=path) from None
+    return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+
+
 def _is_duckdb(path: Path) -> bool:
     if not path.is_file():
         return False

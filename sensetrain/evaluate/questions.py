@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lexgraph.common.errors import UserError
+from lexgraph.common.files import numbered_lines
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,7 @@ def read_questions(path: Path, limit: int | None = None) -> list[Question]:
     Raises:
         UserError: the file is missing or empty, or a line is no question; the message names it.
     """
-    if not path.is_file():
-        raise UserError("no such file", path=path)
-    questions: list[Question] = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"not UTF-8 text: {error.reason}", path=path, remedy="convert it to UTF-8") from None
-    for number, line in enumerate(lines, start=1):
-        if line.strip() and (limit is None or len(questions) < limit):
-            questions.append(_question(line, path, number))
+    questions = [_question(line, path, number) for number, line in numbered_lines(path)[:limit]]
     if not questions:
         raise UserError("no question in the file", path=path)
     return questions

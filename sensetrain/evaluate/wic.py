@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from lexgraph.common.errors import UserError
-from lexgraph.common.files import write_json
+from lexgraph.common.files import numbered_lines, write_json
 from lexgraph.lemmas import lemma
 from sensetrain.config import ForwardSettings
 from sensetrain.evaluate.spans import span_states
@@ -81,14 +81,8 @@ def read_items(path: Path) -> list[Item]:
     Raises:
         UserError: the file cannot be read, or a line is no item; the message names it.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot be read: {error}", path=path) from None
     items = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(path):
         try:
             raw = json.loads(line)
             item = _with_spans(raw) if "sentence1" in raw else _without_spans(raw["text"], raw["label"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lexgraph.common.errors import UserError
+from lexgraph.common.files import numbered_lines
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,8 @@ def read_sets(path: Path) -> list[SimilaritySet]:
 
 
 def _read_set(path: Path) -> SimilaritySet:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot be read: {error}", path=path) from None
     found = SimilaritySet(path.stem, [], [])
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(path):
         try:
             first, second, score = line.split()
             found.scores.append(float(score))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lexgraph.common.errors import UserError
-from lexgraph.common.files import sha256_of_json
+from lexgraph.common.files import numbered_lines, sha256_of_json
 from lexgraph.common.terminal import progress, say
 from sensetrain.manifest import Manifest, making, read_manifest
 from sensetrain.models import ModelFolder
@@ -106,16 +106,12 @@ def token_ids(path: Path) -> list[int]:
     Raises:
         UserError: the file is missing or not text, or a line is no number.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot be read: {error}", path=path) from None
     ids = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in numbered_lines(path):
         text = line.strip()
-        if text and not (text.isascii() and text.isdigit()):
+        if not (text.isascii() and text.isdigit()):
             raise UserError(f"not a token id: {text[:40]!r}", path=path, line=number)
-        ids += [int(text)] if text else []
+        ids.append(int(text))
     return ids
 
 

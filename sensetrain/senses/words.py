@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerBase
 
 from lexgraph.common.errors import UserError
+from lexgraph.common.files import numbered_lines
 from sensetrain.config import StateOf
 from sensetrain.corpus import DOCUMENTS, word_mark
 
@@ -213,11 +214,7 @@ def read_wanted(path: Path) -> list[str]:
     Raises:
         UserError: the file cannot be read or has no word.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the words cannot be read: {error}", path=path) from None
-    words = sorted({line.strip().casefold() for line in lines} - {""})
+    words = sorted({line.strip().casefold() for _, line in numbered_lines(path)})
     if not words:
         raise UserError("no words", path=path, remedy="one word a line")
     return words

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from chat_models import with_template
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -73,6 +74,12 @@ def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file in sorted(lexgraph.sample_data().glob("corpora/essays/*.txt"))[::7]:
         (folder / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def chatting(teacher: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    """The teacher as a chat model."""
+    return with_template(teacher, tmp_path_factory.mktemp("chatting"))
 
 
 @dataclass(frozen=True)

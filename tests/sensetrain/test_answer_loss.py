@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from chat_models import TEMPLATE, with_template
 
 from lexgraph.common.errors import UserError
 from sensetrain import stages
@@ -15,12 +16,8 @@ from sensetrain.config import TeachSettings, TokenizeSettings
 from sensetrain.corpus import TRAIN, Tokens, tokenize
 from sensetrain.distill.data import IGNORE, CachedSequences
 from sensetrain.distill.teacher_cache import TeacherCache
-from sensetrain.models import ModelFolder, find_model
+from sensetrain.models import ModelFolder
 
-TEMPLATE = (
-    "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}<|end|>{% endfor %}"
-    "{% if add_generation_prompt %}<assistant>{% endif %}"
-)
 ASKED = [
     {"id": str(i), "prompt": f"Question: which of these {i} is a colour of the sky?\nAnswer:", "answer": f" blue {i}"}
     for i in range(8)
@@ -30,16 +27,6 @@ ASKED = [
 def chat(prompt: str, answer: str) -> list[dict[str, str]]:
     shot = [{"role": "user", "content": "And of grass?"}, {"role": "assistant", "content": "green"}]
     return [*shot, {"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
-
-
-@pytest.fixture(scope="module")
-def chatting(teacher: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
-    folder = tmp_path_factory.mktemp("chatting")
-    teacher.load().save_pretrained(folder)
-    tokenizer = teacher.tokenizer()
-    tokenizer.chat_template = TEMPLATE
-    tokenizer.save_pretrained(folder)
-    return find_model(str(folder))
 
 
 @pytest.fixture
@@ -134,9 +121,6 @@ def test_data_without_answers_is_refused(chatting: ModelFolder, tmp_path: Path, 
 
 
 def test_a_template_that_rewrites_earlier_turns_is_refused(chatting: ModelFolder, asked: Path, tmp_path: Path) -> None:
-    tokenizer = chatting.tokenizer()
-    tokenizer.chat_template = "{{ messages | length }}" + TEMPLATE
-    chatting.load().save_pretrained(tmp_path / "model")
-    tokenizer.save_pretrained(tmp_path / "model")
+    rewriting = with_template(chatting, tmp_path / "model", "{{ messages | length }}" + TEMPLATE)
     with pytest.raises(UserError, match="differently without its answer"):
-        written(asked, find_model(str(tmp_path / "model")), tmp_path / "tokens", field="messages", loss="answer")
+        written(asked, rewriting, tmp_path / "tokens", field="messages", loss="answer")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from chat_models import with_template
 
 from lexgraph.common.errors import UserError
 from sensetrain import corpus
@@ -42,13 +43,7 @@ def read(file: Path, field: str = "text") -> list[tuple[str, object, str]]:
 
 @pytest.fixture
 def chatting(teacher: ModelFolder, tmp_path: Path) -> ModelFolder:
-    """The teacher with a chat template."""
-    folder = tmp_path / "chatting"
-    folder.mkdir()
-    for file in teacher.path.iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
-    (folder / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
-    return ModelFolder("chatting", folder)
+    return with_template(teacher, tmp_path / "chatting", TEMPLATE)
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz", ".jsonl.bz2", ".jsonl.zst"])

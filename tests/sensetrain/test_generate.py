@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from chat_models import with_template
 from click.testing import CliRunner
 from transformers import LogitsProcessorList
 
@@ -156,15 +157,7 @@ def test_interrupted_it_goes_on(stopping, prompts, tmp_path, monkeypatch: pytest
 
 
 def test_chats_get_their_last_answer_replaced_and_become_tokens(stopping, prompts, tmp_path) -> None:
-    tokenizer = stopping.tokenizer()
-    tokenizer.chat_template = (
-        "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
-        "{% if add_generation_prompt %}<assistant>{% endif %}"
-    )
-    folder = tmp_path / "chatting"
-    shutil.copytree(stopping.path, folder)
-    tokenizer.save_pretrained(folder)
-    teacher = find_model(str(folder))
+    teacher = with_template(stopping, tmp_path / "chatting")
     asked = [{"role": "user", "content": prompt} for prompt in PROMPTS]
     rows = [{"messages": [turn]} for turn in asked]
     rows += [{"messages": [turn, {"role": "assistant", "content": "the data's own"}]} for turn in asked]

@@ -29,10 +29,6 @@ from lm_eval.tasks import TaskManager
 from sensetrain.evaluate.benchmarks import PaperTask, harness_tasks
 from sensetrain.evaluate.scorer import Scorer
 
-TEMPLATE = (
-    "{% for m in messages %}<{{ m['role'] }}>\n{{ m['content'] }}<|end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<assistant>\n{% endif %}"
-)
 SETTINGS = HarnessSettings(compute="fp32", max_length=120, batch_tokens=400)
 FOLDERS = {
     "arc_challenge": "arc", "commonsense_qa": "commonsense_qa", "piqa": "piqa", "mmlu": "mmlu/default",
@@ -43,16 +39,6 @@ FOLDERS = {
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_benchmarks(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def chatting(teacher: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
-    folder = tmp_path_factory.mktemp("chatting")
-    teacher.load().save_pretrained(folder)
-    tokenizer = teacher.tokenizer()
-    tokenizer.chat_template = TEMPLATE
-    tokenizer.save_pretrained(folder)
-    return find_model(str(folder))
 
 
 def requests_of(task, shots: int, seed: int = 3) -> list[tuple]:

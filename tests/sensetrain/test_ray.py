@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import ray
+from chat_models import with_template
 from click.testing import CliRunner
 
 import lexgraph
@@ -38,12 +39,7 @@ def cluster() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def chatting(teacher: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
-    """The teacher with a chat template."""
-    folder = tmp_path_factory.mktemp("chatting")
-    for file in teacher.path.iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
-    (folder / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
-    return ModelFolder("chatting", folder)
+    return with_template(teacher, tmp_path_factory.mktemp("chatting"), TEMPLATE)
 
 
 @pytest.fixture(scope="module")

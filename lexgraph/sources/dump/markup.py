@@ -23,7 +23,7 @@ _EXTERNAL = re.compile(r"\[(?:https?:)?//[^\s\]]*\s*([^\]]*)\]")
 _QUOTES = re.compile(r"'{2,5}")
 _SPACES = re.compile(r"\s+")
 _LOOSE = re.compile(r" +([,.;:!?)])")
-_EMPTY_BRACKETS = re.compile(r"\(\s*[,;]*\s*\)")
+_EMPTY_BRACKETS = re.compile(r"\(\s*[,;:]*\s*\)")
 _MARKS = re.compile(r"[\[\]{}<&']")
 _HIDDEN = re.compile(r"\s*:?(?:file|image|category|categoría|cat|media)\s*:", re.IGNORECASE)
 _MODIFIER = re.compile(r"<([a-z]{1,4}):((?:[^<>]|<[^<>]*>)*)>")
@@ -60,9 +60,17 @@ def plain(text: str) -> str:
         text = _EXTERNAL.sub(r"\1", text)
     if "<" in text:
         text = _TAG.sub("", text)
-    text = html.unescape(_QUOTES.sub("", text))
-    text = _EMPTY_BRACKETS.sub("", text)
-    return _LOOSE.sub(r"\1", _SPACES.sub(" ", text)).strip()
+    return tidied(html.unescape(without_quotes(text)))
+
+
+def without_quotes(text: str) -> str:
+    """Wikitext without the marks of italics and bold."""
+    return _QUOTES.sub("", text)
+
+
+def tidied(text: str) -> str:
+    """Plain text on one line, without the brackets and blanks that removed markup leaves behind."""
+    return _LOOSE.sub(r"\1", _SPACES.sub(" ", _EMPTY_BRACKETS.sub("", text))).strip()
 
 
 def shown(link: re.Match[str]) -> str:
