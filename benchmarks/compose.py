@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sensetrain.senses.compose import _compose_all
+from sensetrain.senses.compose import compose_all
 from sensetrain.senses.dictionary import EXAMPLES, SenseDictionary
 
 PAIRS = 3
@@ -40,7 +40,7 @@ def compare(dictionary: SenseDictionary, count: int) -> None:
     times, processor = [], []
     for _ in range(PAIRS):
         begun = time.process_time()
-        (rows, _), ours = timed(lambda: _compose_all(dictionary, words))
+        (rows, _), ours = timed(lambda: compose_all(dictionary, words))
         between = time.process_time()
         plain, theirs = timed(lambda: loop(dictionary, words, threads))
         times.append((ours, theirs))

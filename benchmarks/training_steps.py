@@ -26,7 +26,7 @@ from sensetrain.distill.candidates import Candidates, merged
 from sensetrain.distill.data import two_pools
 from sensetrain.distill.live_teacher import LiveTeacher
 from sensetrain.distill.sense_source import SenseSource
-from sensetrain.distill.teacher_cache import _largest
+from sensetrain.distill.teacher_cache import largest
 from sensetrain.distill.trainer import DSKDTrainer
 from sensetrain.hashing import hash64
 from sensetrain.models import ModelFolder, find_model, logits_of
@@ -95,7 +95,7 @@ class Steps:
             if top_k is None:
                 return {**self.plain, **columns, "teacher_states": states.bfloat16()}
             logprobs = (logits_of(self.live._model, states) / self.settings.temperature).log_softmax(1)
-            return {**self.plain, **columns, **_largest(logprobs, top_k)}
+            return {**self.plain, **columns, **largest(logprobs, top_k)}
 
     def step(self, batch: Mapping[str, Tensor], *, live: bool = False, **settings: Any) -> Callable[[], None]:
         """A function that does one training step."""

@@ -28,7 +28,8 @@ FORMATS = {
 earlier one is then made again instead of being taken for current."""
 
 MANIFEST = "manifest.json"
-_PURPOSE = ".purpose.json"
+PURPOSE = ".purpose.json"
+"""In an unfinished folder: what it is to become."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def making(
     if resumable and partial.exists() and not is_for(partial, purpose):
         shutil.rmtree(partial)
     with replacing_folder(path, keep_partial=resumable) as folder:
-        write_json(folder / _PURPOSE, purpose)
+        write_json(folder / PURPOSE, purpose)
         draft = Draft(folder)
         yield draft
         seal(folder, kind, settings, inputs, draft.facts, name=name)
@@ -142,12 +143,12 @@ def begin(partial: Path, purpose: dict[str, Any]) -> None:
     """Make an empty folder for a purpose, in place of what is there."""
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    write_json(partial / _PURPOSE, purpose)
+    write_json(partial / PURPOSE, purpose)
 
 
 def is_for(partial: Path, purpose: dict[str, Any]) -> bool:
     """Whether an unfinished folder has this purpose."""
-    file = partial / _PURPOSE
+    file = partial / PURPOSE
     return file.exists() and sha256_of_json(read_json(file)) == sha256_of_json(purpose)
 
 

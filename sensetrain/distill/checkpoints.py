@@ -15,7 +15,7 @@ from lexgraph.common.files import read_json, sha256_of_json
 from lexgraph.common.terminal import say
 from sensetrain import processes
 from sensetrain.config import DistilSettings
-from sensetrain.manifest import _PURPOSE
+from sensetrain.manifest import PURPOSE
 from sensetrain.processes import partial_of
 
 _FOLDER = ".training"
@@ -43,7 +43,7 @@ def prepare(out: Path, settings: Mapping[str, Any], inputs: Mapping[str, str], *
         if processes.index() == 0:
             shutil.rmtree(folder_of(partial_of(out)), ignore_errors=True)
         return
-    purpose = partial_of(out) / _PURPOSE
+    purpose = partial_of(out) / PURPOSE
     if not purpose.exists() or last(folder_of(partial_of(out))) is None:
         if processes.index() == 0:
             say(f"nothing to resume at {out}: beginning anew")

@@ -184,7 +184,7 @@ class _TeacherPass:
                 keys = owner[part, None], position[part, None], np.arange(settings.samples)
                 parts.append(_drawn(logprobs, torch.from_numpy(uniform(settings.seed, *keys))))
             elif settings.top_k is not None:
-                parts.append(_largest(logprobs, settings.top_k))
+                parts.append(largest(logprobs, settings.top_k))
         return {name: torch.cat([some[name] for some in parts]) for name in parts[0]}
 
 
@@ -198,7 +198,7 @@ def _check_finite(states: Tensor, has_target: Tensor, sequences: Ints) -> None:
         )  # fmt: skip
 
 
-def _largest(logprobs: Tensor, count: int) -> dict[str, Tensor]:
+def largest(logprobs: Tensor, count: int) -> dict[str, Tensor]:
     """The most probable tokens and the mass of all others."""
     values, ids = logprobs.topk(count, dim=1)
     tail = (1 - values.double().exp().sum(1)).clamp_min(torch.finfo(torch.float32).tiny).log()

@@ -62,7 +62,7 @@ def compose(graph: Path, dictionary_path: Path, teacher: ModelFolder, out: Path,
         ids = tokenize_words(teacher.tokenizer(), words)
         lengths = np.array([len(part) for part in ids])
         short = np.flatnonzero(lengths <= settings.max_tokens)
-        rows, counts = _compose_all(dictionary, [ids[i] for i in short])
+        rows, counts = compose_all(dictionary, [ids[i] for i in short])
         table = {
             "word": [words[i] for i in short], "tokens": [ids[i] for i in short],
             "first_row": np.cumsum(counts) - counts, "rows": counts,
@@ -98,7 +98,7 @@ def tokenize_words(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> 
     return ids
 
 
-def _compose_all(dictionary: SenseDictionary, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Ints]:
+def compose_all(dictionary: SenseDictionary, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Ints]:
     """Rows of all words end to end, in the order of the words, and how many each has."""
     per_token = dictionary.counts().numpy()
     known = [i for i, part in enumerate(ids) if len(part) > 1 and per_token[list(part)].all()]

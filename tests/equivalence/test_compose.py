@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from equivalence.builders import dictionary
 from sensetrain.senses import compose
-from sensetrain.senses.compose import _compose_all, compose_words, nearest_rows
+from sensetrain.senses.compose import compose_all, compose_words, nearest_rows
 
 COUNTS = [3, 1, 5, 0, 2, 4, 0, 3, 5, 1]  # senses of each token
 KNOWN = [token for token, count in enumerate(COUNTS) if count]
@@ -60,7 +60,7 @@ def test_all_words_of_any_length_come_in_order(chunk, ids, seed):
     found = dictionary(COUNTS, 5, seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compose, "batch_bytes", lambda: chunk)
-        rows, counts = _compose_all(found, ids)
+        rows, counts = compose_all(found, ids)
     expected, expected_counts = [], []
     for word in ids:
         has_rows = len(word) > 1 and all(COUNTS[token] for token in word)
@@ -74,7 +74,7 @@ def test_all_words_of_any_length_come_in_order(chunk, ids, seed):
 
 def test_rows_are_stored_in_the_dictionarys_number_type():
     found = dictionary(COUNTS, 5, 2, torch.bfloat16)
-    rows, _ = _compose_all(found, [[0, 2], [8, 5, 4]])
+    rows, _ = compose_all(found, [[0, 2], [8, 5, 4]])
     expected = np.concatenate([one_word([senses_of(found, t) for t in word]) for word in ([0, 2], [8, 5, 4])])
     assert rows.dtype == torch.bfloat16
     np.testing.assert_allclose(rows.double().numpy(), expected, rtol=2.0**-8, atol=1e-6)
@@ -107,6 +107,6 @@ def test_the_nearest_row_is_the_loops_whatever_rounding_does_to_products(spread)
 
 
 def test_nothing_to_compose():
-    rows, counts = _compose_all(dictionary(COUNTS, 5), [[3, 0], [1]])
+    rows, counts = compose_all(dictionary(COUNTS, 5), [[3, 0], [1]])
     assert rows.shape == (0, 5)
     assert counts.tolist() == [0, 0]
