@@ -273,6 +273,11 @@ class Tokens:
         """The first token of a sequence that the loss has as a target; its length if there is none."""
         return 1 if self.loss_from is None else int(self.loss_from[index])
 
+    def first_targets(self) -> npt.NDArray[np.int64]:
+        """`first_target` of each sequence."""
+        plain = np.ones(len(self.start), dtype=np.int64)
+        return plain if self.loss_from is None else self.loss_from.astype(np.int64)
+
     def lengths(self) -> npt.NDArray[np.int64]:
         """The length of each sequence."""
         return np.diff(self.offsets)

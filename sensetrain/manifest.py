@@ -21,7 +21,7 @@ from sensetrain import __version__
 FORMATS = {
     "plan_shard": 1,
     "tasks": 1, "targets": 1,
-    "tokens": 5, "plan": 2, "predicted": 1, "states": 1, "senses": 2, "composed": 1, "neighbours": 2, "cache": 3,
+    "tokens": 5, "plan": 2, "predicted": 1, "states": 1, "senses": 2, "composed": 1, "neighbours": 2, "cache": 4,
     "student": 3,
 }  # fmt: skip
 """Format of each kind. It goes up with every change of layout or of what the numbers mean, and what was made by an

@@ -34,7 +34,7 @@ class TargetSource(Protocol):
 
         Args:
             index: of the sequence among the training sequences.
-            targets: all its tokens but the first.
+            targets: its tokens that carry loss.
         """
         ...
 
@@ -80,14 +80,14 @@ class CachedSequences(Dataset[Item]):
         sequence = int(self._sequences[index])
         ids = self.tokens.sequence(sequence).astype(np.int64)
         first = self.tokens.first_target(sequence) - 1  # the position whose target is the first that counts
-        columns, positive, negative = self.cache.of_sequence(index, ids[1:])
-        related, sampled = self._positions(sequence, ids, first, positive[first:].numpy(), negative[first:].numpy())
+        columns, positive, negative = self.cache.of_sequence(index, ids[first + 1 :])
+        related, sampled = self._positions(sequence, ids, first, positive.numpy(), negative.numpy())
         labels = np.append(ids[1:], IGNORE)
         labels[:first] = IGNORE
         return {
             "input_ids": torch.from_numpy(ids),
             "labels": torch.from_numpy(labels),
-            **{name: column[first:] for name, column in columns.items()},
+            **columns,
             "related": torch.from_numpy(related),
             "sampled": torch.from_numpy(sampled),
         }

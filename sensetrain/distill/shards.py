@@ -153,4 +153,5 @@ class Shard:
 def _values(planes: bytes, kind: str) -> Tensor:
     dtype = _TYPES[kind]
     values = np.frombuffer(planes, dtype=np.uint8).reshape(dtype.itemsize, -1).T
-    return torch.from_numpy(np.ascontiguousarray(values).reshape(-1)).view(dtype)
+    # A copy in any case: torch wants to be able to write, which bytes do not allow.
+    return torch.from_numpy(np.array(values, order="C").reshape(-1)).view(dtype)

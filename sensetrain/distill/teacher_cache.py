@@ -87,7 +87,7 @@ def teach(tokens_path: Path, teacher: ModelFolder, senses: SenseSource, out: Pat
 
 def target_offsets(tokens: Tokens, sequences: Ints) -> Ints:
     """Where the targets of each sequence begin, shape (sequences + 1,)."""
-    return np.concatenate([[0], np.cumsum(tokens.lengths()[sequences] - 1)])
+    return np.concatenate([[0], np.cumsum((tokens.lengths() - tokens.first_targets())[sequences])])
 
 
 def _vocabulary(model: PreTrainedModel) -> int:
@@ -150,8 +150,8 @@ class _TeacherPass:
         lengths = self.tokens.lengths()[sequences]
         found: dict[int, dict[str, Tensor]] = {}
         for batch in members_of(plan_batches(sequences, lengths, self.settings.batch_tokens)):
-            sizes = (self.tokens.lengths()[batch] - 1).tolist()
-            parts = {name: torch.split(column, sizes) for name, column in self._of_batch(batch).items()}
+            sizes = (self.tokens.lengths() - self.tokens.first_targets())[batch]
+            parts = {name: torch.split(column, sizes.tolist()) for name, column in self._of_batch(batch).items()}
             for slot, sequence in enumerate(batch.tolist()):
                 found[sequence] = {name: column[slot] for name, column in parts.items()}
         return [found[sequence] for sequence in sequences.tolist()]
@@ -161,23 +161,30 @@ class _TeacherPass:
         """The columns of all targets of some sequences, end to end."""
         lengths = self.tokens.lengths()[batch]
         ids, mask = padded(self.tokens, batch, lengths)
-        has_target = mask[:, 1:].bool()
+        first = self.tokens.first_targets()[batch] - 1
+        asked = torch.from_numpy(np.arange(ids.shape[1] - 1) >= first[:, None]).to(mask.device)
+        has_target = mask[:, 1:].bool() & asked
         states = last_hidden_state(self.model, ids, mask)[:, :-1]
         _check_finite(states, has_target, batch)
         states = states[has_target]
         targets = ids[:, 1:][has_target].cpu()
         chosen = self.senses.nearest(states, targets, self.settings)
-        return {**self._said(states, batch, lengths), **chosen}
+        owner, position = (part.cpu().numpy() for part in has_target.nonzero(as_tuple=True))
+        return {**self._said(states, batch[owner], position), **chosen}
 
-    def _said(self, states: Tensor, batch: Ints, lengths: Ints) -> dict[str, Tensor]:
-        """The distribution in the form that the settings ask for."""
+    def _said(self, states: Tensor, owner: Ints, position: Ints) -> dict[str, Tensor]:
+        """The distribution in the form that the settings ask for.
+
+        Args:
+            states: the teacher's, shape (n, width).
+            owner: the sequence of each.
+            position: where in it each is.
+        """
         settings = self.settings
         if settings.top_k is None and settings.samples is None:
             return {"teacher_states": states.to(torch.bfloat16).cpu()}
-        owner = np.repeat(batch, lengths - 1)
-        position = np.concatenate([np.arange(length - 1) for length in lengths])
         parts = []
-        for start in range(0, len(states), _HEAD_POSITIONS):
+        for start in range(0, max(1, len(states)), _HEAD_POSITIONS):
             part = slice(start, start + _HEAD_POSITIONS)
             logprobs = (logits_of(self.model, states[part]) / settings.temperature).log_softmax(1)
             if settings.samples is not None:

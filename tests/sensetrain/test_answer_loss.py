@@ -73,25 +73,38 @@ def test_cut_sequences_say_where_their_part_of_the_answer_begins(
         assert found[row] == whole.sequence(row)[whole.first_target(row) :].tolist()
 
 
+def cached(line, tokens: Path, form: str) -> TeacherCache:
+    """A cache of one form for some tokens."""
+    settings = {"teacher_states": {}, "teacher_top_ids": {"top_k": 5}, "teacher_sampled_ids": {"samples": 6}}[form]
+    settings |= {"batch_tokens": 1}  # a sequence at a time: some have no answer in them
+    out = tokens.with_name(f"{tokens.name}-cache")
+    stages.teach_stage(tokens, line.teacher, line.senses_source(), out, TeachSettings(**settings)).ensure()
+    return TeacherCache.open(out)
+
+
+@pytest.mark.parametrize("form", ["teacher_states", "teacher_top_ids", "teacher_sampled_ids"])
 def test_training_sees_labels_and_rows_of_the_answers_alone(
-    chatting: ModelFolder, asked: Path, tmp_path: Path, line
+    chatting: ModelFolder, asked: Path, tmp_path: Path, line, form: str
 ) -> None:
     out = tmp_path / "tokens"
     tokens = written(asked, chatting, out, sequence_length=16, field="messages", loss="answer")
     everything = written(asked, chatting, tmp_path / "all", sequence_length=16, field="messages")
-    stages.teach_stage(out, line.teacher, line.senses_source(), tmp_path / "cache", TeachSettings()).ensure()
-    cache = TeacherCache.open(tmp_path / "cache")
     related = torch.ones(700, dtype=torch.bool)
-    dataset, whole = CachedSequences(tokens, cache, 0, related), CachedSequences(everything, cache, 0, related)
+    dataset, whole = (
+        CachedSequences(some, cached(line, tmp_path / name, form), 0, related)
+        for name, some in (("tokens", tokens), ("all", everything))
+    )
     kept = 0
     for index, sequence in enumerate(tokens.split(TRAIN)):
         item, full, first = dataset[index], whole[index], tokens.first_target(int(sequence)) - 1
         ids = tokens.sequence(int(sequence))
         assert item["labels"].tolist() == [IGNORE] * first + ids[first + 1 :].tolist() + [IGNORE]
-        for name in ("teacher_states", "positive", "negative", "related"):
+        assert form in item
+        for name in (form, "positive", "negative", "related"):
             assert torch.equal(item[name], full[name][first:])
         kept += len(item["related"])
     assert kept == sum(len(tokens.sequence(int(s))) - tokens.first_target(int(s)) for s in tokens.split(TRAIN))
+    assert dataset.cache.manifest.facts["targets"] == kept
     assert 0 < kept < sum(len(tokens.sequence(int(s))) - 1 for s in tokens.split(TRAIN))
 
 
