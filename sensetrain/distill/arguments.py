@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -62,8 +62,10 @@ def arguments_of(settings: DistilSettings) -> dict[str, Any]:
     """Trainer's arguments; what shapes the result is a setting or stands here by name."""
     cuda = torch.cuda.is_available()
     for name in settings.report_to:
-        if importlib.util.find_spec(name) is None:
-            raise UserError(f"{name} is not installed", field="report_to", remedy=f"pip install {name}")
+        try:
+            version(name)
+        except PackageNotFoundError:  # not `find_spec`, which takes the folder that W&B leaves behind for a package
+            raise UserError(f"{name} is not installed", field="report_to", remedy=f"pip install {name}") from None
     return {
         "per_device_train_batch_size": settings.batch_size,
         "per_device_eval_batch_size": settings.batch_size,

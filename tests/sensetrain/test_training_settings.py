@@ -90,6 +90,16 @@ def test_curves_go_to_tensorboard(line, tmp_path: Path) -> None:
     assert "runs" not in {p.name for p in tmp_path.iterdir()}
 
 
+def test_a_reporter_that_is_not_installed_is_named_before_anything_is_done(line, tmp_path: Path, monkeypatch) -> None:
+    """Also where a folder of its name lies about, as W&B leaves one."""
+    (tmp_path / "wandb").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("importlib.metadata.MetadataPathFinder.find_distributions", lambda *_, **__: iter(()))
+    with pytest.raises(UserError, match="wandb is not installed"):
+        KDConfig("out", report_to="wandb")
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
