@@ -83,11 +83,18 @@ def sense_sum(
 
 
 def _distances(states: Tensor, rows: Tensor, index: Tensor, scale: Tensor | None) -> tuple[Tensor, Tensor]:
-    """|n - row|^2 / d of every listed row, shape (listed,), and its weight: one over how many its position has."""
-    listed = index >= 0
-    position, _ = listed.nonzero(as_tuple=True)
+    """|n - row|^2 / d of the rows of each position that has any, and their weights, 0 where none is listed.
+
+    Both of shape (positions with rows, kappa); a weight is one over how many rows its position has.
+    """
+    some = (index >= 0).any(1)
+    chosen = index[some]
+    listed = chosen >= 0
     wide, device = torch.promote_types(states.dtype, torch.float32), states.device
-    weight = listed.sum(1)[position].to(wide).reciprocal()
-    gap = states.to(wide)[position.to(device)] - rows[index[listed]].to(device).to(wide)
+    weight = listed / listed.sum(1, keepdim=True).to(wide)
+    near = rows[chosen.clamp_min(0)].to(device).to(wide)
+    # Each state once and spread over its rows: the gradient of one that is picked several times would be summed by
+    # atomic additions, in another order in every run.
+    gap = states[some.to(device)].to(wide)[:, None] - near
     distance = (gap if scale is None else gap * scale.to(device)).square().mean(-1)
     return distance, weight.to(device)
