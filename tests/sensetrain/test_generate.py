@@ -99,7 +99,7 @@ def test_the_size_of_batches_changes_nothing(stopping: ModelFolder, prompts: Pat
 
 def test_one_line_ends_at_the_end_of_the_line(teacher: ModelFolder, prompts: Path, tmp_path: Path) -> None:
     """Of the same drawn tokens, what stands before the first line feed or end of text."""
-    drawn = {"answer_temperature": 30.0, "max_new_tokens": 60, "batch_size": 1, "seed": 3}
+    drawn = {"answer_temperature": 30.0, "max_new_tokens": 130, "batch_size": 1, "seed": 3}
     ended = made(prompts, teacher, tmp_path / "lines", one_line=True, **drawn).facts
     found = {line["id"]: line["answer"] for line in lines(tmp_path / "lines")}
     assert len(found) == ended["kept"] > 1
@@ -111,7 +111,7 @@ def test_one_line_ends_at_the_end_of_the_line(teacher: ModelFolder, prompts: Pat
     for batch, number in enumerate(order):
         ids = tokenizer(PROMPTS[number], return_tensors="pt")["input_ids"]
         drawing = LogitsProcessorList([_Drawn(GenerateSettings(**drawn), batch)])
-        row = whole.generate(ids, max_new_tokens=60, do_sample=False, logits_processor=drawing)[0, ids.shape[1] :]
+        row = whole.generate(ids, max_new_tokens=130, do_sample=False, logits_processor=drawing)[0, ids.shape[1] :]
         ends = torch.isin(row, named).nonzero()
         first, feed, _ = tokenizer.decode(row[: int(ends[0])] if len(ends) else row).partition("\n")
         whole_line = bool(feed or len(ends)) and first.strip()
