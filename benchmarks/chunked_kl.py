@@ -113,7 +113,8 @@ def memory(positions: int, width: int, vocabulary: int) -> None:
     given = 4 * FULL_WIDTH * (vocabulary + 3 * FULL_POSITIONS)  # the head, both states, the gradient
     totals = {}
     for name, (half, whole) in peaks.items():
-        slope = (whole - half) / (positions - positions // 2)
+        # What the chunks take does not grow, and then the difference is the allocator's, of either sign.
+        slope = max(0.0, (whole - half) / (positions - positions // 2))
         beyond = max(0.0, whole - slope * positions) + slope * FULL_POSITIONS
         totals[name] = given + beyond
         print(
@@ -133,4 +134,4 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    main(*(int(value) for value in (sys.argv[1:] + ["256", "256", "128256"][len(sys.argv) - 1 :])))
+    main(*(int(value) for value in (sys.argv[1:] + ["768", "256", "128256"][len(sys.argv) - 1 :])))
