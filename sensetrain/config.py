@@ -135,6 +135,13 @@ class GenerateSettings(ForwardSettings):
     batch_size: int = Field(8, ge=1, description="Prompts in one forward pass.")
     seed: int = Field(0, ge=0, description="Decides what is drawn.")
 
+    @field_validator("field")
+    @classmethod
+    def _is_not_written_over(cls, value: str) -> str:
+        if value in ("id", "answer"):
+            raise ValueError("the result has fields id and answer of its own: give the prompt another name")
+        return value
+
 
 class CollectSettings(ForwardSettings):
     """Settings of `collect`."""

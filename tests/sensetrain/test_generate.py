@@ -206,6 +206,12 @@ def test_what_cannot_be_answered_is_refused(teacher, tmp_path, text: str, settin
     assert not (tmp_path / "targets").exists()
 
 
+@pytest.mark.parametrize("field", ["id", "answer"])
+def test_a_prompt_that_the_answer_would_be_written_over_is_refused(field: str) -> None:
+    with pytest.raises(UserError, match="fields id and answer of its own"):
+        GenerateSettings.parse(field=field)
+
+
 def test_the_command(stopping: ModelFolder, prompts: Path, tmp_path: Path) -> None:
     command = ["generate", "--text", str(prompts), "--teacher", str(stopping.path), "--out", str(tmp_path / "targets")]
     result = CliRunner().invoke(cli, [*command, "--max-new-tokens", str(MOST)])
