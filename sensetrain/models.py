@@ -237,10 +237,23 @@ def device() -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
 
 
+COMPUTE_VARIABLE = "SENSETRAIN_COMPUTE"
+"""Environment variable that says what `auto` stands for, on whatever hardware: bf16 or fp32."""
+
+
 def resolve_compute(compute: Compute) -> Literal["bf16", "fp32"]:
-    """What `auto` stands for here: emulated bf16 is four times slower than fp32, so only where it is native."""
+    """What `auto` stands for here: emulated bf16 is four times slower than fp32, so only where it is native.
+
+    Raises:
+        UserError: `SENSETRAIN_COMPUTE` is set to something else than bf16 or fp32.
+    """
     if compute != "auto":
         return compute
+    forced = os.environ.get(COMPUTE_VARIABLE)
+    if forced == "bf16" or forced == "fp32":
+        return forced
+    if forced:
+        raise UserError(f"not a number type: {forced!r}", field=COMPUTE_VARIABLE, remedy="bf16, fp32, or not set")
     if torch.cuda.is_available():
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
