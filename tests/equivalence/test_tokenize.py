@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
+from waiting import HANG
 
 from sensetrain.config import TokenizeSettings
 from sensetrain.corpus import hold_out
@@ -111,7 +112,7 @@ def test_threads_do_not_change_a_byte(tmp_path: Path):
     for threads in ("1", "3"):
         environment = {**os.environ, "RAYON_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "true"}
         command = [sys.executable, "-c", program, str(tmp_path), str(tmp_path / f"out{threads}")]
-        subprocess.run(command, env=environment, check=True, timeout=120)
+        subprocess.run(command, env=environment, check=True, timeout=HANG)
     names = sorted(str(f.relative_to(tmp_path / "out1")) for f in (tmp_path / "out1").rglob("*.*"))
     arrays = [f"mapped/{name}.npy" for name in ("heldout", "ids", "offsets", "start")]
     assert names == ["documents.parquet", "manifest.json", *arrays, "part-00000.parquet"]

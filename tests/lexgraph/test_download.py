@@ -11,13 +11,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from lexgraph_testing import run, write
+from waiting import HANG, wait_for
 
 from lexgraph import download, registry
 from lexgraph.common.errors import UserError
@@ -106,7 +106,7 @@ def serve(handler: http.server.BaseHTTPRequestHandler, server: Server) -> None:
     handler.wfile.write(sent[: len(sent) // 2])
     handler.wfile.flush()
     if server.halt:
-        server.halt.wait(30)
+        server.halt.wait(HANG)
         return
     handler.wfile.write(sent[len(sent) // 2 :])
     handler.close_connection = True
@@ -329,8 +329,7 @@ def test_two_processes_do_not_write_the_same_file(server: Server, tmp_path: Path
     mine = source({"url": server.url()})
     first = threading.Thread(target=download.download, args=(mine, tmp_path))
     first.start()
-    while not server.asked:
-        time.sleep(0.01)
+    wait_for(lambda: server.asked)
     with pytest.raises(UserError, match="another process is downloading"):
         download.download(mine, tmp_path)
     server.halt.set()
@@ -366,11 +365,9 @@ def test_an_interruption_leaves_the_partial_file_and_says_how_to_go_on(server: S
         env=os.environ | {"no_proxy": "127.0.0.1"},
     )  # fmt: skip
     partial = tmp_path / "mine/words.txt.partial"
-    deadline = time.monotonic() + 30
-    while not (partial.exists() and partial.stat().st_size) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for(lambda: partial.exists() and partial.stat().st_size, process)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=HANG)
     server.halt.set()
     server.halt = None
     assert process.returncode == 130

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from lexgraph_testing import SAMPLE, beside
+from waiting import HANG, wait_for
 
 HEAD, _, REST = (SAMPLE / "wiktionary/sample-dump.xml").read_bytes().partition(b"  <page>")
 PAGES, END = (b"  <page>" + REST).rsplit(b"</mediawiki>", 1)[0], b"</mediawiki>\n"
@@ -29,16 +30,12 @@ def test_no_process_is_left(tmp_path: Path, signal_: signal.Signals, status: int
         file.write(END)
     command = [sys.executable, "-m", "lexgraph", "ingest", "wiktionary-dump", str(dump), "--db", str(database)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    readers: list[psutil.Process] = []
-    until = time.monotonic() + 60
-    while len(readers) < 2 and process.poll() is None and time.monotonic() < until:
-        time.sleep(0.05)
-        readers = psutil.Process(process.pid).children(recursive=True)
-    assert len(readers) >= 2
+    wait_for(lambda: len(psutil.Process(process.pid).children(recursive=True)) >= 2, process)
+    readers = psutil.Process(process.pid).children(recursive=True)
     time.sleep(1)
     os.kill(process.pid, signal_)
-    assert process.wait(60) == status
-    _, alive = psutil.wait_procs(readers, timeout=20)
+    assert process.wait(HANG) == status
+    _, alive = psutil.wait_procs(readers, timeout=HANG)
     assert alive == []
     assert not database.exists()
     if signal_ == signal.SIGINT:

@@ -9,10 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from waiting import HANG, wait_for
 
 import lexgraph
 from sensetrain.models import ModelFolder
@@ -40,7 +40,7 @@ def start(data: Path, teacher: ModelFolder, out: Path) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=HANG)
     assert process.returncode == 0, err
     return out, err
 
@@ -101,10 +101,7 @@ def test_a_killed_demo_goes_on_and_ends_the_same(
     out = tmp_path / "out"
     process = start(data, teacher, out)
     marker = {"plan": out / "plan", "teach": out / ".cache.partial", "kd": out / "students/.kd.partial"}[at]
-    deadline = time.monotonic() + 200
-    while not marker.exists() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.05)
-    assert process.poll() is None, "it ended before it could be killed"
+    wait_for(marker.exists, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     _, stderr = finish(start(data, teacher, out))

@@ -16,6 +16,7 @@ import pytest
 import ray
 from chat_models import with_template
 from click.testing import CliRunner
+from waiting import HANG
 
 import lexgraph
 from lexgraph.common.errors import UserError
@@ -193,7 +194,7 @@ def test_processes_that_connect_themselves(
     plan = commands(tokens, rows, teacher, tmp_path / RAY, RAY)[1]
     made = subprocess.run(
         [sys.executable, "-m", "sensetrain", *plan], env=environment, capture_output=True, text=True,
-        timeout=500,
+        timeout=HANG,
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
     shown = CliRunner().invoke(cli, commands(tokens, rows, teacher, tmp_path / LOCAL, LOCAL)[1])

@@ -8,11 +8,11 @@ import os
 import random
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from waiting import wait_for
 
 from sensetrain import stages
 from sensetrain.config import PredictSettings
@@ -171,11 +171,3 @@ def test_a_process_at_work_is_neither_disturbed_nor_needed(line, tmp_path: Path)
     errors = lively.communicate()[1]
     assert lively.returncode == 0, errors
     same(line.states, tmp_path / "out")
-
-
-def wait_for(condition, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.02)
-    assert process.poll() is None, process.communicate()[1]
-    assert condition()
