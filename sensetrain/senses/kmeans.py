@@ -17,6 +17,7 @@ from torch import Tensor
 from sensetrain.hashing import uniform
 
 _TOLERANCE = 1e-4  # of the mean variance a dimension, as in scikit-learn
+_ROUNDING = 1e-5  # of the sum of squares: what is less may be rounding of |x|^2 - 2xc + |c|^2 in float32
 
 
 @dataclass(frozen=True)
@@ -131,18 +132,34 @@ def _lloyd(
     limit = _TOLERANCE * active.norms.sum(1) / (counts * points.shape[2])
     labels, nearest = active.assign()
     final, going = torch.empty_like(labels), torch.arange(len(points), device=points.device)
+    off = torch.empty_like(nearest)
     for _ in range(iterations):
         shift, reseeded = active.move(labels, nearest)
         labels, nearest = active.assign()
         done = (shift <= limit[going]) & ~reseeded
         if bool(done.any()):
-            final[going[done]] = labels[done]
+            final[going[done]], off[going[done]] = labels[done], nearest[done]
             rest = (~done).nonzero()[:, 0]
             going, labels, nearest, active = going[rest], labels[rest], nearest[rest], active.only(rest)
             if not len(going):
                 break
-    final[going] = labels
-    return _settle(points, real, final, k)
+    final[going], off[going] = labels, nearest
+    return _settle(points, real, _equal_states_together(points, real, final, off, k), k)
+
+
+def _equal_states_together(points: Tensor, real: Tensor, labels: Tensor, nearest: Tensor, k: int) -> Tensor:
+    """Labels that make each distinct state a cluster where a token has no more of them than clusters.
+
+    On some processors a product rounds equal rows differently, by their place in the matrix: a state may then seem to
+    be off the centroid that equals it, and its copies end in several clusters.
+    """
+    exact = nearest.sum(1) <= _ROUNDING * points.square().sum((1, 2))
+    for slot in exact.nonzero()[:, 0].tolist():
+        own = real[slot]
+        distinct, which = torch.unique(points[slot, own], dim=0, return_inverse=True)
+        if len(distinct) <= k:
+            labels[slot, own] = which
+    return labels
 
 
 @dataclass

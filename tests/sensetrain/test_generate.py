@@ -30,7 +30,7 @@ PROMPTS = [f"{'The garden was green. ' * (i % 4)}Question {i}: what grows there?
 
 def loop(teacher: ModelFolder, prompt: str, count: int) -> list[int]:
     """The most probable tokens after a prompt, one whole forward pass for each."""
-    model, ids = teacher.load(), teacher.tokenizer()(prompt)["input_ids"]
+    model, ids = teacher.load("fp32"), teacher.tokenizer()(prompt)["input_ids"]
     for _ in range(count):
         with torch.inference_mode():
             ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
@@ -64,7 +64,7 @@ def prompts(tmp_path: Path) -> Path:
 
 
 def made(file: Path, teacher: ModelFolder, out: Path, **settings: object) -> Manifest:
-    given = GenerateSettings(**{"max_new_tokens": MOST, "batch_size": 4, **settings})
+    given = GenerateSettings(**{"max_new_tokens": MOST, "batch_size": 4, "compute": "fp32", **settings})
     return stages.generate_stage([file], teacher, out, given).ensure()
 
 
@@ -74,7 +74,7 @@ def lines(folder: Path) -> list[dict]:
 
 def test_answers_are_the_most_probable_tokens_up_to_the_end(stopping, written, prompts, tmp_path) -> None:
     manifest = made(prompts, stopping, tmp_path / "targets")
-    ends = {*stopping.load().generation_config.eos_token_id, stopping.tokenizer().eos_token_id}
+    ends = {*stopping.load("fp32").generation_config.eos_token_id, stopping.tokenizer().eos_token_id}
     expected, unfinished, empty = [], 0, 0
     for number, row in enumerate(written):
         where = next((i for i, token in enumerate(row) if token in ends), None)
@@ -103,7 +103,7 @@ def test_one_line_ends_at_the_end_of_the_line(teacher: ModelFolder, prompts: Pat
     ended = made(prompts, teacher, tmp_path / "lines", one_line=True, **drawn).facts
     found = {line["id"]: line["answer"] for line in lines(tmp_path / "lines")}
     assert len(found) == ended["kept"] > 1
-    whole, tokenizer = teacher.load(), teacher.tokenizer()
+    whole, tokenizer = teacher.load("fp32"), teacher.tokenizer()
     named = torch.tensor([tokenizer.eos_token_id, whole.generation_config.eos_token_id])
     whole.generation_config.update(pad_token_id=tokenizer.eos_token_id, eos_token_id=None)
     order = sorted(range(len(PROMPTS)), key=lambda i: -len(tokenizer(PROMPTS[i])["input_ids"]))

@@ -49,10 +49,12 @@ def test_an_interrupted_collection_goes_on_and_ends_the_same(line, tmp_path: Pat
 def test_states_do_not_depend_on_the_batches(line, tmp_path: Path) -> None:
     from sensetrain.config import PlanSettings
 
-    plan, states = tmp_path / "plan", tmp_path / "states"
+    plan, states, batched = (tmp_path / name for name in ("plan", "states", "batched"))
+    exact = CollectSettings(dtype="fp32", compute="fp32")
     stages.plan_stage(line.tokens, plan, PlanSettings(max_samples=30, batch_tokens=1)).ensure()
-    stages.collect_stage(line.tokens, plan, line.teacher, states, CollectSettings(dtype="fp32")).ensure()
-    one, many = (load_file(path / "states.safetensors")["states"] for path in (states, line.states))
+    stages.collect_stage(line.tokens, plan, line.teacher, states, exact).ensure()
+    stages.collect_stage(line.tokens, line.plan, line.teacher, batched, exact).ensure()
+    one, many = (load_file(path / "states.safetensors")["states"] for path in (states, batched))
     torch.testing.assert_close(one, many, rtol=1e-4, atol=1e-5)
 
 

@@ -25,6 +25,8 @@ from sensetrain.senses.collect import States
 from sensetrain.senses.dictionary import SenseDictionary
 from sensetrain.senses.plan import Plan
 
+EXACT = CollectSettings(dtype="fp32", compute="fp32")
+
 
 @pytest.fixture(scope="module")
 def transparent(teacher: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
@@ -52,7 +54,7 @@ def test_a_row_holds_the_state_of_the_right_position(
 ) -> None:
     plan, states = tmp_path / "plan", tmp_path / "states"
     stages.plan_stage(line.tokens, plan, PlanSettings(state_of=state_of, max_samples=20, batch_tokens=300)).ensure()
-    stages.collect_stage(line.tokens, plan, transparent, states, CollectSettings(dtype="fp32")).ensure()
+    stages.collect_stage(line.tokens, plan, transparent, states, EXACT).ensure()
     tokens, planned, rows = Tokens.open(line.tokens), Plan.open(plan), States(states)
     known = state_of_token(transparent)
     owners = np.repeat(planned.token, np.diff(planned.offset))
@@ -68,7 +70,7 @@ def test_a_word_is_the_mean_of_its_tokens_states(transparent: ModelFolder, line,
     plan, states = tmp_path / "plan", tmp_path / "states"
     settings = PlanSettings(unit="word", state_of="same", max_samples=20, batch_tokens=300)
     stages.plan_stage(line.tokens, plan, settings, transparent).ensure()
-    stages.collect_stage(line.tokens, plan, transparent, states, CollectSettings(dtype="fp32")).ensure()
+    stages.collect_stage(line.tokens, plan, transparent, states, EXACT).ensure()
     tokens, planned, known = Tokens.open(line.tokens), Plan.open(plan), state_of_token(transparent)
     found = States(states).rows(0, len(planned.sequence))
     assert {1, 2, 3} <= set(planned.length.tolist())
@@ -98,7 +100,7 @@ FURTHER = 17
 def test_predicted_senses_belong_to_the_teachers_choice(prophet: ModelFolder, line, tmp_path: Path) -> None:
     """A head of its own says which token each state belongs to; what follows in the text does not matter."""
     predicted, plan, states = tmp_path / "predicted", tmp_path / "plan", tmp_path / "states"
-    stages.predict_stage(line.tokens, prophet, predicted, PredictSettings(batch_tokens=300)).ensure()
+    stages.predict_stage(line.tokens, prophet, predicted, PredictSettings(batch_tokens=300, compute="fp32")).ensure()
     tokens = Tokens.open(line.tokens)
     vocabulary = prophet.config().vocab_size
     rows = pq.read_table(predicted / "part-00000.parquet").to_pylist()
@@ -108,7 +110,7 @@ def test_predicted_senses_belong_to_the_teachers_choice(prophet: ModelFolder, li
         assert row["predicted"] == ((ids[:-1] + FURTHER) % vocabulary).tolist()
     settings = PlanSettings(state_of="predicted", max_samples=20, batch_tokens=300)
     stages.plan_stage(line.tokens, plan, settings, predicted=predicted).ensure()
-    stages.collect_stage(line.tokens, plan, prophet, states, CollectSettings(dtype="fp32")).ensure()
+    stages.collect_stage(line.tokens, plan, prophet, states, EXACT).ensure()
     planned, known = Plan.open(plan), state_of_token(prophet)
     owners = np.repeat(planned.token, np.diff(planned.offset))
     torch.testing.assert_close(
@@ -137,7 +139,7 @@ def test_senses_of_a_token_are_the_states_before_it(transparent: ModelFolder, li
     """With `next`, S(v) holds the embeddings of the tokens that v follows in the training text, and nothing else."""
     plan, states, senses = (tmp_path / name for name in ("plan", "states", "senses"))
     stages.plan_stage(line.tokens, plan, PlanSettings(batch_tokens=300)).ensure()
-    stages.collect_stage(line.tokens, plan, transparent, states, CollectSettings(dtype="fp32")).ensure()
+    stages.collect_stage(line.tokens, plan, transparent, states, EXACT).ensure()
     stages.cluster_stage(states, plan, transparent, senses, ClusterSettings(k=500, dtype="fp32")).ensure()
     dictionary, tokens, known = SenseDictionary.load(senses), Tokens.open(line.tokens), state_of_token(transparent)
     before: dict[int, set[int]] = {}
@@ -161,12 +163,12 @@ def test_the_teacher_picks_candidates_by_the_state_before_the_target(
     plan, states, senses = (tmp_path / name for name in ("plan", "states", "senses"))
     composed, near, cache = (tmp_path / name for name in ("composed", "neighbours", "cache"))
     stages.plan_stage(line.tokens, plan, PlanSettings(batch_tokens=300)).ensure()
-    stages.collect_stage(line.tokens, plan, transparent, states, CollectSettings(dtype="fp32")).ensure()
+    stages.collect_stage(line.tokens, plan, transparent, states, EXACT).ensure()
     stages.cluster_stage(states, plan, transparent, senses, ClusterSettings(k=500, dtype="fp32")).ensure()
     stages.compose_stage(line.graph, senses, transparent, composed, ComposeSettings()).ensure()
     stages.neighbours_stage(line.graph, senses, composed, transparent, near).ensure()
     source = SenseSource.open(senses, composed, near, transparent)
-    stages.teach_stage(line.tokens, transparent, source, cache, TeachSettings(top_k=8)).ensure()
+    stages.teach_stage(line.tokens, transparent, source, cache, TeachSettings(top_k=8, compute="fp32")).ensure()
     tokens, taught, known = Tokens.open(line.tokens), TeacherCache.open(cache), state_of_token(transparent)
     sequences = tokens.split("train")
     checked = 0
