@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -279,7 +280,19 @@ for command in (tasks, generate, tokenize, dictionary_group, inspect, similarity
 
 def main() -> None:
     """Run the command."""
+    _wait_patiently()
     run(cli, "sensetrain")
+
+
+def _wait_patiently() -> None:
+    """Have OpenMP's threads spin only briefly where they wait for each other, unless the user says how they wait.
+
+    A thread that spins beside other work takes the core that the thread it waits for needs: training takes twice as
+    long and more. So short a spin costs nothing on an idle machine (benchmarks/wait_policy.py, docs/log.md). OpenMP
+    reads this once, when torch is imported.
+    """
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = "10000"
 
 
 if __name__ == "__main__":
