@@ -75,8 +75,8 @@ def main(rounds: int) -> None:
         for name, taken in times.items():
             ratios = [mine / default for mine, default in zip(taken, times["default"], strict=True)]
             print(
-                f"  {name:26} {min(taken):7.2f} s at least, {statistics.median(taken):7.2f} s, {statistics.median(ratios):.2f} of the default's "
-                f"({min(ratios):.2f} to {max(ratios):.2f})",
+                f"  {name:26} {min(taken):7.2f} s at least, {statistics.median(taken):7.2f} s, "
+                f"{statistics.median(ratios):.2f} of the default's ({min(ratios):.2f} to {max(ratios):.2f})",
                 flush=True,
             )
 
