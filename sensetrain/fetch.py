@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import cache_folder, replacing_folder, sha256_of
@@ -119,14 +120,15 @@ def convert(files: Sequence[Path], folder: Path) -> None:
 
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     source = files[0].parent
+    safe: dict[str, Any] = {"trust_remote_code": False}
     if files[0].suffix == ".gguf":
         # Without dequantize=True the model stays quantised and save_pretrained refuses it.
-        gguf, options = {"gguf_file": files[0].name}, {"quantization_config": GgufConfig(dequantize=True)}
+        gguf, options = {"gguf_file": files[0].name, **safe}, {"quantization_config": GgufConfig(dequantize=True)}
         model = AutoModelForCausalLM.from_pretrained(source, **gguf, **options, dtype=torch.bfloat16)
         tokenizer = AutoTokenizer.from_pretrained(source, **gguf)
     else:
-        model = AutoModel.from_pretrained(source, use_safetensors=True, dtype="auto")
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        model = AutoModel.from_pretrained(source, use_safetensors=True, dtype="auto", **safe)
+        tokenizer = AutoTokenizer.from_pretrained(source, **safe)
         # Packages for sentence embeddings cut and pad each text, which is not part of the model.
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()

@@ -1,6 +1,6 @@
 """Teachers and students: finding, checking, loading and cutting them.
 
-Models are read from safetensors only and never run code of their own.
+Models never run code of their own; see `sensetrain.weights` for what their weights are read from.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any, Literal
 
 import torch
 import transformers
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -30,9 +30,14 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.files import read_json, sha256_of, sha256_of_json
 from sensetrain import fetch
 from sensetrain.config import Compute
+from sensetrain.weights import check_finite, check_loaded, check_no_pointer, reason_of, weight_files
 
 # Loading a model shows no bar of its own: stages show theirs, on stderr.
 transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+_BESIDE_WEIGHTS = ("*.json", "*.model", "*.txt", "*.jinja")
+_TOKENIZER_FILES = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json")
 
 
 @dataclass(frozen=True)
@@ -65,11 +70,15 @@ class ModelFolder:
     @functools.cached_property
     def fingerprint(self) -> str:
         """Hash of the configuration and the weights."""
-        config = read_json(self.path / "config.json")
+        config = self._raw_config()
         for key in ("_name_or_path", "transformers_version"):
             config.pop(key, None)
-        weights = {file.name: sha256_of(file) for file in sorted(self.path.glob("*.safetensors"))}
-        return sha256_of_json([config, weights])
+        return sha256_of_json([config, {file.name: sha256_of(file) for file in self.weights}])
+
+    @functools.cached_property
+    def weights(self) -> list[Path]:
+        """The safetensors files of the weights; see `weight_files`."""
+        return weight_files(self.path)
 
     @functools.cached_property
     def tokenizer_fingerprint(self) -> str:
@@ -89,14 +98,35 @@ class ModelFolder:
         """The model's tokenizer.
 
         Raises:
-            UserError: there is none, or only a slow one, whose rules cannot be hashed.
+            UserError: there is none, it needs code of its own, it is only a slow one, whose rules cannot be hashed, or
+                it has tokens that the model has no embedding for.
         """
+        rows = self.config().vocab_size
+        files = [file for pattern in _TOKENIZER_FILES for file in sorted(self.path.glob(pattern))]
+        if not files:
+            raise UserError(
+                "the folder has no tokenizer", path=self.path,
+                remedy="copy the tokenizer's files (tokenizer.json or *.model, tokenizer_config.json) into it",
+            )  # fmt: skip
+        for file in files:
+            check_no_pointer(file)
         try:
-            tokenizer = AutoTokenizer.from_pretrained(self.path)
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"no tokenizer can be loaded: {error}", path=self.path) from None
+            tokenizer = AutoTokenizer.from_pretrained(self.path, trust_remote_code=False)
+        except Exception as error:  # a damaged file ends in errors of any kind, far inside the library
+            self._refuse_own_code("tokenizer_config.json")
+            raise UserError(
+                f"no tokenizer can be loaded: {reason_of(error)}", path=self.path,
+                remedy="copy or download the tokenizer's files again",
+            ) from error  # fmt: skip
         if not hasattr(tokenizer, "backend_tokenizer"):
             raise UserError("the tokenizer has no fast form (tokenizer.json)", path=self.path)
+        last = max(tokenizer.get_vocab().values(), default=-1)
+        if last >= rows:
+            raise UserError(
+                f"the tokenizer has a token of number {last}, and the model has embeddings for {rows} tokens",
+                path=self.path, field="vocab_size",
+                remedy="take the model's own tokenizer, or enlarge the model: resize_token_embeddings",
+            )  # fmt: skip
         return tokenizer
 
     @functools.cached_property
@@ -125,10 +155,11 @@ class ModelFolder:
         """
         dtype = torch.bfloat16 if resolve_compute(compute) == "bf16" else torch.float32
         loaded, info = self._from_pretrained(AutoModel if self.is_encoder else AutoModelForCausalLM, dtype=dtype)
+        # The pooler is none of the states' business, and often missing.
+        check_loaded(info, self.path, optional=("pooler",) if self.is_encoder else ())
         model: PreTrainedModel = loaded.to(device()).eval()
-        if self.is_encoder:
-            self._check_body(info)
-        else:
+        check_finite(model, self.path)
+        if not self.is_encoder:
             self._check_head(model)
         return model
 
@@ -152,32 +183,75 @@ class ModelFolder:
         if info["missing_keys"] or info["mismatched_keys"]:
             raise UserError(f"{type(model).__name__} cannot be cut to {layers} layers", path=self.path)
         cut: PreTrainedModel = model
+        check_finite(cut, self.path)
         return cut
 
     def config(self) -> Any:
-        """The model's configuration (of its text part, where it has several)."""
-        try:
-            return AutoConfig.from_pretrained(self.path).get_text_config()
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"the configuration cannot be read: {error}", path=self.path / "config.json") from None
+        """The model's configuration (of its text part, where it has several).
 
-    def _from_pretrained(self, kind: Any, **options: Any) -> tuple[Any, dict[str, Any]]:
+        Raises:
+            UserError: it cannot be read, or the model needs code of its own.
+        """
+        return self._config().get_text_config()
+
+    def _config(self) -> Any:
+        raw = self._raw_config()
+        try:
+            config = AutoConfig.from_pretrained(self.path, trust_remote_code=False)
+        except Exception as error:  # each family has errors of its own for values that it cannot take
+            self._refuse_own_code("config.json")
+            raise UserError(
+                f"the configuration cannot be read: {reason_of(error)}", path=self.path / "config.json",
+                field=None if "model_type" in raw else "model_type",
+                remedy="take the config.json that belongs to the model, of a family that transformers knows",
+            ) from error  # fmt: skip
+        # How attention was computed when the model was saved says nothing about it, and may not be installed here.
+        config._attn_implementation = None
+        return config
+
+    def _raw_config(self) -> dict[str, Any]:
+        raw = read_json(self.path / "config.json")
+        if not isinstance(raw, dict):
+            raise UserError("not a model's configuration: not a JSON object", path=self.path / "config.json")
+        return raw
+
+    def _refuse_own_code(self, name: str) -> None:
+        file = self.path / name
+        raw = read_json(file) if file.is_file() else None
+        if isinstance(raw, dict) and raw.get("auto_map"):
+            raise UserError(
+                "it needs Python code of its own, which is never run", path=file, field="auto_map",
+                remedy="take a model of a family that transformers has itself",
+            )  # fmt: skip
+
+    def _from_pretrained(self, kind: Any, config: Any = None, **options: Any) -> tuple[Any, dict[str, Any]]:
+        config = config or self._config()
+        folder = self.weights[0].parent
         level = transformers.utils.logging.get_verbosity()
         # The report of keys that were not used is what load_layers is about, not a warning to the user.
         transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         try:
-            model, info = kind.from_pretrained(self.path, use_safetensors=True, output_loading_info=True, **options)
+            model, info = kind.from_pretrained(
+                folder, config=config, use_safetensors=True, trust_remote_code=False, output_loading_info=True,
+                ignore_mismatched_sizes=True, **({} if folder == self.path else self._generation(config)), **options,
+            )  # fmt: skip
             return model, info
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            raise UserError(f"the model cannot be loaded: {error}", path=self.path) from None
+        except Exception as error:  # a damaged or foreign checkpoint ends in errors of any kind
+            quantised = getattr(config, "quantization_config", None) is not None
+            raise UserError(
+                f"the model cannot be loaded: {reason_of(error)}", path=self.path,
+                field="quantization_config" if quantised else None,
+                remedy="install what it needs, or take the model as it was before it was quantised"
+                if quantised else "copy or download the model again",
+            ) from error  # fmt: skip
         finally:
             transformers.utils.logging.set_verbosity(level)
 
-    def _check_body(self, info: dict[str, Any]) -> None:
-        """Missing weights would be random ones. The pooler is none of the states' business, and often missing."""
-        missing = sorted(key for key in info["missing_keys"] if "pooler" not in key.split("."))
-        if missing or info["mismatched_keys"]:
-            raise UserError("weights are missing or of another shape", path=self.path, field=", ".join(missing[:3]))
+    def _generation(self, config: Any) -> dict[str, GenerationConfig]:
+        """What lies beside the configuration, where the weights lie elsewhere."""
+        if (self.path / "generation_config.json").is_file():
+            return {"generation_config": GenerationConfig.from_pretrained(self.path)}
+        return {"generation_config": GenerationConfig.from_model_config(config)}
 
     def _check_head(self, model: PreTrainedModel) -> None:
         """Some architectures scale their logits in ways of their own, which `logits_of` does not know."""
@@ -212,9 +286,9 @@ def find_model(name: str) -> ModelFolder:
             "no model: the folder has no config.json", path=path,
             remedy="give a folder that save_pretrained wrote, a hub id, or one of: " + ", ".join(fetch.MODELS),
         )  # fmt: skip
-    if not list(path.glob("*.safetensors")):
-        raise UserError("the folder has no *.safetensors", path=path, remedy="save the model with safetensors")
-    return ModelFolder(name, path)
+    found = ModelFolder(name, path)
+    _ = found.weights  # a folder without any is refused at once
+    return found
 
 
 def _from_hub(name: str) -> Path:
@@ -222,7 +296,10 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]))
+        folder = Path(snapshot_download(name, allow_patterns=[*_BESIDE_WEIGHTS, "*.safetensors"]))
+        if not any(folder.glob("*.safetensors")):
+            snapshot_download(name, allow_patterns=[*_BESIDE_WEIGHTS, "pytorch_model*.bin"])
+        return folder
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(

@@ -42,7 +42,7 @@ class Scorer(HFLM):  # type: ignore[misc]  # the harness has no type marker
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         model = folder.load(settings.compute)
         super().__init__(
-            pretrained=model, tokenizer=folder.tokenizer(), batch_size=_GENERATED_AT_ONCE,
+            pretrained=model, tokenizer=folder.tokenizer(), batch_size=_GENERATED_AT_ONCE, trust_remote_code=False,
             max_length=min(settings.max_length, longest_input(model) or settings.max_length),
         )  # fmt: skip
         self._name = folder.name

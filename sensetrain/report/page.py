@@ -109,7 +109,7 @@ def _sense_examples(folder: Path, dictionary: SenseDictionary) -> dict[str, list
     """Senses of the words that have the most glosses in the graph, of those that are one token with several senses."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder / "students" / "cut")
+    tokenizer = AutoTokenizer.from_pretrained(folder / "students" / "cut", trust_remote_code=False)
     with lexgraph.open(folder / "lexgraph.duckdb") as graph:
         ranked = graph.query("SELECT word FROM senses GROUP BY word ORDER BY count(*) DESC, word LIMIT 400")
     shown: dict[str, list[SenseExample]] = {}

@@ -27,10 +27,10 @@ def test_a_folder_without_config_is_refused(tmp_path: Path) -> None:
         find_model(str(tmp_path))
 
 
-def test_a_folder_without_safetensors_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
-    (tmp_path / "pytorch_model.bin").write_bytes(b"a pickle")
-    with pytest.raises(UserError, match="safetensors"):
+    (tmp_path / "extra.safetensors").write_bytes(b"not the model's")
+    with pytest.raises(UserError, match="has no weights"):
         find_model(str(tmp_path))
 
 
