@@ -39,7 +39,7 @@ def main(rounds: int, teacher: str) -> None:
 def _limits(steps: Steps) -> dict[str, float]:
     """How fast each could be against cross-entropy alone if only multiplications took time."""
     config = steps.teacher.config()
-    model = steps.live._model
+    model = steps.live.model
     head = config.vocab_size * config.hidden_size
     layers = sum(p.numel() for name, p in model.named_parameters() if ".layers." in name and p.dim() > 1)
     layer, kept = layers / config.num_hidden_layers, config.num_hidden_layers // 2

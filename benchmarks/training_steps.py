@@ -94,7 +94,7 @@ class Steps:
             states: Tensor = given.teacher.states  # type: ignore[union-attr]
             if top_k is None:
                 return {**self.plain, **columns, "teacher_states": states.bfloat16()}
-            logprobs = (logits_of(self.live._model, states) / self.settings.temperature).log_softmax(1)
+            logprobs = (logits_of(self.live.model, states) / self.settings.temperature).log_softmax(1)
             return {**self.plain, **columns, **largest(logprobs, top_k)}
 
     def step(self, batch: Mapping[str, Tensor], *, live: bool = False, **settings: Any) -> Callable[[], None]:

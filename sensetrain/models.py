@@ -30,6 +30,8 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.files import read_json, sha256_of, sha256_of_json
 from sensetrain import fetch
 from sensetrain.config import Compute
+from sensetrain.cutting import cut_config, require_own_layers
+from sensetrain.logits import LogitForm
 from sensetrain.weights import check_finite, check_loaded, check_no_pointer, reason_of, weight_files
 
 # Loading a model shows no bar of its own: stages show theirs, on stderr.
@@ -160,14 +162,15 @@ class ModelFolder:
         model: PreTrainedModel = loaded.to(device()).eval()
         check_finite(model, self.path)
         if not self.is_encoder:
-            self._check_head(model)
+            require_known_logits(model, self.path)
         return model
 
     def load_layers(self, layers: int) -> PreTrainedModel:
         """The model with its first layers only, in float32 on the CPU; the others are never read.
 
         Raises:
-            UserError: the model is an encoder, cannot be loaded, or cannot be cut by its configuration alone.
+            UserError: the model is an encoder, cannot be loaded, cannot be cut by its configuration alone, or its
+                logits are not its head on its last hidden state.
         """
         config = self.config()
         if self.is_encoder:
@@ -175,15 +178,25 @@ class ModelFolder:
                 f"{config.model_type} is an encoder: it has no LM head that a cut student could keep",
                 path=self.path / "config.json", field="model_type", remedy="take a decoder (Llama)",
             )  # fmt: skip
-        for key in ("num_hidden_layers", "layer_types"):
-            value = getattr(config, key, None)
-            if value is not None:
-                setattr(config, key, layers if isinstance(value, int) else value[:layers])
-        model, info = self._from_pretrained(AutoModelForCausalLM, dtype=torch.float32, config=config)
-        if info["missing_keys"] or info["mismatched_keys"]:
-            raise UserError(f"{type(model).__name__} cannot be cut to {layers} layers", path=self.path)
+        kept = range(layers)
+        fewer = layers < config.num_hidden_layers
+        try:
+            options = {"config": cut_config(config, kept)} if fewer else {}
+            model, info = self._from_pretrained(AutoModelForCausalLM, dtype=torch.float32, **options)
+        except (UserError, RuntimeError, TypeError, ValueError) as error:
+            if not fewer:
+                raise
+            why = error.message if isinstance(error, UserError) else str(error)
+            raise UserError(
+                f"{config.model_type} cannot be cut to {layers} layers: {why.splitlines()[0]}", path=self.path,
+                field="model_type",
+            ) from None  # fmt: skip
+        check_loaded(info, self.path)
+        check_finite(model, self.path)
+        if fewer:
+            require_own_layers(model, config, kept, self.path)
+        require_known_logits(model, self.path)
         cut: PreTrainedModel = model
-        check_finite(cut, self.path)
         return cut
 
     def config(self) -> Any:
@@ -252,21 +265,6 @@ class ModelFolder:
         if (self.path / "generation_config.json").is_file():
             return {"generation_config": GenerationConfig.from_pretrained(self.path)}
         return {"generation_config": GenerationConfig.from_model_config(config)}
-
-    def _check_head(self, model: PreTrainedModel) -> None:
-        """Some architectures scale their logits in ways of their own, which `logits_of` does not know."""
-        ids = torch.arange(4, device=device())[None] % model.config.get_text_config().vocab_size
-        with torch.inference_mode():
-            ours, theirs = (
-                logits_of(model, last_hidden_state(model, ids, torch.ones_like(ids))),
-                model(ids).logits.float(),
-            )
-        # A scale of its own is off by far more than rounding in any number type.
-        if not torch.allclose(ours, theirs, rtol=0.02, atol=0.02 * float(theirs.abs().max())):
-            raise UserError(
-                f"{type(model).__name__} does more to its logits than its LM head says; it is not supported",
-                path=self.path, field="architectures",
-            )  # fmt: skip
 
 
 def find_model(name: str) -> ModelFolder:
@@ -352,8 +350,16 @@ def last_hidden_state(model: PreTrainedModel, ids: Tensor, mask: Tensor) -> Tens
     """
     # Not every encoder knows the word cache.
     options = {} if is_encoder(model.config) else {"use_cache": False}
-    states: Tensor = model.base_model(input_ids=ids, attention_mask=mask, **options).last_hidden_state
+    states: Tensor = body_of(model)(input_ids=ids, attention_mask=mask, **options).last_hidden_state
     return states
+
+
+def body_of(model: PreTrainedModel) -> Any:
+    """The model without its head: what gives the last hidden states."""
+    body: Any = model.base_model
+    # Llama 4 names its body otherwise than it says.
+    has_head = model.get_output_embeddings() is not None  # type: ignore[no-untyped-call]
+    return model.model if body is model and has_head else body
 
 
 def is_encoder(config: Any) -> bool:
@@ -395,7 +401,7 @@ def state_width(model: PreTrainedModel) -> int:
 
 
 def logits_of(model: PreTrainedModel, states: Tensor) -> Tensor:
-    """The LM head on last hidden states, in float32, with the soft cap that some models put on logits.
+    """The LM head on last hidden states, in float32, scaled and capped as the model does it.
 
     Raises:
         UserError: the model is an encoder, loaded without a head.
@@ -403,19 +409,31 @@ def logits_of(model: PreTrainedModel, states: Tensor) -> Tensor:
     head: nn.Module | None = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     if head is None:
         raise UserError(f"{type(model).__name__} has no LM head: it gives states, but no probabilities", field="model")
-    logits: Tensor = head(states).float()
-    cap = getattr(model.config, "final_logit_softcapping", None)
-    return torch.tanh(logits / cap) * cap if cap else logits
+    return LogitForm.of(model.config)(head(states).float())
 
 
-def decoder_layers(model: nn.Module, count: int) -> tuple[str, nn.ModuleList]:
-    """The stack of transformer layers: its dotted name and itself.
+@torch.inference_mode()
+def require_known_logits(model: PreTrainedModel, path: Path | None = None) -> None:
+    """Try whether a decoder's logits are what `logits_of` makes of its last hidden states.
 
     Args:
-        model: a transformers model.
-        count: how many layers its configuration says.
+        model: on any device, in any mode.
+        path: its folder, for the message.
+
+    Raises:
+        UserError: they are not: the architecture does more to them than `LogitForm` knows.
     """
-    stacks = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.ModuleList) and len(m) == count]
-    if not stacks:
-        raise UserError(f"no stack of {count} layers in {type(model).__name__}", field="num_hidden_layers")
-    return min(stacks, key=lambda item: item[0].count("."))
+    ids = torch.arange(4, device=model.device)[None] % model.config.get_text_config().vocab_size
+    training = model.training
+    model.train(False)
+    try:
+        ours = logits_of(model, last_hidden_state(model, ids, torch.ones_like(ids)))
+        theirs = model(input_ids=ids, use_cache=False).logits.float()
+    finally:
+        model.train(training)
+    # A scale of its own is off by far more than rounding in any number type.
+    if ours.shape != theirs.shape or not torch.allclose(ours, theirs, rtol=0.02, atol=0.02 * float(theirs.abs().max())):
+        raise UserError(
+            f"{type(model).__name__} does more to its logits than its LM head says; it is not supported",
+            path=path, field="architectures",
+        )  # fmt: skip

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from lexgraph.common.errors import UserError
 from sensetrain.config import StudentSettings
-from sensetrain.models import ModelFolder, decoder_layers, device, find_model, state_width
+from sensetrain.cutting import decoder_layers, keep_layers, require_own_layers, same_logits, some_logits
+from sensetrain.models import ModelFolder, device, find_model, state_width
+
+ALIGNMENT = "sense_alignment"
+"""Name of W_align inside a student of another width than the teacher; it is no part of the checkpoint."""
+W_ALIGN = "w_align.safetensors"
 
 
 @dataclass(frozen=True)
@@ -43,12 +54,14 @@ def build_student(teacher: ModelFolder, settings: StudentSettings) -> PreTrained
     """
     source = begins_as(teacher, settings)
     whole = settings.student is not None and settings.layers is None
-    kept = kept_layers(source.config().num_hidden_layers, settings, whole=whole)
+    config = source.config()
+    kept = kept_layers(config.num_hidden_layers, settings, whole=whole)
     if settings.train_layers > len(kept):
         raise UserError(f"cannot train {settings.train_layers} of {len(kept)} layers", field="train_layers")
     student = source.load_layers(max(kept) + 1)
     if len(kept) <= max(kept):
-        _keep(student, kept)
+        student = keep_layers(student, kept, source.path)
+        require_own_layers(student, config, kept, source.path)
     freeze_all_but_last(student, settings.train_layers)
     if settings.lora_rank:
         add_lora(student, settings.lora_rank)
@@ -102,22 +115,6 @@ def kept_layers(total: int, settings: StudentSettings, *, whole: bool = False) -
     return [round(i * (total - 1) / (count - 1)) for i in range(count)]
 
 
-def _keep(student: PreTrainedModel, kept: list[int]) -> None:
-    """Leave out the other layers and number the rest anew, in the modules and in the configuration."""
-    config: Any = student.config
-    name, stack = decoder_layers(student, config.num_hidden_layers)
-    parent, _, leaf = name.rpartition(".")
-    layers = [stack[i] for i in kept]
-    setattr(student.get_submodule(parent), leaf, nn.ModuleList(layers))
-    for number, layer in enumerate(layers):
-        for module in layer.modules():
-            if hasattr(module, "layer_idx"):
-                module.layer_idx = number  # type: ignore[assignment]
-    config.num_hidden_layers = len(kept)
-    if getattr(config, "layer_types", None):
-        config.layer_types = [config.layer_types[i] for i in kept]
-
-
 def cut_student(teacher: ModelFolder, layers: int | None, train_layers: int) -> PreTrainedModel:
     """The teacher's first layers with its embedding, final norm and head (DSKD 5.1), in float32.
 
@@ -141,7 +138,9 @@ def freeze_all_but_last(student: PreTrainedModel, train_layers: int) -> None:
 
 
 def add_lora(student: PreTrainedModel, rank: int) -> None:
-    """Put LoRA (Hu et al. 2022) on the linear maps of the frozen layers, in place.
+    """Put LoRA (Hu et al. 2022) on the linear maps of the frozen layers, experts' included, in place.
+
+    Routers of experts are left as they are.
 
     Raises:
         UserError: peft is not installed, or no layer is frozen.
@@ -152,32 +151,92 @@ def add_lora(student: PreTrainedModel, rank: int) -> None:
         raise UserError("LoRA needs peft", field="lora_rank", remedy="pip install 'sensetrain[lora]'") from None
     _, stack = decoder_layers(student, student.config.num_hidden_layers)
     trained = [weight for weight in student.parameters() if weight.requires_grad]
-    targets = [
-        name
-        for name, module in student.named_modules()
-        if isinstance(module, nn.Linear) and any(module is m for layer in stack for m in layer.modules())
-        and not module.weight.requires_grad
-    ]  # fmt: skip
-    if not targets:
+    inside = {module for layer in stack for module in layer.modules()}
+    modules, parameters = [], []
+    for name, module in student.named_modules():
+        own = [(n, p) for n, p in module.named_parameters(recurse=False) if not p.requires_grad]
+        if module not in inside or not own:
+            continue
+        if isinstance(module, (nn.Linear, Conv1D)):
+            modules.append(name)
+        elif not isinstance(module, nn.Conv1d):
+            # Experts are one stack of matrices, [experts, out, in] or [experts, in, out], beside no linear layer.
+            parameters += [f"{name}.{n}" for n, p in own if p.dim() == 3]
+    if not modules and not parameters:
         raise UserError("all layers are trained: LoRA has none to work on", field="lora_rank")
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=targets), student)
+    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=modules, target_parameters=parameters)
+    with warnings.catch_warnings():
+        # GPT-2's kind of linear layer keeps its weight the other way round; peft sees that and says so of each.
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to False")
+        inject_adapter_in_model(config, student)
     for weight in trained:
         weight.requires_grad_(True)
 
 
-def merge_lora(student: PreTrainedModel) -> None:
-    """Add LoRA's products to the weights that they stand beside, and take LoRA out again."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
+def merged_state(student: PreTrainedModel, state: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """The weights with LoRA's products added to those that they stand beside; the student stays as it is.
 
-    for name, module in list(student.named_modules()):
-        if isinstance(module, BaseTunerLayer):
-            module.merge()
-            parent, _, leaf = name.rpartition(".")
-            setattr(student.get_submodule(parent), leaf, module.get_base_layer())
+    Args:
+        student: with LoRA or without.
+        state: its weights, if they are at hand.
+
+    Returns:
+        The weights by the names that they have without LoRA.
+    """
+    state = dict(student.state_dict() if state is None else state)
+    if not any("lora_" in name for name in state):
+        return state
+    from peft.tuners.lora import LoraLayer
+
+    merged = {_plain(name): weight for name, weight in state.items() if "lora_" not in name}
+    layers: list[tuple[str, Any]] = [(n, m) for n, m in student.named_modules() if isinstance(m, LoraLayer)]
+    for name, layer in layers:
+        weight = _plain(f"{name}.{getattr(layer, 'parameter_name', 'weight')}")
+        for adapter in layer.active_adapters:
+            merged[weight] = merged[weight] + layer.get_delta_weight(adapter).detach().to(merged[weight])
+    return merged
 
 
-def add_alignment(student: PreTrainedModel, width: int, name: str) -> None:
-    """Put W_align, a linear map from the student's width to the teacher's, into the student under this name.
+def _plain(name: str) -> str:
+    return name.replace(".base_layer", "")
+
+
+def write_student(student: PreTrainedModel, state: Mapping[str, Tensor], folder: Path) -> None:
+    """Write a checkpoint that transformers loads without this project, and load it to see that it is the student.
+
+    W_align, if there is one, goes beside it.
+
+    Args:
+        student: with LoRA or without.
+        state: its weights, whole also where the student's are sharded.
+        folder: where to.
+
+    Raises:
+        UserError: what is loaded from it is another model.
+    """
+    state = merged_state(student, state)
+    beside = {name: state.pop(name).cpu() for name in list(state) if name.startswith(f"{ALIGNMENT}.")}
+    if beside:
+        save_file({"w_align": beside[f"{ALIGNMENT}.weight"].contiguous()}, folder / W_ALIGN)
+    student.save_pretrained(folder, state_dict=dict(state))
+    _require_same(student, state, folder)
+
+
+def _require_same(student: PreTrainedModel, state: Mapping[str, Tensor], folder: Path) -> None:
+    kind: Any = type(student)
+    again, info = kind.from_pretrained(folder, dtype=student.dtype, output_loading_info=True)
+    wrong = sorted(str(key) for of in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in info[of])
+    wrong += [name for name, weight in again.state_dict().items() if not torch.equal(weight, state[name].to(weight))]
+    if wrong:
+        raise UserError("the student is not what was trained once it is saved", path=folder, field=", ".join(wrong[:3]))
+    # Where the student is sharded no process can run it alone.
+    whole = not any(isinstance(weight, DTensor) for weight in student.parameters())
+    if whole and not same_logits(some_logits(again), some_logits(student)):
+        raise UserError("the student gives other logits once it is saved", path=folder, field="config.json")
+
+
+def add_alignment(student: PreTrainedModel, width: int) -> None:
+    """Put W_align, a linear map from the student's width to the teacher's, into the student.
 
     Inside, it is trained, sharded and resumed with the rest. It begins as the identity on the dimensions that both
     have.
@@ -186,12 +245,12 @@ def add_alignment(student: PreTrainedModel, width: int, name: str) -> None:
     align = nn.Linear(ours, width, bias=False, device=device(), dtype=torch.float32)
     with torch.no_grad():
         align.weight.copy_(torch.eye(width, ours))
-    student.add_module(name, align)
+    student.add_module(ALIGNMENT, align)
 
 
 def count_parameters(student: PreTrainedModel) -> Parameters:
     """What is trained and what is not."""
-    own = [weight for name, weight in student.named_parameters() if "lora_" not in name and "alignment" not in name]
+    own = [weight for name, weight in student.named_parameters() if "lora_" not in name and ALIGNMENT not in name]
     trained = sum(weight.numel() for weight in student.parameters() if weight.requires_grad)
     total = sum(weight.numel() for weight in own)
     frozen = sum(weight.numel() for weight in own if not weight.requires_grad)

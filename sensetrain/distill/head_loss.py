@@ -17,6 +17,7 @@ from lexgraph.common.errors import UserError
 from sensetrain.distill.block_loss import Objective, ce_, ce_and_full_, ce_and_listed_
 from sensetrain.distill.divergence import KL, Divergence
 from sensetrain.distill.teacher import Sampled, Teacher, TeacherStates, TopK
+from sensetrain.logits import PLAIN, LogitForm
 
 _CHUNK_BYTES = {"cpu": 24 << 20, "cuda": 256 << 20}
 """Bytes of float32 logits of one matrix product."""
@@ -32,7 +33,7 @@ def head_loss(
     *,
     temperature: float,
     alpha: float,
-    soft_cap: float | None = None,
+    form: LogitForm = PLAIN,
     divergence: Divergence = KL,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Sums over positions of CE + alpha T^2 D, of CE, and of T^2 D; only the first carries a gradient.
@@ -44,7 +45,7 @@ def head_loss(
         teacher: what the teacher says of the same positions.
         temperature: T.
         alpha: weight of the divergence; at 0 it is not computed.
-        soft_cap: logits are cap * tanh(logits / cap) in models that say so, teacher and student alike.
+        form: how the student's logits come from the head; the teacher's states bring their own.
         divergence: D.
 
     Raises:
@@ -59,7 +60,7 @@ def head_loss(
         targets,
         teacher,
         Objective(temperature, alpha, divergence),
-        soft_cap,
+        form,
     )  # type: ignore[no-untyped-call]
     return outputs
 
@@ -82,11 +83,10 @@ def check_vocabulary(student: Any, teacher: Any) -> None:
         )  # fmt: skip
 
 
-def _logits(states: Tensor, weight: Tensor, bias: Tensor | None, soft_cap: float | None) -> Tensor:
+def _logits(states: Tensor, weight: Tensor, bias: Tensor | None, form: LogitForm) -> Tensor:
     """The head on a chunk of states, in at least float32."""
-    logits = nn.functional.linear(states, weight.to(states.dtype), None if bias is None else bias.to(states.dtype))
-    logits = logits.to(torch.promote_types(states.dtype, torch.float32))
-    return torch.tanh(logits / soft_cap).mul_(soft_cap) if soft_cap else logits
+    output = nn.functional.linear(states, weight.to(states.dtype), None if bias is None else bias.to(states.dtype))
+    return form(output.to(torch.promote_types(states.dtype, torch.float32)))
 
 
 class _HeadLoss(torch.autograd.Function):
@@ -99,7 +99,7 @@ class _HeadLoss(torch.autograd.Function):
         targets: Tensor,
         teacher: Teacher,
         objective: Objective,
-        soft_cap: float | None,
+        form: LogitForm,
     ) -> tuple[Tensor, Tensor, Tensor]:
         wide = torch.promote_types(states.dtype, torch.float32)
         ce, kl = states.new_zeros((), dtype=wide), states.new_zeros((), dtype=wide)
@@ -108,12 +108,12 @@ class _HeadLoss(torch.autograd.Function):
         bias_grad = torch.zeros_like(bias, dtype=wide) if bias is not None and ctx.needs_input_grad[2] else None
         matrix = weight.to(states.dtype)
         for part in _slices(len(states), _chunk_rows(weight, wide)):
-            logits = _logits(states[part], weight, bias, soft_cap)
-            said = _said(teacher, part, logits, soft_cap) if objective.alpha else None
+            logits = _logits(states[part], weight, bias, form)
+            said = _said(teacher, part, logits) if objective.alpha else None
             # The products want many rows at a time, everything else wants few.
             for rows in _slices(len(logits), _of_device(_BLOCK_ROWS, weight)):
                 block, wanted = logits[rows], targets[part][rows]
-                slope = 1 - (block / soft_cap).square() if soft_cap else None
+                slope = form.slope(block)
                 if said is None:
                     ce = ce + ce_(block, wanted)
                 else:
@@ -123,7 +123,7 @@ class _HeadLoss(torch.autograd.Function):
                         else ce_and_listed_(block, wanted, said.part(rows, wide), objective)
                     )
                     ce, kl = ce + of_ce, kl + of_kl
-                if slope is not None:
+                if form != PLAIN:
                     block.mul_(slope)
             narrow = logits.to(states.dtype)
             state_grad[part] = narrow @ matrix
@@ -160,9 +160,9 @@ def _chunk_rows(weight: Tensor, dtype: torch.dtype) -> int:
     return max(1, _of_device(_CHUNK_BYTES, weight) // (len(weight) * dtype.itemsize))
 
 
-def _said(teacher: Teacher, part: slice, logits: Tensor, soft_cap: float | None) -> TopK | Sampled | Tensor:
+def _said(teacher: Teacher, part: slice, logits: Tensor) -> TopK | Sampled | Tensor:
     """What the teacher says of a chunk: its logits over the whole vocabulary where its states are given."""
     if not isinstance(teacher, TeacherStates):
         return teacher.part(part, logits.dtype)
     weight: Any = teacher.head.weight
-    return _logits(teacher.states[part].to(logits.dtype), weight, getattr(teacher.head, "bias", None), soft_cap)
+    return _logits(teacher.states[part].to(logits.dtype), weight, getattr(teacher.head, "bias", None), teacher.form)

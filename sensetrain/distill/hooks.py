@@ -9,8 +9,11 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback
 
-ALIGNMENT = "sense_alignment"
-"""Name of W_align inside a student of another width than the teacher; it is no part of the checkpoint."""
+from lexgraph.common.errors import UserError
+from sensetrain.cutting import some_logits
+from sensetrain.logits import LogitForm
+from sensetrain.models import body_of, require_known_logits
+from sensetrain.students import ALIGNMENT
 
 
 class LastHiddenState:
@@ -18,14 +21,23 @@ class LastHiddenState:
 
     A hook works through the wrappers of data-parallel training, where reaching for the inner model would bypass them.
     W_align is applied in it too: inside the forward pass its weights are whole even where they are sharded.
+
+    Raises:
+        UserError: the model makes its logits in a way that is not known.
     """
 
     def __init__(self, model: Any) -> None:
+        require_known_logits(model)
         self._states: tuple[Tensor, Tensor] | None = None
         self._align: nn.Module = getattr(model, ALIGNMENT, None) or nn.Identity()
         self.head: nn.Module = model.get_output_embeddings()
-        self.soft_cap: float | None = getattr(model.config, "final_logit_softcapping", None)
-        model.base_model.register_forward_hook(self._remember)
+        self.form = LogitForm.of(model.config)
+        # OPT's and its kin's call the decoder inside the body, not the body.
+        body_of(model).get_decoder().register_forward_hook(self._remember)
+        some_logits(model)
+        if self._states is None:
+            raise UserError(f"{type(model).__name__} hides what its LM head reads; it is not supported", field="model")
+        self._states = None
 
     def _remember(self, module: nn.Module, arguments: Any, output: Any) -> None:
         states = output.last_hidden_state

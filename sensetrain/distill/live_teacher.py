@@ -16,6 +16,8 @@ from sensetrain.config import CandidateSettings, Tail
 from sensetrain.distill.data import IGNORE
 from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.teacher import Sampled, Teacher, TeacherStates, TopK
+from sensetrain.logits import PLAIN, LogitForm
+from sensetrain.models import body_of
 
 Batch = Mapping[str, Tensor]
 Side = Literal["positive", "negative"]
@@ -56,10 +58,12 @@ class CachedTeacher:
     Attributes:
         head: the LM head that cached states go through: the student's, where it is the teacher's, copied and frozen.
         tail: what becomes of the probability of tokens that are not listed.
+        form: how the teacher's logits come from the head.
     """
 
     head: nn.Module
     tail: Tail = "bucket"
+    form: LogitForm = PLAIN
 
     def of_batch(self, batch: Batch, *, senses: bool) -> OfBatch:
         """Names what is there already."""
@@ -71,7 +75,7 @@ class CachedTeacher:
 
     def _said(self, batch: Batch) -> Teacher:
         if "teacher_states" in batch:
-            return TeacherStates(batch["teacher_states"], self.head)
+            return TeacherStates(batch["teacher_states"], self.head, self.form)
         if "teacher_sampled_ids" in batch:
             return Sampled(batch["teacher_sampled_ids"].long(), batch["teacher_sampled_logprobs"])
         ids, logprobs = batch["teacher_top_ids"].long(), batch["teacher_top_logprobs"]
@@ -97,14 +101,15 @@ class LiveTeacher:
         settings: CandidateSettings,
         head: nn.Module | None = None,
     ) -> None:
-        self._model, self._senses, self._settings = model, senses, settings
+        self.model, self._senses, self._settings = model, senses, settings
         self._head: Any = head or model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        self._form = LogitForm.of(model.config)
 
     @torch.inference_mode()
     def of_batch(self, batch: Batch, *, senses: bool) -> OfBatch:
         """One forward pass of the teacher's body; P' and N' of the sampled positions only."""
-        given = {name: batch[name].to(self._model.device) for name in _INPUTS if name in batch}
-        whole = self._model.base_model(**given, use_cache=False).last_hidden_state
+        given = {name: batch[name].to(self.model.device) for name in _INPUTS if name in batch}
+        whole = body_of(self.model)(**given, use_cache=False).last_hidden_state
         has_target = batch["labels"] != IGNORE
         states = whole[has_target.to(whole.device)]
         rows: dict[Side, Tensor] = {}
@@ -112,7 +117,7 @@ class LiveTeacher:
             sampled, targets = batch["sampled"].cpu(), batch["labels"][has_target].cpu()
             found = self._senses.nearest(states[sampled.to(states.device)], targets[sampled], self._settings)
             rows = {"positive": found["positive"], "negative": found["negative"]}
-        return OfBatch(TeacherStates(states.to(batch["labels"].device), self._head), rows)
+        return OfBatch(TeacherStates(states.to(batch["labels"].device), self._head, self._form), rows)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 
 from lexgraph.common.errors import UserError
 from sensetrain.distill.data import IGNORE, Item
+from sensetrain.models import body_of
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def require_boundaries(model: PreTrainedModel) -> None:
     ids = torch.arange(1, 9, device=device) % model.config.get_text_config().vocab_size
     twice = torch.stack([ids, ids.flip(0)])
     positions = torch.arange(4, device=device).repeat(2)[None].expand(2, -1)
-    body, training = model.base_model, model.training
+    body, training = body_of(model), model.training
     model.train(False)
     try:
         together = body(input_ids=twice, position_ids=positions, use_cache=False).last_hidden_state[:, 4:]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sensetrain.distill.divergence import NEVER
+from sensetrain.logits import PLAIN, LogitForm
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,12 @@ class TeacherStates:
     Attributes:
         states: shape (n, teacher's width).
         head: the teacher's LM head.
+        form: how its logits come from that.
     """
 
     states: Tensor
     head: nn.Module
+    form: LogitForm = PLAIN
 
 
 Teacher = TopK | Sampled | TeacherStates

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import nn
 from transformers import EarlyStoppingCallback, PreTrainedModel, PrinterCallback, TrainerCallback
 
@@ -23,17 +22,15 @@ from sensetrain.distill.card import write_card
 from sensetrain.distill.curves import history_of, last_values, write_curves
 from sensetrain.distill.data import CachedSequences, Item, TargetSource, collate
 from sensetrain.distill.heldout import HeldoutSequences
-from sensetrain.distill.hooks import ALIGNMENT
 from sensetrain.distill.live_teacher import BatchTeacher, CachedTeacher, LiveTargets, LiveTeacher
 from sensetrain.distill.packing import PackedCollate, require_boundaries
 from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.teacher_cache import TeacherCache, teach_inputs
 from sensetrain.distill.trainer import DSKDTrainer, KDTrainer
+from sensetrain.logits import LogitForm
 from sensetrain.manifest import Draft, Manifest, making, read_manifest
 from sensetrain.models import ModelFolder, device, state_width
-from sensetrain.students import add_alignment, begins_as, build_student, count_parameters, merge_lora
-
-W_ALIGN = "w_align.safetensors"
+from sensetrain.students import add_alignment, begins_as, build_student, count_parameters, write_student
 
 
 def student_inputs(cache: Manifest, teacher: ModelFolder, settings: DistilSettings) -> dict[str, str]:
@@ -129,10 +126,11 @@ def _train(
         work = checkpoints.folder_of(draft.folder)
         student = _student(teacher, settings, senses)
         parameters = count_parameters(student)
+        teacher_part = _teacher(cache, senses, settings, teacher)
         common: dict[str, Any] = {
-            "teacher": _teacher(cache, senses, settings, teacher),
+            "teacher": teacher_part,
             "model": student,
-            "data_collator": _collate(student, settings),
+            "data_collator": _collate(student, teacher_part, settings),
             "train_dataset": _sequences(tokens, source, senses, settings),
             "eval_dataset": HeldoutSequences(tokens) if settings.eval_steps else None,
         }
@@ -187,15 +185,22 @@ def _student(teacher: ModelFolder, settings: DistilSettings, senses: SenseSource
     """The student before training, with W_align where senses are of another width."""
     student = build_student(teacher, settings)
     if senses is not None and state_width(student) != senses.rows.shape[1]:
-        add_alignment(student, senses.rows.shape[1], ALIGNMENT)
+        add_alignment(student, senses.rows.shape[1])
     return student
 
 
-def _collate(student: PreTrainedModel, settings: DistilSettings) -> Callable[[Sequence[Item]], Item]:
-    """How sequences become a batch: padded, or packed where the student sees the boundaries."""
+def _collate(
+    student: PreTrainedModel, teacher: BatchTeacher | None, settings: DistilSettings
+) -> Callable[[Sequence[Item]], Item]:
+    """How sequences become a batch: padded, or packed where the student, and the teacher beside it, see the bounds.
+
+    A cached teacher has seen each sequence by itself.
+    """
     if settings.packing is None:
         return collate
     require_boundaries(student)
+    if isinstance(teacher, LiveTeacher):
+        require_boundaries(teacher.model)
     return PackedCollate(settings.packing)
 
 
@@ -213,7 +218,11 @@ def _teacher(
     """What gives the teacher's part of a batch; None for a cache whose states the student's own head reads."""
     if cache is None:
         return _live_teacher(senses, settings, teacher)
-    return None if settings.student is None else CachedTeacher(_head_of(teacher), settings.tail)
+    return (
+        None
+        if settings.student is None
+        else CachedTeacher(_head_of(teacher), settings.tail, LogitForm.of(teacher.config()))
+    )
 
 
 def _live_targets(senses: SenseSource | None, settings: DistilSettings, teacher: ModelFolder) -> LiveTargets:
@@ -262,14 +271,8 @@ def check_inputs(
 
 
 def _save(student: PreTrainedModel, state: Mapping[str, Any], teacher: ModelFolder, draft: Draft) -> None:
-    """A checkpoint that transformers loads without this project; W_align goes beside it."""
-    if any("lora_" in name for name in state):
-        merge_lora(student)
-        state = student.state_dict()
-    beside = {name: weight.cpu() for name, weight in state.items() if name.startswith(f"{ALIGNMENT}.")}
-    if beside:
-        save_file({"w_align": beside[f"{ALIGNMENT}.weight"]}, draft.folder / W_ALIGN)
-    student.save_pretrained(draft.folder, state_dict={n: w for n, w in state.items() if n not in beside})
+    """A checkpoint with the teacher's tokenizer."""
+    write_student(student, state, draft.folder)
     teacher.tokenizer().save_pretrained(draft.folder)
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import Trainer
+from transformers.utils.import_utils import is_peft_available
 
 from lexgraph.common.errors import UserError
 from sensetrain.config import DistilSettings, DSKDSettings
@@ -28,6 +29,7 @@ from sensetrain.distill.losses import sense_sum
 from sensetrain.distill.order import Filled, StepOrder
 from sensetrain.distill.replay import load_step, save_step
 from sensetrain.distill.teacher import TopK
+from sensetrain.students import write_student
 
 Batch = dict[str, Tensor]
 
@@ -39,6 +41,7 @@ class KDTrainer(Trainer):
     """Trains a student on the teacher's probabilities: L = CE + alpha T^2 D (DSKD 4.1, where D is the KL).
 
     Args:
+        model: the student, with LoRA (`students.add_lora`) or without.
         args: a `KDConfig`.
         teacher: what gives the teacher's part of a batch; if not given, the batch's own columns, from a cache.
         trainer: arguments of `transformers.Trainer`; `train_dataset` as `CachedSequences`, `eval_dataset` as
@@ -50,14 +53,18 @@ class KDTrainer(Trainer):
     model: Any
     train_dataset: Any
 
-    def __init__(self, *, args: KDConfig, teacher: BatchTeacher | None = None, **trainer: Any) -> None:
-        super().__init__(args=args, **{"data_collator": collate, **trainer})
+    def __init__(self, *, model: Any, args: KDConfig, teacher: BatchTeacher | None = None, **trainer: Any) -> None:
+        _require_plain(model)
+        use_cache = model.config.use_cache
+        super().__init__(model=model, args=args, **{"data_collator": collate, **trainer})
+        # Trainer turns it off for good; here each forward pass says so itself, and the checkpoint keeps what it was.
+        model.config.use_cache = use_cache
         self.settings = args.settings
         # Both tell Trainer that compute_loss divides by the global counts itself.
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
-        self._last = LastHiddenState(self.model)
-        self.teacher = teacher or CachedTeacher(self._last.head, self.settings.tail)
+        self._last = LastHiddenState(model)
+        self.teacher = teacher or CachedTeacher(self._last.head, self.settings.tail, self._last.form)
         self.divergence = Divergence(self.settings.divergence, self.settings.jsd_beta)
         self.terms = Terms()
         self._batches: list[Batch] = []
@@ -98,7 +105,7 @@ class KDTrainer(Trainer):
         given = self.teacher.of_batch(inputs, senses=self.has_sense_term)
         loss, ce, kl = head_loss(
             states, self._last.head, inputs["labels"][inputs["labels"] != IGNORE], given.teacher,
-            temperature=self.settings.temperature, alpha=self.settings.alpha, soft_cap=self._last.soft_cap,
+            temperature=self.settings.temperature, alpha=self.settings.alpha, form=self._last.form,
             divergence=self.divergence,
         )  # fmt: skip
         further = self.further_terms(aligned, given, inputs, sampled)
@@ -140,7 +147,7 @@ class KDTrainer(Trainer):
             nothing = TopK(targets[:, None], torch.zeros_like(targets[:, None], dtype=torch.float32))
             _, ce, _ = head_loss(
                 states, self._last.head, targets, nothing,
-                temperature=1.0, alpha=0.0, soft_cap=self._last.soft_cap,
+                temperature=1.0, alpha=0.0, form=self._last.form,
             )  # fmt: skip
             total += torch.stack([ce, torch.full_like(ce, len(targets))]).to(total)
         nll, count = self.accelerator.reduce(total, reduction="sum").tolist()
@@ -195,6 +202,20 @@ class KDTrainer(Trainer):
         losses = [self.compute_loss(self.model, self._prepare_inputs(batch)) for batch in batches]
         return [float(loss.detach()) for loss in losses]
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write the student as a plain checkpoint: with LoRA in its weights, W_align beside it, and the tokenizer."""
+        if _internal_call and output_dir is not None:
+            # A state that a training goes on from needs them apart.
+            super().save_model(output_dir, _internal_call)
+            return
+        state = self.full_state()
+        if self.args.should_save:
+            folder = Path(output_dir or str(self.args.output_dir))
+            folder.mkdir(parents=True, exist_ok=True)
+            write_student(self.model, state, folder)
+            if self.processing_class is not None:
+                self.processing_class.save_pretrained(folder)
+
     def full_state(self) -> dict[str, Tensor]:
         """The student's weights, whole: where they are sharded, all processes gather them for the first one."""
         state: dict[str, Tensor] = self.accelerator.get_state_dict(self.model)
@@ -228,6 +249,18 @@ class KDTrainer(Trainer):
         if any(p.requires_grad for p in self._last.head.parameters()):
             raise UserError("the LM head is trained, which sharding does not allow", field="fsdp")
         self.accelerator.state.fsdp_plugin.ignored_modules = [self._last.head]
+
+
+def _require_plain(student: Any) -> None:
+    """Refuse a model in peft's wrapper: what is trained and saved here is the model inside."""
+    if is_peft_available():
+        from peft import PeftModel
+
+        if isinstance(student, PeftModel):
+            raise UserError(
+                "the student is a PeftModel; LoRA is put on a plain model here", field="model",
+                remedy="build_student(teacher, settings) with lora_rank, or students.add_lora(model, rank)",
+            )  # fmt: skip
 
 
 class DSKDTrainer(KDTrainer):

@@ -19,6 +19,7 @@ from sensetrain.distill.divergence import Divergence
 from sensetrain.distill.head_loss import head_loss
 from sensetrain.distill.losses import cross_entropy_sum, divergence_sum, log_rest, sense_sum
 from sensetrain.distill.teacher import Sampled, TeacherStates, TopK
+from sensetrain.logits import LogitForm
 
 KAPPA = 5
 DIVERGENCES = [Divergence("kl"), Divergence("reverse_kl"), Divergence("jsd"), Divergence("jsd", 0.1)]
@@ -252,7 +253,7 @@ class Case:
     def fast(self, alpha, cap=None):
         loss, ce, kl = head_loss(
             self.states, self.head, self.targets, self.teacher(),
-            temperature=self.temperature, alpha=alpha, soft_cap=cap,
+            temperature=self.temperature, alpha=alpha, form=LogitForm(cap=cap),
         )  # fmt: skip
         return loss, ce, kl, torch.autograd.grad(loss, self.leaves())
 
@@ -297,13 +298,14 @@ def test_every_divergence_from_every_form_of_the_teacher_is_autograd_in_float64(
     case = Case(k=17 if form == "all" else 6)
     head = torch.nn.Linear(5, 17, dtype=torch.float64)
     theirs = torch.from_numpy(np.random.default_rng(9).normal(size=(11, 5)))
-    teacher = TeacherStates(theirs, head) if form == "states" else case.teacher(form)
+    teacher = TeacherStates(theirs, head, LogitForm(0.3, 4.0)) if form == "states" else case.teacher(form)
     loss, _, part = head_loss(
         case.states, case.head, case.targets, teacher,
-        temperature=2.0, alpha=0.7, soft_cap=1.5, divergence=divergence,
+        temperature=2.0, alpha=0.7, form=LogitForm(0.5, 1.5), divergence=divergence,
     )  # fmt: skip
     gradients = torch.autograd.grad(loss, case.leaves())
-    logits, wanted = (1.5 * torch.tanh(model(x) / 1.5) for model, x in ((case.head, case.states), (head, theirs)))
+    logits = 1.5 * torch.tanh(0.5 * case.head(case.states) / 1.5)
+    wanted = 4.0 * torch.tanh(0.3 * head(theirs) / 4.0)
     plain = divergence_sum(logits, wanted.detach() if form == "states" else teacher, 2.0, divergence)
     expected = cross_entropy_sum(logits, case.targets) + 0.7 * plain
     torch.testing.assert_close(part, plain.detach(), rtol=1e-10, atol=1e-10)
@@ -337,7 +339,9 @@ def test_gradcheck_and_the_scale_of_what_comes_after():
 
     def loss(states, weight, bias):
         head = SimpleNamespace(weight=weight, bias=bias)
-        total, _, _ = head_loss(states, head, case.targets, case.teacher(), temperature=2.0, alpha=0.7, soft_cap=3.0)
+        total, _, _ = head_loss(
+            states, head, case.targets, case.teacher(), temperature=2.0, alpha=0.7, form=LogitForm(0.4)
+        )
         return 0.25 * total
 
     assert torch.autograd.gradcheck(loss, (case.states, weight, bias))
@@ -352,8 +356,8 @@ def test_head_loss_from_the_teachers_states_is_the_full_kl(monkeypatch, chunk, t
     teacher = torch.nn.Linear(6, 17, dtype=torch.float64)
     teacher_states = torch.from_numpy(np.random.default_rng(9).normal(size=(11, 6)))
     loss, ce, kl = head_loss(
-        case.states, case.head, case.targets, TeacherStates(teacher_states, teacher),
-        temperature=temperature, alpha=0.7, soft_cap=cap,
+        case.states, case.head, case.targets, TeacherStates(teacher_states, teacher, LogitForm(cap=cap)),
+        temperature=temperature, alpha=0.7, form=LogitForm(cap=cap),
     )  # fmt: skip
     gradients = torch.autograd.grad(loss, case.leaves())
 

@@ -11,10 +11,10 @@ from transformers import (
     AutoModelForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
-    GraniteConfig,
-    GraniteForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
+    ModernBertDecoderConfig,
+    ModernBertDecoderForCausalLM,
 )
 
 from lexgraph.common.errors import UserError
@@ -96,15 +96,17 @@ def test_the_last_hidden_state_is_what_the_head_reads(teacher: ModelFolder) -> N
         torch.testing.assert_close(logits_of(model, states), model(ids).logits)
 
 
-def test_a_model_that_scales_its_logits_is_refused(tmp_path: Path) -> None:
+def test_a_model_whose_logits_are_not_its_heads_is_refused(tmp_path: Path) -> None:
+    """ModernBERT's decoder has a layer and a norm between its states and its head."""
     torch.manual_seed(0)
-    config = GraniteConfig(
-        vocab_size=90, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, logits_scaling=8.0,
+    config = ModernBertDecoderConfig(
+        vocab_size=90, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2, cls_token_id=1,
+        sep_token_id=2, pad_token_id=0, bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
-    GraniteForCausalLM(config).save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="does more to its logits"):
-        ModelFolder("granite", tmp_path).load()
+    ModernBertDecoderForCausalLM(config).save_pretrained(tmp_path)
+    for load in (ModelFolder("modern", tmp_path).load, lambda: ModelFolder("modern", tmp_path).load_layers(1)):
+        with pytest.raises(UserError, match="does more to its logits"):
+            load()
 
 
 def test_padding_on_the_right_does_not_change_states(teacher: ModelFolder) -> None:
