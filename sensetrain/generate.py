@@ -120,7 +120,10 @@ def _prompts(
         else:
             prompts.append(Prompt(document, ids))
     if not prompts:
-        raise UserError(f"no prompt is left: {dict(dropped) or 'the files are empty'}", field=settings.field)
+        raise UserError(
+            f"no prompt is left: {dict(dropped) or 'the files are empty'}", field=settings.field,
+            remedy=f"prompt and --max-new-tokens together may have {limit} tokens" if dropped[_TOO_LONG] else None,
+        )  # fmt: skip
     return prompts, dropped
 
 

@@ -394,6 +394,26 @@ def longest_input(model: PreTrainedModel) -> int | None:
     return int(limit)
 
 
+def check_length(model: PreTrainedModel, longest: int, name: str, special: int = 0) -> None:
+    """Refuse sequences that a model has no positions for, before it runs into an error or beyond what it was made for.
+
+    Args:
+        model: the model.
+        longest: tokens of the longest sequence.
+        name: of the model, for the message.
+        special: how many special tokens stand around each sequence.
+
+    Raises:
+        UserError: they are too long.
+    """
+    limit = longest_input(model)
+    if limit is not None and longest + special > limit:
+        raise UserError(
+            f"sequences of {longest} tokens, and {name} takes at most {limit - special}", field="sequence_length",
+            remedy=f"tokenize with --sequence-length {limit - special} or less",
+        )  # fmt: skip
+
+
 def state_width(model: PreTrainedModel) -> int:
     """Width of the last hidden state: what the LM head takes in."""
     head: nn.Linear | None = model.get_output_embeddings()  # type: ignore[no-untyped-call]

@@ -29,7 +29,7 @@ from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.shards import Layout, Shard, row_bytes, shard_name, write_shard
 from sensetrain.hashing import uniform
 from sensetrain.manifest import Manifest, read_manifest
-from sensetrain.models import ModelFolder, last_hidden_state, logits_of, state_width
+from sensetrain.models import ModelFolder, check_length, last_hidden_state, logits_of, state_width
 from sensetrain.senses.collect import padded
 from sensetrain.senses.plan import members_of, plan_batches
 from sensetrain.together import FileWork, Job, work_together
@@ -55,13 +55,14 @@ def teach(tokens_path: Path, teacher: ModelFolder, senses: SenseSource, out: Pat
     """One teacher pass over the training sequences into the artefact `cache`, shards shared by processes.
 
     Raises:
-        UserError: the tokens are another tokenizer's, or more log-probabilities are asked for than there are tokens.
+        UserError: the tokens are another tokenizer's, a sequence is too long for the teacher, or more log-probabilities are asked for than there are tokens.
     """
     tokens = Tokens.open(tokens_path)
     tokens.manifest.require(tokens_path, {"tokenizer": teacher.tokenizer_fingerprint})
     sequences = tokens.split(TRAIN)
     offsets = target_offsets(tokens, sequences)
     model = teacher.load(settings.compute)
+    check_length(model, int(tokens.lengths().max()), teacher.name)
     layout, shards, pass_ = (
         _layout(model, settings),
         list(_shards(offsets)),

@@ -29,7 +29,7 @@ from sensetrain.distill.teacher_cache import TeacherCache, teach_inputs
 from sensetrain.distill.trainer import DSKDTrainer, KDTrainer
 from sensetrain.logits import LogitForm
 from sensetrain.manifest import Draft, Manifest, making, read_manifest
-from sensetrain.models import ModelFolder, device, state_width
+from sensetrain.models import ModelFolder, check_length, device, state_width
 from sensetrain.students import add_alignment, begins_as, build_student, count_parameters, write_student
 
 
@@ -125,8 +125,10 @@ def _train(
     with processes.making_together(out, "student", shape, inputs, resumable=checkpoints.kept(settings)) as draft:
         work = checkpoints.folder_of(draft.folder)
         student = _student(teacher, settings, senses)
+        longest = int(tokens.lengths().max())
+        check_length(student, longest, "the student")
         parameters = count_parameters(student)
-        teacher_part = _teacher(cache, senses, settings, teacher)
+        teacher_part = _teacher(cache, senses, settings, teacher, longest)
         common: dict[str, Any] = {
             "teacher": teacher_part,
             "model": student,
@@ -213,11 +215,15 @@ def _dskd_trainer(senses: SenseSource, config: KDConfig, common: dict[str, Any],
 
 
 def _teacher(
-    cache: Path | None, senses: SenseSource | None, settings: DistilSettings, teacher: ModelFolder
+    cache: Path | None, senses: SenseSource | None, settings: DistilSettings, teacher: ModelFolder, longest: int
 ) -> BatchTeacher | None:
-    """What gives the teacher's part of a batch; None for a cache whose states the student's own head reads."""
+    """What gives the teacher's part of a batch; None for a cache whose states the student's own head reads.
+
+    None, too, where nothing is wanted of the teacher.
+    """
     if cache is None:
-        return _live_teacher(senses, settings, teacher)
+        unused = senses is None and not settings.alpha
+        return None if unused else _live_teacher(senses, settings, teacher, longest)
     return (
         None
         if settings.student is None
@@ -232,9 +238,12 @@ def _live_targets(senses: SenseSource | None, settings: DistilSettings, teacher:
     return LiveTargets.of(senses, settings)
 
 
-def _live_teacher(senses: SenseSource | None, settings: DistilSettings, teacher: ModelFolder) -> LiveTeacher:
+def _live_teacher(
+    senses: SenseSource | None, settings: DistilSettings, teacher: ModelFolder, longest: int
+) -> LiveTeacher:
     where = torch.device(settings.teacher_device) if settings.teacher_device else device()
     model = teacher.load(settings.compute).to(where)  # type: ignore[arg-type]
+    check_length(model, longest, teacher.name)
     head: Any = model.get_output_embeddings()
     there = None if where == device() else copy.deepcopy(head).to(device())
     chosen = settings if isinstance(settings, DSKDSettings) else CandidateSettings()

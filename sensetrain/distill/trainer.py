@@ -102,7 +102,7 @@ class KDTrainer(Trainer):
             num_items_in_batch = torch.stack([(inputs["labels"] != IGNORE).sum(), inputs["sampled"].sum()])
         targets, sampled = num_items_in_batch.clamp_min(1)
         outputs, states, aligned = self._forward(model, inputs)
-        given = self.teacher.of_batch(inputs, senses=self.has_sense_term)
+        given = self._of_teacher(inputs)
         loss, ce, kl = head_loss(
             states, self._last.head, inputs["labels"][inputs["labels"] != IGNORE], given.teacher,
             temperature=self.settings.temperature, alpha=self.settings.alpha, form=self._last.form,
@@ -115,6 +115,12 @@ class KDTrainer(Trainer):
         # Data-parallel training averages gradients over the processes, and the counts above are sums over them.
         loss = loss * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
+
+    def _of_teacher(self, inputs: Batch) -> OfBatch:
+        """The teacher's part of the batch; it is not asked where no term of the loss has it."""
+        if self.settings.alpha or self.has_sense_term:
+            return self.teacher.of_batch(inputs, senses=self.has_sense_term)
+        return OfBatch(_nothing(inputs["labels"][inputs["labels"] != IGNORE]), {})
 
     @property
     def has_sense_term(self) -> bool:
@@ -144,9 +150,8 @@ class KDTrainer(Trainer):
             inputs = self._prepare_inputs(batch)
             targets = inputs["labels"][inputs["labels"] != IGNORE]
             _, states, _ = self._forward(model, inputs)
-            nothing = TopK(targets[:, None], torch.zeros_like(targets[:, None], dtype=torch.float32))
             _, ce, _ = head_loss(
-                states, self._last.head, targets, nothing,
+                states, self._last.head, targets, _nothing(targets),
                 temperature=1.0, alpha=0.0, form=self._last.form,
             )  # fmt: skip
             total += torch.stack([ce, torch.full_like(ce, len(targets))]).to(total)
@@ -261,6 +266,11 @@ def _require_plain(student: Any) -> None:
                 "the student is a PeftModel; LoRA is put on a plain model here", field="model",
                 remedy="build_student(teacher, settings) with lora_rank, or students.add_lora(model, rank)",
             )  # fmt: skip
+
+
+def _nothing(targets: Tensor) -> TopK:
+    """In the teacher's place where the weight of the divergence is 0."""
+    return TopK(targets[:, None], torch.zeros_like(targets[:, None], dtype=torch.float32))
 
 
 class DSKDTrainer(KDTrainer):

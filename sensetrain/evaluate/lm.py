@@ -19,7 +19,7 @@ from lexgraph.common.terminal import progress
 from sensetrain.config import EvaluateSettings
 from sensetrain.corpus import HELDOUT, Tokens
 from sensetrain.evaluate.questions import Question, read_questions
-from sensetrain.models import ModelFolder, device, last_hidden_state, logits_of
+from sensetrain.models import ModelFolder, check_length, device, last_hidden_state, logits_of, longest_input
 from sensetrain.senses.collect import padded
 from sensetrain.senses.plan import members_of, plan_batches
 
@@ -55,7 +55,7 @@ def evaluate(
     """Measure models on the held-out sequences and on the questions, and write the results as JSON.
 
     Raises:
-        UserError: a model has another tokenizer than the tokens.
+        UserError: a model has another tokenizer than the tokens, or a sequence or question is too long for it.
     """
     tokens = Tokens.open(tokens_path)
     asked = read_questions(questions, settings.limit) if questions else []
@@ -69,6 +69,7 @@ def evaluate(
 
 def _measure(folder: ModelFolder, tokens: Tokens, questions: Sequence[Question], settings: EvaluateSettings) -> Result:
     model = folder.load(settings.compute)
+    check_length(model, int(tokens.lengths().max()), folder.name)
     total, count = heldout_nll(model, tokens, settings.batch_tokens, folder.name)
     accuracy = accuracy_norm = None
     if questions:
@@ -130,6 +131,7 @@ def choice_scores(
         whole = tokenizer([f"{question.prompt} {choice}" for choice in question.choices])["input_ids"]
         # The choice's tokens are those beyond the prompt's, as lm-evaluation-harness takes them.
         requests += [(index, ids, len(prompts[index]) - 1) for ids in whole]
+        _check_question(model, question, max(map(len, whole)), name)
     scores = np.empty(len(requests))
     with progress(f"questions {name} (choices)", len(requests)) as advance:
         for members in _by_length([len(ids) for _, ids, _ in requests], batch_tokens):
@@ -145,6 +147,15 @@ def choice_scores(
     for (index, _, _), score in zip(requests, scores, strict=True):
         grouped[index].append(float(score))
     return grouped
+
+
+def _check_question(model: PreTrainedModel, question: Question, longest: int, name: str) -> None:
+    limit = longest_input(model)
+    if limit is not None and longest > limit:
+        raise UserError(
+            f"a question of {longest} tokens with its choice, and {name} takes at most {limit}: "
+            f"{question.prompt[:60]!r}", field="questions", remedy="shorten it, or leave it out",
+        )  # fmt: skip
 
 
 def _by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[np.ndarray]:

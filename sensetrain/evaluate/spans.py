@@ -52,7 +52,11 @@ def span_states(
     limit = longest_input(model)
     lengths = np.array([len(part) for part in ids], dtype=np.int64)
     if limit is not None and lengths.max(initial=0) > limit:
-        raise UserError(f"a text of {lengths.max()} tokens, and {teacher.name} takes at most {limit}", field="text")
+        longest = texts[int(lengths.argmax())]
+        raise UserError(
+            f"a text of {lengths.max()} tokens, and {teacher.name} takes at most {limit}: {longest[:60]!r}",
+            field="text", remedy="shorten it, or leave it out",
+        )  # fmt: skip
     shift = 0 if state_of == "same" else 1
     states = torch.empty(len(texts), state_width(model))
     with progress("states (texts)", len(texts)) as advance:

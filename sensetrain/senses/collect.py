@@ -26,9 +26,9 @@ from sensetrain.models import (
     NO_SPECIAL_TOKENS,
     ModelFolder,
     SpecialTokens,
+    check_length,
     device,
     last_hidden_state,
-    longest_input,
     state_width,
 )
 from sensetrain.senses.plan import Batch, Plan, check_tokens
@@ -108,13 +108,7 @@ class StateReader:
         self._model, self._tokens, self._batch_tokens = model, tokens, batch_tokens
         self._whole, self._special = teacher.is_encoder, teacher.special_tokens()
         self._lengths = tokens.lengths()
-        longest, limit = int(self._lengths.max()), longest_input(model)
-        if limit is not None and longest + len(self._special) > limit:
-            raise UserError(
-                f"sequences of {longest} tokens, and {teacher.name} takes at most {limit - len(self._special)}",
-                field="sequence_length",
-                remedy=f"tokenize with --sequence-length {limit - len(self._special)} or less",
-            )  # fmt: skip
+        check_length(model, int(self._lengths.max()), teacher.name, len(self._special))
 
     def states(self, batch: Batch, spans: Ints) -> Tensor:
         """The states of a batch's samples.
@@ -127,7 +121,7 @@ class StateReader:
         Returns:
             Shape (samples, width), float32 if a sample is a mean, else as computed.
         """
-        lengths = self._lengths[batch.sequences] if self._whole else batch.lengths
+        lengths = seen_lengths(self._lengths, batch, NO_SPECIAL_TOKENS, whole=self._whole)
         dtype = torch.float32 if spans.max(initial=1) > 1 else self._model.dtype
         chosen = torch.empty(len(batch.slots), self.width, dtype=dtype, device=device())
         for start, end in self._passes(lengths):
@@ -138,11 +132,27 @@ class StateReader:
             chosen[torch.from_numpy(members)] = _means(states, slots, positions, spans[members])
         return chosen
 
+    def seen(self, batch: Batch) -> int:
+        """How many tokens of a batch the teacher sees, special ones included and padding not."""
+        return int(seen_lengths(self._lengths, batch, self._special, whole=self._whole).sum())
+
     def _passes(self, lengths: Ints) -> Iterator[tuple[int, int]]:
         """Parts of a batch that are one forward pass each. Whole sequences are longer than the plan counted them."""
         size = max(1, self._batch_tokens // int(lengths.max())) if self._whole else len(lengths)
         for start in range(0, len(lengths), size):
             yield start, start + size
+
+
+def seen_lengths(lengths: Ints, batch: Batch, special: SpecialTokens, *, whole: bool) -> Ints:
+    """How much the teacher sees of each sequence of a batch: an encoder the whole one, with its special tokens.
+
+    Args:
+        lengths: of all sequences.
+        batch: the plan's.
+        special: what stands around each sequence.
+        whole: whether the teacher is an encoder.
+    """
+    return (lengths[batch.sequences] if whole else batch.lengths) + len(special)
 
 
 def padded(

@@ -12,8 +12,8 @@ import torch
 
 from sensetrain.config import PlanSettings
 from sensetrain.corpus import Tokens
-from sensetrain.models import ModelFolder, last_hidden_state
-from sensetrain.senses.collect import padded
+from sensetrain.models import ModelFolder
+from sensetrain.senses.collect import StateReader, seen_lengths
 from sensetrain.senses.plan import Batch, Plan, plan
 
 _SECONDS = 10.0  # of measuring
@@ -38,8 +38,9 @@ def forecast(
     """
     with tempfile.TemporaryDirectory() as scratch:
         made = plan(tokens, Path(scratch, "plan"), settings, teacher, words)
-        rows, teacher_tokens = int(made.facts["samples"]), int(made.facts["teacher_tokens"])
-        found = rate or _measured_rate(Tokens.open(tokens), Plan.open(Path(scratch, "plan")), teacher)
+        planned, opened = Plan.open(Path(scratch, "plan")), Tokens.open(tokens)
+        rows, teacher_tokens = int(made.facts["samples"]), _teacher_tokens(opened, planned, teacher)
+        found = rate or _measured_rate(opened, planned, teacher)
     width = int(teacher.config().get_text_config().hidden_size)
     return {
         "rows": rows,
@@ -51,16 +52,22 @@ def forecast(
     }
 
 
+def _teacher_tokens(tokens: Tokens, planned: Plan, teacher: ModelFolder) -> int:
+    """What the teacher sees: of an encoder's more than the plan says, which is made before a teacher is named."""
+    lengths, special, whole = tokens.lengths(), teacher.special_tokens(), teacher.is_encoder
+    return sum(int(seen_lengths(lengths, batch, special, whole=whole).sum()) for batch in planned.batches())
+
+
 @torch.inference_mode()
 def _measured_rate(tokens: Tokens, planned: Plan, teacher: ModelFolder) -> float:
     """Tokens a second through the teacher's body, the first batch left out: it warms up."""
-    model = teacher.load("auto")
+    reader = StateReader(teacher, tokens, "auto", int(planned.manifest.settings["batch_tokens"]))
     done, seconds = 0, 0.0
     for number, batch in enumerate(_spread(planned)):
         started = time.perf_counter()
-        last_hidden_state(model, *padded(tokens, batch.sequences, batch.lengths))[0, 0].tolist()
+        reader.states(batch, planned.length[batch.rows])[0, 0].tolist()
         if number or planned.batch_count == 1:
-            done, seconds = done + int(batch.lengths.sum()), seconds + time.perf_counter() - started
+            done, seconds = done + reader.seen(batch), seconds + time.perf_counter() - started
         if seconds > _SECONDS:
             break
     return done / seconds

@@ -21,7 +21,7 @@ from lexgraph.common.errors import UserError
 from sensetrain.config import PredictSettings
 from sensetrain.corpus import TRAIN, Tokens
 from sensetrain.manifest import Manifest
-from sensetrain.models import ModelFolder, last_hidden_state, logits_of
+from sensetrain.models import ModelFolder, check_length, last_hidden_state, logits_of
 from sensetrain.senses.collect import Ints, padded
 from sensetrain.senses.plan import members_of, plan_batches
 from sensetrain.senses.predicted import PREDICTED, SCHEMA
@@ -46,13 +46,14 @@ def predict(tokens_path: Path, teacher: ModelFolder, out: Path, settings: Predic
     """Write the teacher's most probable next tokens into the artefact `predicted`.
 
     Raises:
-        UserError: the tokens are another tokenizer's, or the teacher is an encoder.
+        UserError: the tokens are another tokenizer's, a sequence is too long for the teacher, or it is an encoder.
     """
     tokens = Tokens.open(tokens_path)
     tokens.manifest.require(tokens_path, {"tokenizer": teacher.tokenizer_fingerprint})
     if teacher.is_encoder:
         raise UserError("an encoder predicts no next token", path=teacher.path, remedy="take a decoder (Llama)")
     model = teacher.load(settings.compute)
+    check_length(model, int(tokens.lengths().max()), teacher.name)
     sequences = tokens.split(TRAIN)
     counts = tokens.lengths()[sequences] - 1
     offsets = np.concatenate([[0], np.cumsum(counts)])

@@ -29,9 +29,11 @@ from lexgraph.common.errors import UserError
 from sensetrain import stages
 from sensetrain.config import ClusterSettings, CollectSettings, PlanSettings, TokenizeSettings
 from sensetrain.corpus import Tokens
+from sensetrain.manifest import read_manifest
 from sensetrain.models import ModelFolder, find_model, is_encoder, last_hidden_state, logits_of, longest_input
 from sensetrain.senses.collect import States
 from sensetrain.senses.dictionary import SenseDictionary
+from sensetrain.senses.forecast import forecast
 from sensetrain.senses.plan import Plan
 from sensetrain.students import cut_student
 
@@ -100,6 +102,22 @@ def test_special_tokens_stand_around_sequences_and_are_no_tokens(encoder: ModelF
     assert len(tokens.ids) > 1000
     assert not np.isin([0, 2, 3, 4], tokens.ids).any()
     assert not np.isin([0, 2, 3, 4], plan.token).any()
+
+
+def test_a_dry_run_counts_what_an_encoder_sees(encoder: ModelFolder, planned: Path, monkeypatch) -> None:
+    """Whole sequences and their special tokens, not the beginnings up to the last sample that a decoder runs over."""
+    settings = PlanSettings(state_of="same", max_samples=4, batch_tokens=100)
+    found = forecast(planned / "tokens", settings, encoder, rate=10.0)
+    seen: list[int] = []
+
+    def counted(model, ids, mask):
+        seen.append(int(mask.sum()))
+        return last_hidden_state(model, ids, mask)
+
+    monkeypatch.setattr("sensetrain.senses.collect.last_hidden_state", counted)
+    collected(encoder, planned, planned / "counted")
+    assert found["teacher_tokens"] == sum(seen) > read_manifest(planned / "plan", "plan").facts["teacher_tokens"]
+    assert found["seconds"] == pytest.approx(sum(seen) / 10, abs=0.1)
 
 
 def test_a_decoder_has_no_special_tokens_around(teacher: ModelFolder) -> None:

@@ -167,6 +167,30 @@ def test_kd_live_needs_no_senses_and_beta_zero_is_it_to_the_bit(line, tmp_path: 
     assert losses[0] == losses[1]
 
 
+def test_a_teacher_that_no_term_asks_for_is_not_run(line, tmp_path: Path, monkeypatch) -> None:
+    """alpha 0 without senses: training on the text alone, the same as from a cache, and the teacher is not loaded."""
+    asked: list[bool] = []
+    of_batch = LiveTeacher.of_batch
+
+    def spied(self, batch, *, senses: bool):
+        asked.append(senses)
+        return of_batch(self, batch, senses=senses)
+
+    monkeypatch.setattr(LiveTeacher, "of_batch", spied)
+    settings = DSKDSettings(layers=2, train_layers=1, epochs=0.1, alpha=0.0, **FP32)
+    kd = DistilSettings(**{name: getattr(settings, name) for name in DistilSettings.model_fields})
+    off = DSKDSettings(**{**settings.model_dump(), "beta_p": 0.0, "beta_n": 0.0})
+    train.kd(None, line.tokens, line.teacher, tmp_path / "live", kd)
+    train.dskd(None, line.tokens, line.teacher, line.senses_source(), tmp_path / "off", off)
+    assert not asked
+    train.kd(cached(line, tmp_path / "cache"), line.tokens, line.teacher, tmp_path / "cached", kd)
+    live, off_too, from_cache = (load_file(tmp_path / n / "model.safetensors") for n in ("live", "off", "cached"))
+    assert all(torch.equal(live[name], other[name]) for other in (off_too, from_cache) for name in live)
+    train.dskd(None, line.tokens, line.teacher, line.senses_source(), tmp_path / "senses", settings)
+    assert all(asked)
+    assert asked
+
+
 def test_gamma_auto_and_metric_are_in_the_manifest(line, tmp_path: Path) -> None:
     source = line.senses_source()
     settings = DSKDSettings(layers=2, epochs=0.1, gamma="auto", gamma_quantile=0.25, metric="standardized")
