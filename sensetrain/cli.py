@@ -21,6 +21,7 @@ from sensetrain.dictionary_cli import inspect
 from sensetrain.evaluate_cli import evaluate as evaluate_command
 from sensetrain.options import flags_of
 from sensetrain.shared_cli import FILE, FOLDER, engine_option, folder_option, out_option, print_facts, teacher_option
+from sensetrain.shared_cli import dictionary_option as dictionary_to_read
 from sensetrain.similarity_cli import similarity, wic
 
 # Heavy imports (torch, transformers) stay inside the commands, so that --help is quick.
@@ -32,7 +33,7 @@ graph_option = click.option(
 tokens_option = folder_option("tokens", "tokens", "Tokens that `tokenize` made.")
 plan_option = folder_option("plan", "plan", "Plan that `plan` made.")
 states_option = folder_option("states", "states", "States that `collect` made.")
-dictionary_option = folder_option("dictionary", "senses", "Dictionary that `cluster` made.")
+dictionary_option = dictionary_to_read("Dictionary that `cluster` made.")
 composed_option = folder_option("composed", "composed", "Words that `compose` made.")
 neighbours_option = folder_option("neighbours", "neighbours", "Neighbours that `neighbours` made.")
 cache_option = click.option(

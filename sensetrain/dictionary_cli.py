@@ -12,13 +12,13 @@ import rich_click as click
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import print_table, say
-from sensetrain.shared_cli import FILE, FOLDER, F, print_facts, teacher_option
+from sensetrain.shared_cli import DICTIONARY, FILE, FOLDER, F, print_facts, teacher_option
 
 if TYPE_CHECKING:
     from sensetrain.senses.inspect import Entry
 
 out_option = click.option("--out", type=FOLDER, required=True, help="Where the result goes.")
-dictionary_argument = click.argument("path", metavar="DICTIONARY", type=FOLDER)
+dictionary_argument = click.argument("path", metavar="DICTIONARY", type=DICTIONARY)
 
 
 @click.group()
@@ -43,8 +43,8 @@ def verify(path: Path) -> None:
 
 
 @dictionary.command()
-@click.argument("first", type=FOLDER)
-@click.argument("second", type=FOLDER)
+@click.argument("first", type=DICTIONARY)
+@click.argument("second", type=DICTIONARY)
 @out_option
 @click.option("--prefer", type=click.Choice(["first"]), help="Which senses a token gets that has some in both.")
 def merge(first: Path, second: Path, out: Path, prefer: Any) -> None:
@@ -90,7 +90,7 @@ def convert(path: Path, out: Path, dtype: Any) -> None:
 
 
 @dictionary.command()
-@dictionary_argument
+@click.argument("path", metavar="DICTIONARY", type=FOLDER)
 @click.argument("repository")
 @teacher_option("What the dictionary was made by.")
 @click.option("--data", help="The text that the states are of, and its licence, for the card.")
@@ -117,7 +117,9 @@ def _made_from(name: str, what: str) -> Callable[[F], F]:
 
 @click.command()
 @click.argument("word")
-@click.option("--dictionary", "path", type=FOLDER, default="senses", show_default=True, help="A dictionary.")
+@click.option(
+    "--dictionary", "path", type=DICTIONARY, default="senses", show_default=True, help="A dictionary, or a hub id."
+)
 @teacher_option("Whose tokenizer cuts words.")
 @_made_from("tokens", "Tokens to show contexts from")
 @_made_from("plan", "Plan of the states")

@@ -28,7 +28,7 @@ _JSONL = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".jsonl.bz2")
 _DUMP = (".xml", ".xml.bz2")
 _PARQUET = (".parquet",)
 _ID = "id"  # field or column that holds documents' own ids, where there is one
-_WIKITEXT_TITLE = re.compile(r"^ = ([^=].*[^=]) = $")
+_WIKITEXT_TITLE = re.compile(r"^ = ([^=\s]|[^=].*[^=]) = $")
 _ROWS_AT_ONCE = 64
 
 
@@ -220,7 +220,7 @@ def _json_lines(file: Path, fields: Sequence[str]) -> Iterator[Document]:
         if missing is not None:
             raise UserError(
                 f"no field {missing!r}; there are: {', '.join(record)}", path=file, line=line, field=missing,
-                remedy="name the field with --field",
+                remedy=f"name the field with {_flag_of(missing, fields)}",
             )  # fmt: skip
         yield _document(file, record, fields, line, line=line)
 
@@ -250,12 +250,16 @@ def _dataset_rows(dataset: HubDataset, fields: Sequence[str]) -> Iterator[Docume
         yield _document(dataset.name, record, fields, row)
 
 
+def _flag_of(field: str, fields: Sequence[str]) -> str:
+    return "--field" if field == fields[0] else "--answer-field"
+
+
 def _check_columns(path: Path | str, fields: Sequence[str], names: Sequence[str]) -> None:
     for field in fields:
         if field not in names:
             raise UserError(
                 f"no column {field!r}; there are: {', '.join(names)}", path=path, field=field,
-                remedy="name the column with --field",
+                remedy=f"name the column with {_flag_of(field, fields)}",
             )  # fmt: skip
 
 

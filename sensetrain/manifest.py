@@ -70,7 +70,8 @@ class Manifest:
             if found != expected:
                 raise UserError(
                     f"made with another {name}: {_short(found)}, expected {_short(expected)}",
-                    path=path, field=f"inputs.{name}", remedy=f"make it again with this {name}",
+                    path=path, field=f"inputs.{name}",
+                    remedy=f"give the {name} that it was made with, or make it again with this one",
                 )  # fmt: skip
 
 
@@ -185,13 +186,26 @@ def read_manifest(path: Path, kind: str, *, name: str = MANIFEST, verify: bool =
     if stated != manifest.fingerprint:
         raise UserError("the hash does not match the content", path=file, field="fingerprint", remedy="make it again")
     for member, expected in manifest.files.items():
-        if not (path / member).resolve().is_relative_to(path.resolve()):
+        if not _is_inside(path, member):
             raise UserError("names a file outside its folder", path=file, field=f"files.{member}")
         if not (path / member).is_file():
             raise UserError("a file is missing", path=path / member, remedy="make it again")
         if verify and sha256_of(path / member) != expected:
             raise UserError("the file does not match its hash", path=path / member, field=f"files.{member}")
     return manifest
+
+
+def _is_inside(folder: Path, member: str) -> bool:
+    """Whether a file that a manifest names lies in its folder, or where the hub's cache keeps the content of it.
+
+    There a folder is REPOSITORY/snapshots/REVISION, and its files are links into REPOSITORY/blobs.
+    """
+    base, target = folder.resolve(), (folder / member).resolve()
+    if ".." in Path(member).parts:
+        return False
+    return target.is_relative_to(base) or (
+        base.parent.name == "snapshots" and target.parent == base.parents[1] / "blobs"
+    )
 
 
 def find_manifest(path: Path, kind: str, *, name: str = MANIFEST, verify: bool = False) -> Manifest | None:

@@ -14,6 +14,28 @@ from sensetrain import config
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+class DictionaryPath(click.Path):
+    """A dictionary's folder, or a hub id, `owner/name`, which stands for the folder that it is fetched to."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, file_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The folder.
+
+        Raises:
+            UserError: the hub does not have it, or what it has is damaged.
+        """
+        if isinstance(value, str) and "/" in value and not Path(value).exists():
+            from sensetrain.senses.hub import download, is_hub_id
+
+            if is_hub_id(value):
+                return download(value)
+        return super().convert(value, param, ctx)
+
+
+DICTIONARY = DictionaryPath()
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -21,6 +43,13 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 def folder_option(name: str, default: str, help_: str) -> Callable[[F], F]:
     """A folder with a default name."""
     return click.option(f"--{name}", type=FOLDER, default=default, show_default=True, help=help_)
+
+
+def dictionary_option(help_: str) -> Callable[[F], F]:
+    """The dictionary that is read."""
+    return click.option(
+        "--dictionary", type=DICTIONARY, default="senses", show_default=True, help=f"{help_} Or a hub id."
+    )
 
 
 def out_option(default: str) -> Callable[[F], F]:

@@ -10,9 +10,10 @@ import rich_click as click
 from lexgraph.common.terminal import print_table, say
 from sensetrain import config
 from sensetrain.options import flags_of
-from sensetrain.shared_cli import FILE, FOLDER, folder_option, teacher_option
+from sensetrain.shared_cli import FILE, FOLDER, teacher_option
+from sensetrain.shared_cli import dictionary_option as dictionary_to_read
 
-dictionary_option = folder_option("dictionary", "senses", "A dictionary of words or of tokens.")
+dictionary_option = dictionary_to_read("A dictionary of words or of tokens.")
 out_option = click.option("--out", type=FILE, help="Also write the results as JSON.")
 
 

@@ -30,7 +30,7 @@ from sensetrain.distill.shards import Layout, Shard, row_bytes, shard_name, writ
 from sensetrain.hashing import uniform
 from sensetrain.manifest import Manifest, read_manifest
 from sensetrain.models import ModelFolder, check_length, last_hidden_state, logits_of, state_width
-from sensetrain.senses.collect import padded
+from sensetrain.senses.collect import finer, padded
 from sensetrain.senses.plan import members_of, plan_batches
 from sensetrain.together import FileWork, Job, work_together
 
@@ -55,7 +55,8 @@ def teach(tokens_path: Path, teacher: ModelFolder, senses: SenseSource, out: Pat
     """One teacher pass over the training sequences into the artefact `cache`, shards shared by processes.
 
     Raises:
-        UserError: the tokens are another tokenizer's, a sequence is too long for the teacher, or more log-probabilities are asked for than there are tokens.
+        UserError: the tokens are another tokenizer's, a sequence is too long for the teacher, or more
+            log-probabilities are asked for than there are tokens.
     """
     tokens = Tokens.open(tokens_path)
     tokens.manifest.require(tokens_path, {"tokenizer": teacher.tokenizer_fingerprint})
@@ -166,7 +167,7 @@ class _TeacherPass:
         asked = torch.from_numpy(np.arange(ids.shape[1] - 1) >= first[:, None]).to(mask.device)
         has_target = mask[:, 1:].bool() & asked
         states = last_hidden_state(self.model, ids, mask)[:, :-1]
-        _check_finite(states, has_target, batch)
+        _check_finite(states, has_target, batch, self.model.dtype)
         states = states[has_target]
         targets = ids[:, 1:][has_target].cpu()
         chosen = self.senses.nearest(states, targets, self.settings)
@@ -196,13 +197,13 @@ class _TeacherPass:
         return {name: torch.cat([some[name] for some in parts]) for name in parts[0]}
 
 
-def _check_finite(states: Tensor, has_target: Tensor, sequences: Ints) -> None:
+def _check_finite(states: Tensor, has_target: Tensor, sequences: Ints, computed: torch.dtype) -> None:
     bad = (~torch.isfinite(states).all(-1) & has_target).nonzero()
     if len(bad):
         slot, position = bad[0].tolist()
         raise UserError(
             f"the teacher's state of sequence {sequences[slot]}, position {position} is not finite", field="states",
-            remedy="--compute fp32",
+            remedy=finer(computed),
         )  # fmt: skip
 
 

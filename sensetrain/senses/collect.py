@@ -68,7 +68,7 @@ def collect(tokens_path: Path, plan_path: Path, teacher: ModelFolder, out: Path,
     def fill(file: TensorFile, number: int) -> None:
         batch = batches[number]
         chosen = on_cpu(reader.states(batch, plan.length[batch.rows]).to(TYPES[settings.dtype]))
-        _check_finite(chosen, batch)
+        _check_finite(chosen, batch, reader.dtype)
         file.write("states", batch.rows, chosen)
 
     job = Job(
@@ -104,7 +104,7 @@ class StateReader:
 
     def __init__(self, teacher: ModelFolder, tokens: Tokens, compute: Compute, batch_tokens: int) -> None:
         model = teacher.load(compute)
-        self.width = state_width(model)
+        self.width, self.dtype = state_width(model), model.dtype
         self._model, self._tokens, self._batch_tokens = model, tokens, batch_tokens
         self._whole, self._special = teacher.is_encoder, teacher.special_tokens()
         self._lengths = tokens.lengths()
@@ -212,14 +212,19 @@ def on_cpu(values: Tensor) -> Tensor:
     return copy
 
 
-def _check_finite(states: Tensor, batch: Batch) -> None:
+def _check_finite(states: Tensor, batch: Batch, computed: torch.dtype) -> None:
     bad = ~torch.isfinite(states).all(dim=-1)
     if bad.any():
         at = int(bad.nonzero()[0])
         raise UserError(
             f"the teacher's state of sequence {batch.sequences[batch.slots[at]]}, position {batch.positions[at]} "
-            "is not finite", field=f"batch {batch.number}", remedy="--compute fp32",
+            "is not finite", field=f"batch {batch.number}", remedy=finer(computed),
         )  # fmt: skip
+
+
+def finer(computed: torch.dtype) -> str | None:
+    """What may help against states that are not finite; nothing does in float32."""
+    return None if computed == torch.float32 else "--compute fp32"
 
 
 class States:

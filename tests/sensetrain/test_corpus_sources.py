@@ -82,6 +82,18 @@ def test_a_damaged_line_is_refused_with_its_number(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.jsonl"], "nothing half written"
 
 
+@pytest.mark.parametrize("missing", ["text", "answer"])
+def test_a_missing_field_is_named_with_its_flag(tmp_path: Path, missing: str) -> None:
+    (tmp_path / "a.jsonl").write_bytes(
+        json_lines([{"other": "Good.", ("answer" if missing == "text" else "text"): "x"}])
+    )
+    pq.write_table(pa.table({"answer" if missing == "text" else "text": ["x"]}), tmp_path / "a.parquet")
+    flag = {"text": "--field", "answer": "--answer-field"}[missing]
+    for name in ("a.jsonl", "a.parquet"):
+        with pytest.raises(UserError, match=rf"\[{missing}\].*\n.*with {flag}$"):
+            list(documents([tmp_path / name], "text", answer_field="answer"))
+
+
 def test_a_cut_off_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(json_lines(ROWS))[:-9])
     with pytest.raises(UserError, match=r"a\.jsonl\.gz: the compressed file is damaged or cut off"):
@@ -145,6 +157,14 @@ def test_another_chat_template_makes_other_tokens(teacher: ModelFolder, chatting
     assert first.keys() == second.keys()
     assert {name for name in first if first[name] != second[name]} == {"chat_template"}
     assert "chat_template" not in corpus.text_inputs([tmp_path / "a.txt"], teacher)
+
+
+def test_a_wikitext_title_may_be_one_letter(tmp_path: Path) -> None:
+    file = tmp_path / "wiki.train.tokens"
+    file.write_text(
+        " \n = E = \n \n The letter . \n = = Use = = \n Much . \n = Pi = \n The number . \n", encoding="utf-8"
+    )
+    assert [document.id for document in documents([file], "text")] == ["E", "Pi"]
 
 
 def test_datasets_need_their_library(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
-from huggingface_hub.constants import HF_HUB_CACHE
 
 from lexgraph.common.errors import UserError
+from lexgraph.common.files import sha256_of
 from sensetrain.cli import cli
+from sensetrain.manifest import Manifest
 from sensetrain.models import ModelFolder
 from sensetrain.senses import hub
+from sensetrain.senses.compose import ComposedWords
 from sensetrain.senses.dictionary import FILE, MANIFEST, SenseDictionary
 
 
@@ -98,28 +100,65 @@ def test_a_hub_id_is_a_text_that_names_no_folder(tmp_path: Path, monkeypatch) ->
         assert not hub.is_hub_id(name), name
 
 
-def in_the_cache(source: Path, repository: str) -> Path:
-    """Files as a download leaves them in the hub's cache, for HF_HUB_OFFLINE."""
-    folder = Path(HF_HUB_CACHE) / f"datasets--{repository.replace('/', '--')}"
-    (folder / "refs").mkdir(parents=True)
-    (folder / "refs/main").write_text("0" * 40, encoding="utf-8")
-    shutil.copytree(source, folder / "snapshots" / ("0" * 40))
-    return folder
+REPOSITORY = "sensetrain-tests/senses-of-a-random-teacher"
 
 
-def test_a_dictionary_of_the_hub_is_checked_like_any_other(line, other_teacher: ModelFolder, monkeypatch) -> None:
+@pytest.fixture
+def snapshot(line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The dictionary as a download leaves it in the hub's cache, for HF_HUB_OFFLINE: links to blobs named by hash."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    repository = "sensetrain-tests/senses-of-a-random-teacher"
-    folder = in_the_cache(line.senses, repository)
-    try:
-        assert SenseDictionary.load(repository).rows.equal(SenseDictionary.load(line.senses).rows)
-        with pytest.raises(UserError, match=r"inputs\.teacher"):
-            SenseDictionary.load(repository, inputs={"teacher": other_teacher.fingerprint})
-        file = next(folder.rglob(FILE))
-        file.write_bytes(file.read_bytes()[:-4] + b"\1\2\3\4")
-        with pytest.raises(UserError, match=rf"files\.{FILE}"):
-            SenseDictionary.load(repository)
-    finally:
-        shutil.rmtree(folder)
-    with pytest.raises(UserError, match=f"{repository}: neither a folder nor a dictionary that the hub gives"):
-        SenseDictionary.load(repository)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    folder = tmp_path / "hub" / f"datasets--{REPOSITORY.replace('/', '--')}"
+    revision = folder / "snapshots" / ("0" * 40)
+    for part in (folder / "refs", folder / "blobs", revision):
+        part.mkdir(parents=True)
+    (folder / "refs/main").write_text(revision.name, encoding="utf-8")
+    for file in line.senses.iterdir():
+        blob = folder / "blobs" / sha256_of(file)
+        shutil.copyfile(file, blob)
+        (revision / file.name).symlink_to(Path("../../blobs") / blob.name)
+    return revision
+
+
+def test_a_dictionary_of_the_hub_is_checked_like_any_other(line, snapshot: Path, other_teacher: ModelFolder) -> None:
+    assert SenseDictionary.load(REPOSITORY).rows.equal(SenseDictionary.load(line.senses).rows)
+    with pytest.raises(UserError, match=r"inputs\.teacher"):
+        SenseDictionary.load(REPOSITORY, inputs={"teacher": other_teacher.fingerprint})
+    file = (snapshot / FILE).resolve()
+    file.write_bytes(file.read_bytes()[:-4] + b"\1\2\3\4")
+    with pytest.raises(UserError, match=rf"files\.{FILE}"):
+        SenseDictionary.load(REPOSITORY)
+    with pytest.raises(UserError, match="someone/else: neither a folder nor a dictionary that the hub gives"):
+        SenseDictionary.load("someone/else")
+
+
+def test_commands_take_a_dictionary_of_the_hub(line, snapshot: Path, tmp_path: Path) -> None:
+    def run(*arguments: object):
+        return CliRunner().invoke(cli, list(map(str, arguments)))
+
+    done = run("dictionary", "verify", REPOSITORY)
+    assert done.exit_code == 0, done
+    made = ["--db", line.graph, "--teacher", line.teacher.path, "--dictionary", REPOSITORY]
+    done = run("compose", *made, "--out", tmp_path / "composed")
+    assert done.exit_code == 0, done
+    assert ComposedWords.open(tmp_path / "composed").rows.equal(ComposedWords.open(line.composed).rows)
+    assert "neither a folder nor a dictionary" in str(run("compose", *made[:-1], "someone/else").exception)
+
+
+@pytest.mark.parametrize("where", ["out of the folder", "out of the cache", "a name that leads out"])
+def test_a_link_that_leads_elsewhere_is_refused(where: str, line, dictionary: Path, snapshot: Path) -> None:
+    """As an archive of a stranger may have it; only the cache's own links to its blobs are followed."""
+    folder = dictionary if where == "out of the folder" else snapshot
+    secret = folder.parent / "secret"
+    shutil.copyfile(line.senses / FILE, secret)
+    if where == "a name that leads out":
+        raw = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        raw["files"]["../secret"] = sha256_of(secret)
+        raw["fingerprint"] = Manifest(**{k: v for k, v in raw.items() if k != "fingerprint"}).fingerprint
+        (folder / MANIFEST).unlink()
+        (folder / MANIFEST).write_text(json.dumps(raw), encoding="utf-8")
+    else:
+        (folder / FILE).unlink()
+        (folder / FILE).symlink_to(secret)
+    with pytest.raises(UserError, match="names a file outside its folder"):
+        SenseDictionary.load(folder)

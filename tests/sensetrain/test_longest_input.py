@@ -36,15 +36,24 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "gpt2": lambda: GPT2LMHeadModel(GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=POSITIONS, **SMALL)),
     "opt": lambda: OPTForCausalLM(
         OPTConfig(
-            hidden_size=16, ffn_dim=16, num_hidden_layers=2, num_attention_heads=2, word_embed_proj_dim=16,
-            max_position_embeddings=POSITIONS, **SMALL,
-        )  # fmt: skip
+            hidden_size=16,
+            ffn_dim=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            word_embed_proj_dim=16,
+            max_position_embeddings=POSITIONS,
+            **SMALL,
+        )
     ),
     "llama": lambda: LlamaForCausalLM(
         LlamaConfig(
-            hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
-            max_position_embeddings=POSITIONS, **SMALL,
-        )  # fmt: skip
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=POSITIONS,
+            **SMALL,
+        )
     ),
 }
 
@@ -90,7 +99,7 @@ def test_longer_texts_and_questions_are_refused(short: ModelFolder) -> None:
     text = "the bank of the river " * 20
     with pytest.raises(UserError, match=rf"\[text\]: a text of \d+ tokens, and .* at most {POSITIONS}: 'the bank"):
         span_states(short, ["the bank", text], [(4, 8), (4, 8)], "next", "fp32")
-    with pytest.raises(UserError, match=rf"\[questions\]: a question of \d+ tokens .* at most {POSITIONS}: 'Question: the"):
+    with pytest.raises(UserError, match=rf"\[questions\]: a question of \d+ tokens .* at most {POSITIONS}: 'Question"):
         choice_scores(short.load("fp32"), short.tokenizer(), [Question("q", text, ("one", "two"), 0)], 64)
     choice_scores(short.load("fp32"), short.tokenizer(), [Question("q", "the bank", ("one", "two"), 0)], 64)
     assert len(span_states(short, ["the bank"], [(4, 8)], "next", "fp32")) == 1
@@ -102,5 +111,3 @@ def test_prompts_that_leave_no_room_are_counted(short: ModelFolder, tmp_path: Pa
     with pytest.raises(UserError, match=r"'prompt too long': 1") as caught:
         generate([file], short, tmp_path / "out", GenerateSettings(max_new_tokens=8))
     assert f"--max-new-tokens together may have {POSITIONS} tokens" in str(caught.value)
-
-

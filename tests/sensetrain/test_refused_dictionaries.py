@@ -39,7 +39,8 @@ def refused(error: UserError) -> tuple[str, str | None, str | None]:
 def test_of_another_teacher_or_tokenizer(name: str, line) -> None:
     with pytest.raises(UserError, match=f"made with another {name}") as caught:
         SenseDictionary.load(line.senses, inputs={name: "0" * 64})
-    assert refused(caught.value) == (MANIFEST, f"inputs.{name}", f"make it again with this {name}")
+    remedy = f"give the {name} that it was made with, or make it again with this one"
+    assert refused(caught.value) == (MANIFEST, f"inputs.{name}", remedy)
 
 
 def test_by_the_stages_that_read_it(line, other_tokenizer: ModelFolder, tmp_path: Path) -> None:
