@@ -41,6 +41,12 @@ transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-cal
 _BESIDE_WEIGHTS = ("*.json", "*.model", "*.txt", "*.jinja")
 _TOKENIZER_FILES = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json")
 
+_TEXT_MODEL = {
+    r"^(model\.)?language_model\.lm_head\.": "lm_head.",
+    r"^(model\.)?language_model\.(model\.)?(?!lm_head)": "model.",
+}
+"""Names of weights in a model of images and text, and what the text model by itself calls them."""
+
 
 @dataclass(frozen=True)
 class SpecialTokens:
@@ -238,7 +244,11 @@ class ModelFolder:
             )  # fmt: skip
 
     def _from_pretrained(self, kind: Any, config: Any = None, **options: Any) -> tuple[Any, dict[str, Any]]:
-        config = config or self._config()
+        whole = self._config()
+        if kind is AutoModelForCausalLM and whole.get_text_config() is not whole:
+            # A model of images and text: its text model is loaded by itself, at every stage alike.
+            config, options = config or self.config(), {**options, "key_mapping": _TEXT_MODEL}
+        config = config or whole
         folder = self.weights[0].parent
         level = transformers.utils.logging.get_verbosity()
         # The report of keys that were not used is what load_layers is about, not a warning to the user.

@@ -140,10 +140,11 @@ def freeze_all_but_last(student: PreTrainedModel, train_layers: int) -> None:
 def add_lora(student: PreTrainedModel, rank: int) -> None:
     """Put LoRA (Hu et al. 2022) on the linear maps of the frozen layers, experts' included, in place.
 
-    Routers of experts are left as they are.
+    Left as they are: routers of experts, and Mamba's mixers, which take the weights from their maps instead of calling
+    these, and so would pass LoRA by.
 
     Raises:
-        UserError: peft is not installed, or no layer is frozen.
+        UserError: peft is not installed, or there is nothing to put it on.
     """
     try:
         from peft import LoraConfig, inject_adapter_in_model
@@ -151,24 +152,27 @@ def add_lora(student: PreTrainedModel, rank: int) -> None:
         raise UserError("LoRA needs peft", field="lora_rank", remedy="pip install 'sensetrain[lora]'") from None
     _, stack = decoder_layers(student, student.config.num_hidden_layers)
     trained = [weight for weight in student.parameters() if weight.requires_grad]
-    inside = {module for layer in stack for module in layer.modules()}
-    modules, parameters = [], []
-    for name, module in student.named_modules():
-        own = [(n, p) for n, p in module.named_parameters(recurse=False) if not p.requires_grad]
-        if module not in inside or not own:
+    modules: list[str] = []
+    parameters: list[str] = []
+    mixers = [m for m in stack.modules() if {"A_log", "D"} <= {name for name, _ in m.named_parameters(recurse=False)}]
+    passed_by = {module for mixer in mixers for module in mixer.modules()}
+    for name, module in stack.named_modules():
+        if module in passed_by:
             continue
-        if isinstance(module, (nn.Linear, Conv1D)):
+        own = [n for n, p in module.named_parameters(recurse=False) if not p.requires_grad and p.dim() == 3]
+        if type(module) in (nn.Linear, Conv1D) and not module.weight.requires_grad:
             modules.append(name)
         elif not isinstance(module, nn.Conv1d):
-            # Experts are one stack of matrices, [experts, out, in] or [experts, in, out], beside no linear layer.
-            parameters += [f"{name}.{n}" for n, p in own if p.dim() == 3]
+            # Experts are one stack of matrices, [experts, out, in] or [experts, in, out].
+            parameters += [f"{name}.{n}" for n in own]
     if not modules and not parameters:
-        raise UserError("all layers are trained: LoRA has none to work on", field="lora_rank")
+        raise UserError("no frozen layer has a linear map that LoRA could work on", field="lora_rank")
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=modules, target_parameters=parameters)
     with warnings.catch_warnings():
         # GPT-2's kind of linear layer keeps its weight the other way round; peft sees that and says so of each.
         warnings.filterwarnings("ignore", "fan_in_fan_out is set to False")
-        inject_adapter_in_model(config, student)
+        # Into the stack: for a whole model of experts peft would take each name for that of an older transformers.
+        inject_adapter_in_model(config, stack)
     for weight in trained:
         weight.requires_grad_(True)
 

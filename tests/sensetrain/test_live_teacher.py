@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from families import FAMILIES
 from safetensors.torch import load_file
 
 from lexgraph.common.errors import UserError
@@ -24,6 +25,7 @@ from sensetrain.distill.losses import divergence_sum
 from sensetrain.distill.teacher import Sampled
 from sensetrain.distill.teacher_cache import TeacherCache
 from sensetrain.hashing import hash64
+from sensetrain.models import ModelFolder
 from sensetrain.neighbours import Neighbours
 from sensetrain.students import cut_student
 
@@ -283,3 +285,17 @@ def test_positions() -> None:
     assert draw[uniform].max() < draw[either & ~uniform].min()
     few = sampled_positions("uniform", related[:20], own[:20] & ~related[:20], draw[:20])
     assert few.sum() == either[:20].sum()
+
+
+@pytest.mark.parametrize("name", ["LFM2", "Mamba"])
+def test_a_teacher_that_sees_over_the_bounds_of_packed_sequences_is_refused_where_it_runs(
+    line, name: str, tmp_path: Path
+) -> None:
+    """The student is a Llama, which does not. From a cache the teacher has seen each sequence by itself."""
+    folder = ModelFolder(name, FAMILIES[name].written(tmp_path / "teacher"))
+    line.teacher.tokenizer().save_pretrained(folder.path)
+    settings = DistilSettings(student=line.teacher.path, packing=96, epochs=0.02, train_layers=1, **FP32)
+    with pytest.raises(UserError, match="sees over the boundaries of packed") as refused:
+        train.kd(None, line.tokens, folder, tmp_path / "kd", settings)
+    assert refused.value.field == "packing"
+    train.kd(line.cache, line.tokens, line.teacher, tmp_path / "cached", settings)

@@ -7,12 +7,27 @@ from pathlib import Path
 
 import pytest
 import torch
+from families import FAMILIES
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from lexgraph.common.errors import UserError
 from sensetrain.config import DistilSettings, DSKDSettings, StudentSettings
+from sensetrain.corpus import Tokens
 from sensetrain.distill import train
+from sensetrain.distill.arguments import KDConfig
+from sensetrain.distill.data import CachedSequences
+from sensetrain.distill.live_teacher import LiveTargets, LiveTeacher
+from sensetrain.distill.trainer import KDTrainer
 from sensetrain.models import ModelFolder
 from sensetrain.students import add_lora, build_student, count_parameters, kept_layers, merged_state
 
@@ -152,3 +167,99 @@ def test_a_student_of_other_tokens_is_refused(line, other_teacher: ModelFolder, 
     with pytest.raises(UserError, match="704 tokens") as refused:
         build_student(line.teacher, StudentSettings(student=narrow))
     assert refused.value.field == "vocab_size"
+
+
+def trained(line, folder: ModelFolder, out: Path, **settings) -> KDTrainer:
+    """A trainer from Python after two steps, with the teacher beside it."""
+    config = KDConfig(str(out), max_steps=2, batch_size=2, compute="fp32", learning_rate=1e-2, **settings)
+    tokens, none = Tokens.open(line.tokens), torch.zeros(700, dtype=torch.bool)
+    trainer = KDTrainer(
+        model=build_student(folder, config.settings), args=config, processing_class=line.teacher.tokenizer(),
+        train_dataset=CachedSequences(tokens, LiveTargets(none, none), 0),
+        teacher=LiveTeacher(folder.load("fp32"), None, config.settings),
+    )  # fmt: skip
+    trainer.train()
+    return trainer
+
+
+@pytest.mark.parametrize("name", ["Llama", "GPT-2", "Mixtral"])
+def test_save_model_after_lora_writes_the_student_and_goes_on(line, name: str, tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    folder = ModelFolder(name, FAMILIES[name].written(tmp_path / "teacher"))
+    trainer = trained(line, folder, tmp_path / "out", layers=3, train_layers=1, lora_rank=2)
+    before = {name: weight.clone() for name, weight in trainer.model.state_dict().items()}
+    assert any("lora_" in name for name in before)
+    trainer.save_model()
+    again, info = AutoModelForCausalLM.from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    with torch.no_grad():
+        found, wanted = again.eval()(IDS).logits, trainer.model.eval()(IDS).logits
+        untrained = build_student(folder, trainer.settings)(IDS).logits
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(found, untrained, atol=1e-2)
+    assert all(torch.equal(weight, before[name]) for name, weight in trainer.model.state_dict().items())
+    assert AutoTokenizer.from_pretrained(tmp_path / "out").get_vocab() == line.teacher.tokenizer().get_vocab()
+
+
+def test_states_to_go_on_from_keep_lora_apart(line, tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    folder = ModelFolder("Llama", FAMILIES["Llama"].written(tmp_path / "teacher"))
+    trained(line, folder, tmp_path / "out", layers=2, train_layers=1, lora_rank=2, save_steps=1)
+    state = load_file(tmp_path / "out" / "checkpoint-2" / "model.safetensors")
+    assert any("lora_A" in name for name in state)
+
+
+def test_a_peft_model_is_refused_by_name(line, tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    student = peft.get_peft_model(FAMILIES["Llama"].model(), peft.LoraConfig(target_modules=["q_proj"]))
+    with pytest.raises(UserError, match="the student is a PeftModel"):
+        KDTrainer(model=student, args=KDConfig(str(tmp_path)))
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_use_cache_is_the_teachers(line, use_cache: bool, tmp_path: Path) -> None:
+    folder = ModelFolder("Llama", FAMILIES["Llama"].written(tmp_path / "teacher", use_cache=use_cache))
+    line.teacher.tokenizer().save_pretrained(folder.path)
+    train.kd(None, line.tokens, folder, tmp_path / "kd", DistilSettings(epochs=0.02, compute="fp32"))
+    assert json.loads((tmp_path / "kd" / "config.json").read_text(encoding="utf-8"))["use_cache"] is use_cache
+
+
+def test_a_student_that_is_another_once_saved_is_no_artefact(line, tmp_path: Path, monkeypatch) -> None:
+    """A weight that is lost on the way to the disk, and a setting."""
+    settings, real = StudentSettings(layers=2), LlamaForCausalLM.save_pretrained
+
+    def loses(student, folder, state_dict, **options):
+        real(student, folder, state_dict={n: w for n, w in state_dict.items() if "layers.1.mlp.up" not in n})
+
+    def turns(student, folder, **options):
+        real(student, folder, **options)
+        config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+        config["rms_norm_eps"] = 10.0
+        (Path(folder) / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+    for broken, field in ((loses, r"layers\.1\.mlp\.up"), (turns, r"other logits")):
+        monkeypatch.setattr(LlamaForCausalLM, "save_pretrained", broken)
+        with pytest.raises(UserError, match=field):
+            train.cut(line.teacher, tmp_path / "cut", settings)
+        assert not (tmp_path / "cut").exists()
+
+
+def test_the_text_model_of_a_model_of_images_is_teacher_at_every_stage(tmp_path: Path) -> None:
+    text = {**FAMILIES["Gemma 3"].settings, "vocab_size": 60}
+    vision = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+              "image_size": 28, "patch_size": 14}  # fmt: skip
+    torch.manual_seed(0)
+    whole = Gemma3ForConditionalGeneration(
+        Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4, image_token_index=59,
+                     boi_token_index=58, eoi_token_index=57)
+    ).eval()  # fmt: skip
+    folder = written(whole, tmp_path / "both")
+    teacher = folder.load("fp32")
+    student = build_student(folder, StudentSettings(keep_layers=(1, 3), train_layers=1)).eval()
+    assert type(teacher).__name__ == type(student).__name__ == "Gemma3ForCausalLM"
+    layers = whole.get_decoder().layers
+    with torch.no_grad():
+        torch.testing.assert_close(teacher(IDS).logits, whole(IDS).logits)
+        for number in (0, 2):
+            layers[number].register_forward_hook(lambda module, given, out: given[0])
+        torch.testing.assert_close(student(IDS).logits, whole(IDS, use_cache=False).logits)
