@@ -2,6 +2,9 @@
 
 DuckDB lets no process read a file that another writes. A writer therefore works on a copy and renames it
 into place: readers keep the old graph until they open again, and whatever goes wrong, the old graph stands.
+
+Other programs may open the file with DuckDB, too. While one has it open for writing, it is neither read nor replaced;
+while a writer of ours works, DuckDB's own lock keeps them out.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -31,37 +34,110 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 """
 
 
+_LOGS = (".wal", ".wal.checkpoint", ".wal.recovery")
+"""The endings of the write-ahead logs that DuckDB keeps beside a database, and leaves there when it is killed."""
+
+# A query may do what it likes as long as nothing outside of its own connection changes. DuckDB would allow it to
+# overwrite the files of attached databases even without external access, so it gets no file system at all once the
+# graph is open. Temporary files would need one: what does not fit into memory ends in an error.
+_LOCKED = """
+SET enable_external_access = false;
+SET disabled_filesystems = 'LocalFileSystem';
+SET lock_configuration = true;
+"""
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False, "autoload_known_extensions": False, "allow_community_extensions": False,
+    "python_enable_replacements": False,  # a table name never means a Python variable of ours
+    "temp_directory": "",
+}  # fmt: skip
+
+
 def connect_readonly(path: Path) -> Connection:
-    """Open an existing graph for reading only."""
+    """Open an existing graph for reading only; its connections can write nowhere and read no other file.
+
+    Raises:
+        UserError: there is no such file, it is no graph, its schema is not the one that we know, or another program
+            has it open for writing.
+    """
     if not path.exists():
         raise UserError("there is no graph here", path=path, remedy=_MAKE_ONE)
+    if not path.is_file():
+        raise UserError("not a file, so no graph", path=path, remedy=_MAKE_ONE)
+    _check_name(path)
     # A database of its own, to which the file is attached: connections to one path share what the first of them
     # opened, so a graph opened anew in the same process would go on showing the file that a writer has replaced.
-    connection = duckdb.connect()
+    connection = duckdb.connect(config=_CONFIG)
     try:
-        quoted = str(path).replace("'", "''")
-        connection.execute(f"ATTACH '{quoted}' AS graph (TYPE duckdb, READ_ONLY)")
+        _attach(connection, path)
         connection.execute("USE graph")
         if older := _check(connection, path):
             raise UserError(
                 f"the graph has an older schema: {', '.join(map(str, sorted(older)))} is missing", path=path,
                 field="schema_migrations", remedy="upgrade it: lexgraph derive --db PATH",
             )  # fmt: skip
-        _prepare(connection)
+        connection.execute(_LOCKED)
+        _add_macros(connection)
     except duckdb.Error as error:
         connection.close()
-        raise UserError(f"DuckDB cannot open it: {error}", path=path) from None
+        raise _cannot_open(path, error) from None
     except UserError:
         connection.close()
         raise
     return connection
 
 
+def another(connection: Connection) -> Connection:
+    """A further connection to the graph that is open on this one, for another thread or a query of its own.
+
+    Temporary tables, macros and variables are its own; it closes with the first one.
+    """
+    own = connection.cursor()
+    own.execute("USE graph")
+    _add_macros(own)
+    return own
+
+
+def _check_name(path: Path) -> None:
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise UserError("its path is not UTF-8", path=path, remedy="choose another folder or name") from None
+
+
+def _attach(connection: Connection, path: Path) -> None:
+    quoted = str(path).replace("'", "''")
+    connection.execute(f"ATTACH '{quoted}' AS graph (TYPE duckdb, READ_ONLY)")
+
+
+def _logs(path: Path) -> list[Path]:
+    """The write-ahead logs that lie beside a database."""
+    return [log for ending in _LOGS if (log := path.with_name(path.name + ending)).exists()]
+
+
+def reason_of(error: duckdb.Error) -> str:
+    """What DuckDB says, without the stack trace that it adds to what it takes for an error of its own."""
+    return str(error).split("\n\nStack Trace")[0]
+
+
+def _cannot_open(path: Path, error: duckdb.Error) -> UserError:
+    reason = reason_of(error)
+    if "lock on file" in reason or "Unique file handle conflict" in reason:
+        return UserError(f"it is open elsewhere: {reason}", path=path, remedy="close it there, then run this again")
+    if logs := _logs(path):
+        return UserError(
+            f"the log that another program left beside the graph cannot be replayed: {reason}", path=logs[0],
+            remedy="move it away to go on without the changes in it",
+        )  # fmt: skip
+    return UserError(f"DuckDB cannot open it: {reason}", path=path)
+
+
 @contextmanager
 def writing(path: Path, *, create: bool = False, keep: bool = True, deletes_much: bool = False) -> Iterator[Connection]:
     """Give a connection to a copy of the graph; the copy takes the graph's place if the block succeeds.
 
-    The block runs in one transaction. A second writer, in this or another process, gets a `UserError` at once.
+    The block runs in one transaction. A second writer, in this or another process, gets a `UserError` at once; so does
+    one who finds the graph open for writing elsewhere. The new file gets the mode and, where possible, the owner of
+    the old one.
 
     Args:
         path: the graph's file.
@@ -70,8 +146,28 @@ def writing(path: Path, *, create: bool = False, keep: bool = True, deletes_much
         deletes_much: make the indexes anew in the end instead of keeping them while rows go.
     """
     path = path.resolve()  # a link stays a link, and what it points to is replaced
+    _check_name(path)
     if not create and not path.exists():
         raise UserError("there is no graph here", path=path, remedy=_MAKE_ONE)
+    with _only_writer(path, keep=keep), ExitStack() as until_renamed:
+        _replay_logs(path)
+        with replacing(path, keep=keep, over_graph=True) as beside:
+            copied = _state(path)
+            _write_copy_of(path, beside)
+            if path.exists():
+                until_renamed.enter_context(_others_kept_out(path))
+            _check_state(path, copied)  # whoever wrote while we copied is done, else they could not be kept out
+            try:
+                yield from _transaction(beside, path, deletes_much=deletes_much)
+            finally:
+                beside.with_name(beside.name + ".wal").unlink(missing_ok=True)
+            _check_state(path, copied)
+            _give_permissions(path, beside)
+
+
+@contextmanager
+def _only_writer(path: Path, *, keep: bool) -> Iterator[None]:
+    """Hold the lock file of the graph's writers."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{path}.lock", timeout=0)
@@ -86,21 +182,73 @@ def writing(path: Path, *, create: bool = False, keep: bool = True, deletes_much
         for left in path.parent.iterdir():
             if mine.fullmatch(left.name):
                 left.unlink()
-        with replacing(path, keep=keep, over_graph=True) as beside:
-            _write_copy_of(path, beside)
-            try:
-                yield from _transaction(beside, path, deletes_much=deletes_much)
-            finally:
-                beside.with_name(beside.name + ".wal").unlink(missing_ok=True)
+        yield
     finally:
         if not keep:  # what leaves the graph as it was leaves nothing beside it
             Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
 
+def _replay_logs(path: Path) -> None:
+    """Let DuckDB bring into the file what a killed program wrote to its log only.
+
+    A log that stays would be replayed into the graph that takes this one's place. DuckDB does it in the file itself, so
+    that there is no moment at which the changes are in neither or in both.
+    """
+    logs = _logs(path)
+    if not logs:
+        return
+    if not path.exists():
+        raise UserError(
+            "the log of a database that is gone, which would be replayed into a new graph", path=logs[0],
+            remedy="move it away, or bring back its database",
+        )  # fmt: skip
+    try:
+        with duckdb.connect(str(path)) as connection:
+            connection.execute("CHECKPOINT")
+    except duckdb.Error as error:
+        raise _cannot_open(path, error) from None
+    if logs := _logs(path):
+        raise UserError("DuckDB left its log beside the graph", path=logs[0], remedy="move it away")
+
+
+@contextmanager
+def _others_kept_out(path: Path) -> Iterator[None]:
+    """Hold DuckDB's own lock for readers, with which no other program can open the graph for writing."""
+    with duckdb.connect(config=_CONFIG) as connection:
+        try:
+            _attach(connection, path)
+        except duckdb.Error as error:
+            raise _cannot_open(path, error) from None
+        yield
+
+
+def _state(path: Path) -> list[tuple[str, int, int, int]]:
+    """What tells whether a database and its logs are still the ones that were read."""
+    files = [file for file in (path, *_logs(path)) if file.exists()]
+    return [(file.name, (of := file.stat()).st_ino, of.st_size, of.st_mtime_ns) for file in files]
+
+
+def _check_state(path: Path, copied: list[tuple[str, int, int, int]]) -> None:
+    if _state(path) != copied:
+        raise UserError(
+            "another program changed the graph meanwhile; nothing was written", path=path, remedy="run this again"
+        )
+
+
+def _give_permissions(path: Path, beside: Path) -> None:
+    """Give the copy the owner and the mode of the graph; a new graph has what the umask leaves."""
+    if path.exists():
+        old = path.stat()
+        with suppress(OSError, AttributeError):  # only the superuser may give files away; Windows has no owners
+            os.chown(beside, old.st_uid, old.st_gid)
+        shutil.copymode(path, beside)
+
+
 def _write_copy_of(path: Path, beside: Path) -> None:
     if path.exists():
         try:
+            beside.touch(mode=0o600)  # until it has the mode of the graph
             shutil.copyfile(path, beside)
         except OSError as error:
             reason = os.strerror(error.errno or 0)
@@ -122,7 +270,8 @@ def _transaction(beside: Path, path: Path, *, deletes_much: bool) -> Iterator[Co
             if made:
                 _check(connection, path)
             migrate(connection)
-            _prepare(connection)
+            connection.execute("SET enable_progress_bar = false")
+            _add_macros(connection)
             indexes = _drop_indexes(connection) if deletes_much else []
             connection.begin()
             yield connection
@@ -192,10 +341,9 @@ def _check(connection: Connection, path: Path) -> set[int]:
     return known - applied
 
 
-def _prepare(connection: Connection) -> None:
+def _add_macros(connection: Connection) -> None:
     connection.execute(resources.sql("macros"))
     connection.execute(resources.sql("table_macros"))
-    connection.execute("SET enable_progress_bar = false")
 
 
 def run_script(connection: Connection, name: str, **variables: str) -> None:

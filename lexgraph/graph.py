@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +13,9 @@ import pyarrow as pa
 
 from lexgraph import relations, resources
 from lexgraph.checks import Finding, run_checks
+from lexgraph.common.errors import UserError
 from lexgraph.common.files import sha256_of_json
-from lexgraph.database import Connection, connect_readonly, run_script
+from lexgraph.database import Connection, another, connect_readonly, run_script
 from lexgraph.export.tables import to_arrow
 from lexgraph.lookup import Lookup, form_key, look_up
 from lexgraph.paths import WordPath, shortest_path
@@ -32,26 +34,52 @@ if TYPE_CHECKING:
 class Graph:
     """A graph, open for reading. It keeps showing the state at the time of opening while others write.
 
+    Threads may share a graph: each gets connections of its own to the file that was opened. Nothing that goes through a
+    graph can write, neither to it nor elsewhere.
+
     Raises:
-        UserError: there is no such file, it is no graph, or a newer version made it.
+        UserError: there is no such file, it is no graph, a newer version made it, or another program has it open for
+            writing.
     """
 
     def __init__(self, path: Path) -> None:
         self.file = path
-        self._connection = connect_readonly(path)
+        self._opened = connect_readonly(path)  # only ever asked for connections to it
+        self._opening = threading.Lock()
+        self._of_thread = threading.local()
+
+    def _another(self) -> Connection:
+        with self._opening:
+            return another(self._opened)
+
+    @property
+    def _connection(self) -> Connection:
+        """What the methods use, one for each thread; users have another, where they may hide the graph's tables."""
+        if not hasattr(self._of_thread, "own"):
+            self._of_thread.own = self._another()
+        own: Connection = self._of_thread.own
+        return own
 
     @property
     def connection(self) -> Connection:
-        """The DuckDB connection, read-only."""
-        return self._connection
+        """The calling thread's DuckDB connection: it reads the graph, and can neither write nor read other files."""
+        if not hasattr(self._of_thread, "users"):
+            self._of_thread.users = self._another()
+        users: Connection = self._of_thread.users
+        return users
 
     @property
     def engine(self) -> Engine:
-        """A new SQLAlchemy engine on the same file, read-only; tables, keys and indexes can be reflected."""
+        """A new SQLAlchemy engine on the open graph, until that is closed; what `connection` cannot do, it cannot do.
+
+        Tables, keys and indexes can be reflected.
+        """
         # Few questions need SQLAlchemy, and it takes as long to load as most of them to answer.
+        from duckdb_sqlalchemy import ConnectionWrapper
         from sqlalchemy import URL, create_engine
 
-        return create_engine(URL.create("duckdb", database=str(self.file)), connect_args={"read_only": True})
+        url = URL.create("duckdb", database=str(self.file))
+        return create_engine(url, creator=lambda: ConnectionWrapper(self._another()))
 
     @property
     def fingerprint(self) -> str:
@@ -194,24 +222,32 @@ class Graph:
         """The named queries, with what they answer and their parameters."""
         return named_queries()
 
-    def query(self, query: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        """The answer to a named query or to one SQL statement.
+    def query(
+        self, query: str, parameters: Mapping[str, Any] | None = None, files: Mapping[str, str | Path] | None = None
+    ) -> pa.Table:
+        """The answer to a named query or to SQL; of several statements, to the last.
+
+        SQL can read the graph and nothing else. What it makes (temporary tables, macros, variables) ends with it.
 
         Args:
             query: the name of one of `queries()`, or SQL.
             parameters: the query's parameters; in SQL they are bound by name (`$word`).
+            files: CSV, JSON or Parquet files that SQL may read, by the name that each has there as a table.
 
         Example:
             >>> graph.query("hubs", {"kind": "antonym", "limit": 3})
             >>> graph.query("SELECT count(*) AS n FROM words WHERE lang = $lang", {"lang": "en"})
+            >>> graph.query("FROM mine JOIN words USING (word)", files={"mine": "my-words.csv"})
 
         Raises:
-            UserError: there is no query of that name, a parameter is unknown, missing or not of its type, or DuckDB
-                refuses the statement.
+            UserError: there is no query of that name, a parameter is unknown, missing or not of its type, a file cannot
+                be read, or DuckDB refuses the statement.
         """
         if is_name(query):
+            if files:
+                raise UserError("a named query reads no files", field="files", remedy="give SQL instead")
             return run_named(self._connection, find_query(query), parameters or {})
-        return run_sql(self._connection, query, parameters or {})
+        return run_sql(self._connection, query, parameters or {}, files or {})
 
     def to_networkx(self, kinds: Sequence[str] | None = None, lang: str | None = None) -> nx.MultiDiGraph:
         """A networkx MultiDiGraph of all words and edges, or of the edges of some kinds and the words on them.
@@ -236,7 +272,7 @@ class Graph:
 
     def close(self) -> None:
         """Close the file."""
-        self._connection.close()
+        self._opened.close()  # and with it all connections to it
 
     def __enter__(self) -> Graph:
         return self

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lexgraph import __version__, negation
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import sha256_of
+from lexgraph.common.pipes import spooled
 from lexgraph.database import Connection, connect_readonly, run_script, writing
 from lexgraph.sources.base import STAGING, Inputs, Intake, Options, Reader
 
@@ -46,7 +49,8 @@ def ingest(database: Path, sources: Sequence[Source], *, dry_run: bool = False) 
 
     Args:
         database: the graph's file; made if absent.
-        sources: what to read; a name that is in the graph already is replaced.
+        sources: what to read; a name that is in the graph already is replaced. A file may be a pipe, or `-` for
+            standard input.
         dry_run: read and count everything, then leave the graph as it was.
 
     Returns:
@@ -55,15 +59,23 @@ def ingest(database: Path, sources: Sequence[Source], *, dry_run: bool = False) 
     Raises:
         UserError: a file is missing or damaged; the graph stays as it was.
     """
-    for index, source in enumerate(sources):
-        _check(source)
-        if source.label in {earlier.label for earlier in sources[:index]}:
-            raise UserError(f"two sources are called {source.label!r}", field="--name", remedy="name them apart")
-    with writing(database, create=True, keep=not dry_run) as connection:
-        intakes = [_replace(connection, source) for source in sources]
-        if not dry_run:
-            _finish(connection)
+    with ExitStack() as stack:
+        sources = [_spooled(source, stack) for source in sources]
+        for index, source in enumerate(sources):
+            _check(source)
+            if source.label in {earlier.label for earlier in sources[:index]}:
+                raise UserError(f"two sources are called {source.label!r}", field="--name", remedy="name them apart")
+        with writing(database, create=True, keep=not dry_run) as connection:
+            intakes = [_replace(connection, source) for source in sources]
+            if not dry_run:
+                _finish(connection)
     return intakes
+
+
+def _spooled(source: Source, stack: ExitStack) -> Source:
+    """The source with a file for each pipe, since inputs are read more than once; the files go with the stack."""
+    inputs = {role: [stack.enter_context(spooled(path)) for path in paths] for role, paths in source.inputs.items()}
+    return replace(source, inputs=inputs)
 
 
 def remove(database: Path, name: str) -> None:
@@ -172,12 +184,17 @@ def _record(connection: Connection, source: Source, intake: Intake, hashes: list
         [
             source.label, source.reader.name, intake.revision, intake.licence or source.reader.licence,
             source.reader.url,
-            [path.name for path in files], hashes,
+            [_name_of(path) for path in files], hashes,
             sum(path.stat().st_size for path in files), tool, version,
             source.options.lang, source.options.skip_malformed,
             datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
         ],
     )  # fmt: skip
+
+
+def _name_of(path: Path) -> str:
+    """A file's name in UTF-8, which in a folder of somebody else's need not be."""
+    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
 
 
 def _finish(connection: Connection, negation_mode: str = negation.EVIDENCE) -> None:

@@ -98,7 +98,7 @@ def load_tokenizer(name: str) -> Tokenizer:
 
 def _find(name: str) -> Path:
     for path in (Path(name), Path(name) / _FILE):
-        if path.is_file():
+        if path.exists() and not path.is_dir():  # a pipe will do
             return path
     if Path(name).is_dir():
         raise UserError(f"the folder holds no {_FILE}", path=name, field="--tokenizer")

@@ -36,11 +36,33 @@ def print_arrow(table: pa.Table, format_: str | None, out: Path | None = None) -
         UserError: Parquet, which is no text, is to go to a terminal.
     """
     format_ = format_of(format_, out)
+    if format_ != "parquet":
+        table = _with_text_ids(table)
     if format_ == "table" and out is None:
         columns = [[_cell(cell) for cell in column.to_pylist()] for column in table.columns]
         terminal.print_table(table.column_names, zip(*columns, strict=True))
     else:
         _put(_ENCODERS[format_](table), format_, out)
+
+
+def _with_text_ids(table: pa.Table) -> pa.Table:
+    for index, field in enumerate(table.schema):
+        if (type_ := _with_ids_as_text(field.type)) != field.type:
+            table = table.set_column(index, field.name, table.column(index).cast(type_))
+    return table
+
+
+def _with_ids_as_text(type_: pa.DataType) -> pa.DataType:
+    """The type with text for unsigned 64-bit integers, which in a graph are ids, and too large for JavaScript."""
+    if pa.types.is_uint64(type_):
+        return pa.string()
+    if pa.types.is_list(type_):
+        return pa.list_(type_.value_field.with_type(_with_ids_as_text(type_.value_type)))
+    if pa.types.is_struct(type_):
+        return pa.struct([field.with_type(_with_ids_as_text(field.type)) for field in type_])
+    if pa.types.is_map(type_):
+        return pa.map_(_with_ids_as_text(type_.key_type), _with_ids_as_text(type_.item_type))
+    return type_
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pa.Table:
@@ -60,6 +82,8 @@ def _put(content: bytes, format_: str, out: Path | None) -> None:
     elif format_ == "parquet" and sys.stdout.isatty():
         raise UserError("Parquet is no text", field="--format", remedy="write it to a file: --out FILE")
     else:
+        if sys.stdout.isatty():
+            content = terminal.printable(content.decode()).encode()
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
@@ -108,7 +132,10 @@ def _as_markdown(table: pa.Table) -> bytes:
 
 def _as_text(table: pa.Table) -> bytes:
     """A table of fixed columns in a file, for which there is no terminal to fold it."""
-    columns = [["" if cell is None else str(_cell(cell)) for cell in column.to_pylist()] for column in table.columns]
+    columns = [
+        ["" if cell is None else terminal.printable(str(_cell(cell))) for cell in column.to_pylist()]
+        for column in table.columns
+    ]
     filled = [[name, *cells] for name, cells in zip(table.column_names, columns, strict=True)]
     widths = [max(map(len, cells)) for cells in filled]
     rows = zip(*filled, strict=True)
@@ -127,7 +154,7 @@ _ENCODERS = {
 
 def _inline(cell: object) -> str:
     """Text that cannot end a cell of a Markdown table."""
-    return " ".join(str(cell).replace("\\", "\\\\").replace("|", "\\|").split())
+    return terminal.printable(" ".join(str(cell).replace("\\", "\\\\").replace("|", "\\|").split()))
 
 
 def _cell(cell: object) -> object:

@@ -39,23 +39,28 @@ class Step:
 
 @dataclass(frozen=True)
 class WordPath:
-    """A shortest path between two words.
+    """A shortest path between two words; true even if it has no steps.
 
     Attributes:
+        start: the word where it begins.
         steps: in order; none if both words are the same.
         alternatives: how many paths are as short, this one included.
     """
 
+    start: str
     steps: tuple[Step, ...]
     alternatives: int
 
     @property
     def words(self) -> tuple[str, ...]:
         """The words on the way, both ends included."""
-        return (*(step.word for step in self.steps), *(step.related for step in self.steps[-1:]))
+        return (*(step.word for step in self.steps), *(step.related for step in self.steps[-1:])) or (self.start,)
 
     def __len__(self) -> int:
         return len(self.steps)
+
+    def __bool__(self) -> bool:
+        return True
 
 
 def shortest_path(
@@ -91,7 +96,7 @@ def shortest_path(
         steps = [_step(connection, one, other, wanted) for one, other in itertools.pairwise(nodes)]
     finally:
         connection.execute("DROP TABLE IF EXISTS temp.reached")
-    return WordPath(tuple(steps), alternatives)
+    return WordPath(start.label, tuple(steps), alternatives)
 
 
 def _search(connection: Connection, kinds: list[str], max_length: int | None) -> tuple[int, list[Node]] | None:

@@ -22,11 +22,13 @@ import pyarrow as pa
 
 from lexgraph import resources
 from lexgraph.common.errors import UserError
-from lexgraph.database import Connection
+from lexgraph.common.pipes import spooled
+from lexgraph.database import Connection, another, reason_of
 from lexgraph.lookup import look_up
 from lexgraph.negation import SOURCE
 from lexgraph.relations import known_kinds
 
+_ROWS_AT_ONCE = 100_000
 _NAME = re.compile(r"[a-z]+(-[a-z]+)*")
 _PARAMETER = re.compile(r"\$(?P<name>\w+) (?P<type>[A-Z]+)(?: = (?P<default>[^:]+))?: (?P<about>.+)")
 _SOURCES = f"SELECT name FROM sources UNION SELECT '{SOURCE}' ORDER BY 1"
@@ -88,28 +90,79 @@ def run_named(connection: Connection, query: NamedQuery, values: Mapping[str, An
     return run_sql(connection, query.sql, _bound(connection, query, values))
 
 
-_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
+_OUTLASTING = (duckdb.StatementType.ATTACH, duckdb.StatementType.DETACH, duckdb.StatementType.TRANSACTION)
+"""What would change more than the connection that a query has for itself."""
+
+_READERS = {".parquet": "read_parquet", ".json": "read_json", ".jsonl": "read_json", ".ndjson": "read_json"}
 
 
-def run_sql(connection: Connection, sql: str, parameters: Mapping[str, Any]) -> pa.Table:
-    """The result of SQL, parameters bound by name.
+def run_sql(
+    connection: Connection, sql: str, parameters: Mapping[str, Any], files: Mapping[str, str | Path] | None = None
+) -> pa.Table:
+    """The result of SQL, parameters bound by name; of several statements, that of the last.
+
+    It runs on a connection of its own that ends with it, so nothing that it makes can get into later answers. That it
+    writes nowhere is the work of DuckDB's own settings (`database.connect_readonly`), whatever the statement.
+
+    Args:
+        connection: to an open graph.
+        sql: one or more statements.
+        parameters: values of `$name`.
+        files: CSV, JSON or Parquet files, by the name of the temporary table that each becomes.
 
     Raises:
-        UserError: DuckDB refuses it.
+        UserError: DuckDB refuses it, or a file cannot be read.
     """
-    try:
-        statements = duckdb.extract_statements(sql)
-        if len(statements) > 1:
-            raise UserError(f"{len(statements)} statements instead of one", field="--sql", remedy="give one at a time")
-        # The graph is attached read-only, but COPY and ATTACH would write elsewhere, even over the graph's own file.
-        if any(statement.type not in _READING for statement in statements):
-            raise UserError("only statements that read are run: the graph is open read-only", field="--sql")
-        result: Connection | None = connection.execute(sql, dict(parameters)) if statements else None
-        if result is None:
-            raise UserError("there is no statement in it", field="--sql")
-        return result.to_arrow_table()
-    except duckdb.Error as error:
-        raise UserError(f"DuckDB refuses the query: {error}", field="--sql") from None
+    with another(connection) as own:
+        try:
+            statements = own.extract_statements(sql)
+            _check_statements(statements, parameters)
+            for name, path in (files or {}).items():
+                _load(own, name, path)
+            own.execute("BEGIN TRANSACTION READ ONLY")  # which can make temporary tables, but no others in memory
+            for statement in statements:
+                used = {name: parameters[name] for name in statement.named_parameters if name in parameters}
+                own.execute(statement, used)
+            return own.to_arrow_table()
+        except duckdb.PermissionException as error:
+            raise UserError(
+                f"the graph is open read-only, and a query reaches no other file: {reason_of(error)}", field="--sql",
+                remedy="name the files that it reads: --file NAME=PATH; --out writes its answer",
+            ) from None  # fmt: skip
+        except duckdb.Error as error:
+            raise UserError(f"DuckDB refuses the query: {reason_of(error)}", field="--sql") from None
+
+
+def _check_statements(statements: Sequence[duckdb.Statement], parameters: Mapping[str, Any]) -> None:
+    if not statements:
+        raise UserError("there is no statement in it", field="--sql")
+    if any(statement.type in _OUTLASTING for statement in statements):
+        raise UserError(
+            "the graph is open read-only, in one transaction: nothing is attached, begun or ended", field="--sql"
+        )
+    known = {name for statement in statements for name in statement.named_parameters}
+    if unknown := [name for name in parameters if name not in known]:
+        raise UserError(f"there is no ${unknown[0]} in it", field="--param")
+
+
+def _load(connection: Connection, name: str, path: str | Path) -> None:
+    """Make a temporary table of a file, which a connection without access to the graph reads."""
+    tables = connection.execute("SELECT lower(table_name) FROM information_schema.tables").fetchall()
+    if (name.lower(),) in tables:
+        raise UserError(f"the graph has a table {name!r} itself", field="--file", remedy="choose another name")
+    with spooled(Path(path)) as file, duckdb.connect() as reader:
+        if not file.is_file():
+            raise UserError("no such file", path=path, field="--file")
+        endings = [ending.lower() for ending in file.suffixes]
+        function = next((_READERS[ending] for ending in reversed(endings) if ending in _READERS), "read_csv")
+        try:
+            rows = reader.execute(f"FROM {function}($path)", {"path": str(file)}).to_arrow_reader(_ROWS_AT_ONCE)
+            connection.register("rows_of_file", rows)
+            quoted = name.replace('"', '""')
+            connection.execute(f'CREATE TEMP TABLE "{quoted}" AS FROM rows_of_file')
+        except duckdb.Error as error:
+            raise UserError(f"cannot be read: {reason_of(error)}", path=path, field="--file") from None
+        connection.unregister("rows_of_file")
 
 
 def listing(queries: Sequence[NamedQuery]) -> pa.Table:

@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
 CHECKOUT = Path(__file__).parent.parent
+
+
+def test_what_is_named_to_be_installed_exists() -> None:
+    """Distributions and extras in messages and pages (`pip install 'name[extra]'`) are those of pyproject.toml."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    files = [file for room in ("lexgraph", "sensetrain", "docs", "examples") for file in (CHECKOUT / room).rglob("*.*")]
+    texts = [
+        file.read_text(encoding="utf-8")
+        for file in (*files, CHECKOUT / "README.md", CHECKOUT / "Makefile")
+        if file.suffix in (".py", ".md", ".html", "") and file.name != "log.md"
+    ]
+    named = {
+        (distribution, extra.strip())
+        for distribution, extras in re.findall(r"\b(lexgraph|sensetrain)\[([a-z, ]+)\]", "\n".join(texts))
+        for extra in extras.split(",")
+    }
+    assert len(named) > 3
+    assert named <= {(project["name"], extra) for extra in project["optional-dependencies"]}
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -149,27 +150,41 @@ def _length(found: WordPath) -> str:
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--sql", help="SQL instead of a name; the tables are described in docs/lexgraph.md.")
+@click.option("--sql", help="SQL instead of a name, - for standard input; docs/lexgraph.md describes the tables.")
 @click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter of the query, $K in SQL.")
+@click.option(
+    "--file", "files", multiple=True, metavar="NAME=PATH",
+    help="A CSV, JSON or Parquet file that SQL may read as the table NAME; may be repeated.",
+)  # fmt: skip
 @click.option("--list", "list_", is_flag=True, help="List the named queries with their parameters.")
 @db_option
 @output_options
 def query(
-    name: str | None, sql: str | None, params: Sequence[str], list_: bool, db: Path, format_: str | None,
-    out: Path | None,
+    name: str | None, sql: str | None, params: Sequence[str], files: Sequence[str], list_: bool, db: Path,
+    format_: str | None, out: Path | None,
 ) -> None:  # fmt: skip
-    """Ask a named query, or in SQL."""
+    """Ask a named query, or in SQL, which can read the graph and change nothing."""
     if [name is not None, sql is not None, list_].count(True) != 1:
         raise UserError("give the name of a query, or --sql, or --list", remedy="lexgraph query --list")
     if list_:
         print_arrow(listing(named_queries()), format_, out)
         return
+    if files and sql is None:
+        raise UserError("only SQL reads files", field="--file", remedy="add --sql")
     with lexgraph.open(db) as graph:
         if name is not None:
             answer = run_named(graph.connection, find_query(name), values_of(params))
         else:
-            answer = run_sql(graph.connection, sql or "", values_of(params))
+            text = _standard_input() if sql == "-" else sql or ""
+            answer = run_sql(graph.connection, text, values_of(params), values_of(files, "--file", "NAME=PATH"))
     print_arrow(answer, format_, out)
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError("standard input is not UTF-8", field="--sql") from None
 
 
 @click.command()

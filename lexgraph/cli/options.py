@@ -28,12 +28,12 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return _format_option(_out_option(command))
 
 
-def values_of(params: Sequence[str]) -> dict[str, str]:
-    """The values of `--param K=V`, by name."""
+def values_of(given: Sequence[str], option: str = "--param", form: str = "K=V") -> dict[str, str]:
+    """The values of an option that is given as `--param K=V`, by name."""
     values = {}
-    for param in params:
-        key, equals, value = param.partition("=")
+    for each in given:
+        key, equals, value = each.partition("=")
         if not equals:
-            raise UserError(f"not K=V: {param!r}", field="--param")
+            raise UserError(f"not {form}: {each!r}", field=option)
         values[key] = value
     return values

@@ -13,6 +13,7 @@ from lexgraph.common.terminal import err
 
 def run(command: click.Command, program: str) -> None:
     """Run a click command as a program: user errors end in a message and status 1, interruptions in 130."""
+    _refuse_bytes(program)
     try:
         status = command.main(prog_name=program, standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
@@ -38,3 +39,17 @@ def run(command: click.Command, program: str) -> None:
             raise
         err.print(f"{program}: interrupted; run the same command again to go on", markup=False)
         sys.exit(130)
+
+
+def _refuse_bytes(program: str) -> None:
+    """End in status 2 if an argument, or a variable that stands for one, is not UTF-8, as DuckDB and Arrow want it."""
+    given = [(f"argument {number}", text) for number, text in enumerate(sys.argv[1:], start=1)]
+    given += [(name, text) for name, text in os.environ.items() if name.startswith(f"{program.upper()}_")]
+    for name, text in given:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            said = f"{program}: error: {name} is not UTF-8: {os.fsencode(text)!r}"
+            remedy = "  remedy: give it in UTF-8; a file can be renamed, or linked to under another name"
+            err.print(f"{said}\n{remedy}", markup=False, style="red", soft_wrap=True)
+            sys.exit(2)

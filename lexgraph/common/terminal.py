@@ -12,9 +12,30 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+# Control characters but tab and line feed, those that turn the direction of writing, and bytes that are no UTF-8.
+_UNPRINTABLE = (
+    *range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A),
+    *range(0xD800, 0xE000),
+)  # fmt: skip
+_ESCAPES = {code: f"\\u{code:04x}" for code in _UNPRINTABLE}
+
+
+def printable(text: str) -> str:
+    r"""The text with escapes (`\u001b`) for what a terminal would obey instead of showing it."""
+    return text.translate(_ESCAPES)
+
+
+class _Console(Console):
+    """A console that shows the control characters of what it is given, which may come from a source."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as rich does; only text is changed, not what is made of it."""
+        super().print(*(printable(each) if isinstance(each, str) else each for each in objects), **options)
+
+
 # A pipe has no width of its own: do not fold tables there.
-out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 240)
-err = Console(stderr=True, highlight=False)
+out = _Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 240)
+err = _Console(stderr=True, highlight=False)
 
 
 def say(message: str) -> None:
@@ -45,10 +66,10 @@ class Advance:
 
 class _ProgressBar(AbstractContextManager[Advance]):
     def __init__(self, description: str, total: float | None) -> None:
-        self._description = description
+        self._description = printable(description)
         self._total = total
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -71,10 +92,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
     grid = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for index, column in enumerate(columns):
         numeric = bool(body) and all(_is_number(row[index]) for row in body)
-        grid.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        grid.add_column(Text(printable(column)), justify="right" if numeric else "left", overflow="fold")
     for row in body:
         # Text, not str: what stands in square brackets is part of the cell and no markup.
-        grid.add_row(*(Text(f"{cell:,}" if _is_number(cell) and isinstance(cell, int) else str(cell)) for cell in row))
+        shown = (f"{cell:,}" if _is_number(cell) and isinstance(cell, int) else printable(str(cell)) for cell in row)
+        grid.add_row(*map(Text, shown))
     out.print(grid)
 
 

@@ -13,6 +13,7 @@ from lexgraph.database import Connection
 from lexgraph.export.selection import TABLES
 from lexgraph.relations import known_kinds
 
+_ROWS_AT_ONCE = 100_000
 _ORDER = {"senses": "id", "morphology": "ALL", "sources": "name"}  # words and relations are selected in order
 
 
@@ -74,10 +75,13 @@ def _columns(connection: Connection, name: str, *, lists_as_json: bool) -> str:
 
 
 def _copy(connection: Connection, query: str, path: Path, options: str) -> None:
+    """Write what a query gives. The graph's own connection writes no files, so the rows go through another."""
     quoted = str(path).replace("'", "''")
-    try:
-        connection.execute(f"COPY ({query}) TO '{quoted}' ({options})")
-    except duckdb.IOException as error:
-        raise UserError(
-            f"cannot write there: {error}", path=path, remedy="free some space, or choose a folder"
-        ) from None
+    with duckdb.connect() as writer:
+        writer.register("rows", connection.execute(query).to_arrow_reader(_ROWS_AT_ONCE))
+        try:
+            writer.execute(f"COPY (FROM rows) TO '{quoted}' ({options})")
+        except duckdb.IOException as error:
+            raise UserError(
+                f"cannot write there: {error}", path=path, remedy="free some space, or choose a folder"
+            ) from None

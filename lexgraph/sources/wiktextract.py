@@ -22,7 +22,7 @@ from lexgraph.sources.base import Inputs, Intake, Options
 from lexgraph.sources.dump import layout
 
 PROGRAM = "wiktwords"
-_INSTALL = 'install it: pip install "lexgraph[wiktextract]", best in an environment of Python 3.10 or older'
+_INSTALL = 'install it: pip install "sensetrain[wiktextract]", best in an environment of Python 3.10 or older'
 
 KNOWN_FAILURES = (
     (

@@ -182,7 +182,8 @@ def test_a_result_does_not_overwrite_a_graph(graph_copy, sample_state, command):
 
 
 @pytest.mark.parametrize(
-    "sql", ["COPY words TO '{out}'", "ATTACH '{out}' AS a", "EXPORT DATABASE '{out}'", "SELECT 1; SELECT 2"]
+    "sql",
+    ["COPY words TO '{out}'", "ATTACH '{out}' AS a", "EXPORT DATABASE '{out}'", "SELECT 1; COPY words TO '{out}'"],
 )
 def test_a_query_only_reads(sample_graph, tmp_path, sql):
     out = tmp_path / "out"
