@@ -62,7 +62,16 @@ class PartialFile:
         return about if isinstance(about, dict) and about.get("url") == self._url and self.size else {}
 
     def begin(self, headers: http.client.HTTPMessage, total: int | None) -> None:
-        """Start over with this version."""
+        """Start over with this version.
+
+        Raises:
+            UserError: somebody else's file has the partial file's place.
+        """
+        if self.path.exists() and not self._about.exists():
+            raise UserError(
+                "a file that is no download of this command has the place of one", path=self.path,
+                remedy="move it away, or choose another folder with --out",
+            )  # fmt: skip
         self.path.unlink(missing_ok=True)
         version = {"etag": headers["ETag"], "last_modified": headers["Last-Modified"], "total": total}
         write_json(self._about, {"url": self._url} | version)

@@ -13,15 +13,39 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from lexgraph.common.errors import UserError
+from lexgraph.common.folders import beside
+
 _ENTRANCE, _PRESENCE, _FIRST_UNIT = 0, 1, 2  # what the bytes are for
 _DONE = b"\1"
 _PAUSE = 0.05  # seconds between two looks at another process's unit
+
+
+def claims_of(path: Path) -> Path:
+    """Where the claims to an artefact's units lie while it is made."""
+    return beside(path, "claims")
+
+
+def require_nobody(path: Path) -> None:
+    """Refuse to make an artefact alone where processes are at work on one together.
+
+    Raises:
+        UserError: some are.
+    """
+    file = claims_of(path)
+    if file.exists():
+        with closing(Claims(file, 0)) as claims:
+            if not claims.nobody_at_work():
+                raise UserError(
+                    "another process makes something else here", path=path,
+                    remedy="wait for it, or choose another --out",
+                )  # fmt: skip
 
 
 class Claims:
@@ -62,6 +86,11 @@ class Claims:
         except FileNotFoundError:
             return False
         return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was ever claimed in the file."""
+        return os.fstat(self._handle).st_size == 0
 
     def nobody_at_work(self) -> bool:
         """Whether no other process has joined. Call it `alone`."""

@@ -257,11 +257,12 @@ def dskd(
 
 @cli.command()
 @click.argument("folder", type=FOLDER, default="demo")
-def report(folder: Path) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace whatever report.html is there.")
+def report(folder: Path, *, overwrite: bool) -> None:
     """Draw the report of a finished demo or run as one HTML page."""
     from sensetrain.report import write_report
 
-    stdout.print(str(write_report(folder)))
+    stdout.print(str(write_report(folder, overwrite=overwrite)))
 
 
 @cli.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -110,11 +110,11 @@ class ForwardSettings(Settings):
 
     compute: Compute = Field("auto", description="Number type that models compute in.")
 
-    def shape(self) -> dict[str, Any]:
-        """As for all settings, with the number type that `auto` stands for on this machine."""
+    def resolved(self) -> Self:
+        """The same with the number type that `auto` stands for on this machine."""
         from sensetrain.models import resolve_compute
 
-        return {**super().shape(), "compute": resolve_compute(self.compute)}
+        return self.model_copy(update={"compute": resolve_compute(self.compute)})
 
 
 class PredictSettings(ForwardSettings):
@@ -338,13 +338,17 @@ class DistilSettings(RunSettings, StudentSettings, RecipeSettings):
         return self
 
     def shape(self) -> dict[str, Any]:
-        """As for all settings, without those of the run; with the number type that `auto` stands for here."""
+        """As for all settings, without those of the run."""
+        run = set(RunSettings.model_fields) - ({"eval_steps"} if self.patience else set())
+        return {name: value for name, value in super().shape().items() if name not in run}
+
+    def resolved(self) -> Self:
+        """The same with the number type that `auto` stands for on this machine."""
         from sensetrain.models import device, resolve_compute
 
-        run = set(RunSettings.model_fields) - ({"eval_steps"} if self.patience else set())
         # On a CPU autocast gains nothing, even where bf16 is native.
         compute = "fp32" if self.compute == "auto" and device().type == "cpu" else resolve_compute(self.compute)
-        return {**{name: value for name, value in super().shape().items() if name not in run}, "compute": compute}
+        return self.model_copy(update={"compute": compute})
 
 
 class DSKDSettings(DistilSettings, CandidateSettings):

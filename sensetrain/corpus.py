@@ -94,10 +94,12 @@ def tokenize(
         lengths = np.frombuffer(writer.lengths, dtype=np.int64)
         heldout = hold_out(len(lengths), settings)
         totals = {TRAIN: int(lengths[~heldout].sum()), HELDOUT: int(lengths[heldout].sum())}
-        if min(totals.values()) < 2:
+        # A document of one token has no target, so it is no sequence.
+        if not all((lengths[part] > 1).any() for part in (heldout, ~heldout)):
             raise UserError(
-                f"no text is left to train on or to hold out: {len(lengths)} documents", path=_first(sources),
-                remedy="give the corpus as several files, one a document",
+                f"no text is left to train on or to hold out: {len(lengths)} documents, "
+                f"{int((lengths > 1).sum())} of them of more than one token", path=_first(sources),
+                remedy="give the corpus as several files, one a document, with sentences in them",
             )  # fmt: skip
         _write_documents(draft.folder, heldout)
         write_arrays(draft.folder, token_files(draft.folder), heldout)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 import lexgraph
+from lexgraph.common.errors import UserError
 from lexgraph.common.files import read_json, sha256_of, sha256_of_json, write_json
 from lexgraph.common.terminal import print_table, say
 from lexgraph.ingest import ingest, is_current
@@ -52,6 +53,7 @@ class _Log:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.costs: dict[str, dict[str, float]] = read_json(path) if path.exists() else {}
+        write_json(path, self.costs)  # tells the folder of a demo from any other one, from the first moment on
 
     def run(self, name: str, work: Callable[[], Any]) -> Any:
         """Do the work of a stage and note what it cost."""
@@ -76,6 +78,7 @@ def run_demo(out: Path, teacher_name: str, settings: DemoSettings) -> dict[str, 
     Raises:
         UserError: an input is missing or damaged.
     """
+    _require_own(out)
     data = DataFolder(settings.data or lexgraph.sample_data())
     out.mkdir(parents=True, exist_ok=True)
     log = _Log(out / STAGES)
@@ -86,7 +89,7 @@ def run_demo(out: Path, teacher_name: str, settings: DemoSettings) -> dict[str, 
     _evaluate(data, teacher, out, log)
     results = _results(teacher, out, log)
     write_json(out / RESULTS, results)
-    page = write_report(out)
+    page = write_report(out, overwrite=True)
     columns = ["perplexity", "accuracy", "accuracy_norm"]
     print_table(
         ["model", *columns],
@@ -94,6 +97,19 @@ def run_demo(out: Path, teacher_name: str, settings: DemoSettings) -> dict[str, 
     )
     say(f"results: {out / RESULTS}\nreport: {page}")
     return results
+
+
+def _require_own(out: Path) -> None:
+    """Refuse a folder that holds something else than an earlier demo."""
+    if (
+        out.is_dir()
+        and any(out.iterdir())
+        and not ((out / STAGES).is_file() and isinstance(read_json(out / STAGES), dict))
+    ):
+        raise UserError(
+            f"the folder holds something else than an earlier demo (no {STAGES})", path=out, field="--out",
+            remedy="name a new folder",
+        )  # fmt: skip
 
 
 def _ingest(data: DataFolder, graph: Path, log: _Log) -> Path:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from lexgraph.common.command import output_file
 from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import print_table, say
 from sensetrain.shared_cli import DICTIONARY, FILE, FOLDER, F, print_facts, teacher_option
@@ -143,7 +144,7 @@ def _made_from(name: str, what: str) -> Callable[[F], F]:
     show_default=True,
     help="How the result is printed.",
 )
-@click.option("--html", type=FILE, help="Also write a page with pictures.")
+@output_file("--html", help="Also write a page with pictures.")
 @click.option(
     "--picture",
     type=click.Choice(["pca", "tsne"]),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -119,11 +120,33 @@ def text_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _below(folder: Path) -> list[Path]:
-    texts = sorted(folder.rglob("*.txt"))
-    others = sorted(f for f in folder.rglob("*") if f.name.endswith(_JSONL + _PARQUET + _DUMP) and f.is_file())
+    files = sorted(_walked(folder))
+    texts = [file for file in files if file.name.endswith(".txt")]
+    others = [file for file in files if file.name.endswith(_JSONL + _PARQUET + _DUMP)]
     if texts and others:
         say(f"{folder}: the *.txt are read, files of other forms ({len(others)}) only if they are named")
     return texts or others
+
+
+def _walked(folder: Path) -> Iterator[Path]:
+    """The files below a folder, also through links; a folder that several ways lead to is read once.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    seen = set()
+    for inside, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
+        found = Path(inside).stat()
+        if (found.st_dev, found.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((found.st_dev, found.st_ino))
+        folders.sort()
+        yield from (Path(inside, name) for name in names)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def fingerprint(sources: Sequence[Source]) -> str:

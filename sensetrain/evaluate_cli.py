@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from lexgraph.common.command import output_file
 from lexgraph.common.terminal import print_table, say
 from sensetrain import config
 from sensetrain.options import flags_of
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     "--data", type=FOLDER,
     help="Folder with the tasks' files; the Hugging Face hub if not given.",
 )  # fmt: skip
-@click.option("--out", type=FILE, default="results.json", show_default=True, help="Where the results go, as JSON.")
+@output_file("--out", default="results.json", show_default=True, help="Where the results go, as JSON.")
 @flags_of(config.HarnessSettings)
 def evaluate(
     names: Sequence[str], tokens: Path, questions: Path | None, tasks: str | None, data: Path | None, out: Path,

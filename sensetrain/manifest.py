@@ -6,7 +6,6 @@ tell whether what lies there is what it would make again, and a reader whether t
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,8 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from lexgraph.common.errors import UserError
-from lexgraph.common.files import read_json, replacing_folder, sha256_of, sha256_of_json, write_json
+from lexgraph.common.files import read_json, sha256_of, sha256_of_json, write_json
+from lexgraph.common.folders import (
+    MARK,
+    Listed,
+    alone_at,
+    discard,
+    partial_of,
+    replacing_folder,
+    require_replaceable,
+)
 from sensetrain import __version__
+from sensetrain.claims import require_nobody
 
 FORMATS = {
     "plan_shard": 1,
@@ -28,8 +37,13 @@ FORMATS = {
 earlier one is then made again instead of being taken for current."""
 
 MANIFEST = "manifest.json"
-PURPOSE = ".purpose.json"
+_MANIFESTS = (MANIFEST, "senses.json")
+PURPOSE = MARK
 """In an unfinished folder: what it is to become."""
+
+COMPUTE = "compute"
+"""The setting of the number type that was computed in. A manifest never says `auto` there: that is what is asked for,
+and means any type, so it is met by what was made in either."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,7 @@ class Manifest:
         inputs: fingerprints of what it was made from, by role.
         facts: counts and measurements, for people and reports; not part of the fingerprint.
         files: name -> sha256 of each file beside the manifest.
+        bytes: name -> size of each of them; manifests of earlier versions have none.
     """
 
     kind: str
@@ -51,6 +66,7 @@ class Manifest:
     files: Mapping[str, str] = field(default_factory=dict)
     format: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
+    bytes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
@@ -77,9 +93,10 @@ class Manifest:
 
 @dataclass
 class Draft:
-    """An artefact in the making: write files into `folder`, put counts into `facts`."""
+    """An artefact in the making: write files into `folder`, put counts into `facts`; `settings` are what it names."""
 
     folder: Path
+    settings: Mapping[str, Any]
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -96,23 +113,56 @@ def making(
     """Make an artefact beside `path` and move it there once it is whole.
 
     Args:
-        path: the artefact's folder; what stands there is replaced.
+        path: the artefact's folder; an earlier artefact of the same kind that stands there is replaced.
         kind: see `Manifest`.
         settings: see `Manifest`.
         inputs: see `Manifest`.
         name: file name of the manifest.
         resumable: keep the unfinished folder when interrupted, and find it again when the same is made next.
             Files whose names begin with a dot are scaffolding: no part of the artefact, gone once it is whole.
+
+    Raises:
+        UserError: something that is no such artefact stands there, or another process makes something there.
     """
     purpose = purpose_of(kind, settings, inputs)
-    partial = path.with_name(f".{path.name}.partial")
-    if resumable and partial.exists() and not is_for(partial, purpose):
-        shutil.rmtree(partial)
-    with replacing_folder(path, keep_partial=resumable) as folder:
-        write_json(folder / PURPOSE, purpose)
-        draft = Draft(folder)
-        yield draft
-        seal(folder, kind, settings, inputs, draft.facts, name=name)
+    require_replaceable(path, listed(kind))
+    with alone_at(path):
+        require_nobody(path)
+        partial = partial_of(path)
+        if resumable and not is_for(partial, purpose):
+            discard(partial)
+        with replacing_folder(path, listed(kind), keep_partial=resumable) as folder:
+            write_json(folder / PURPOSE, purpose)
+            draft = Draft(folder, settings)
+            yield draft
+            seal(folder, kind, settings, inputs, draft.facts, name=name)
+
+
+def listed(kind: str) -> Listed:
+    """What tells an artefact of a kind, which may be replaced by another one, from anything else."""
+
+    def files(folder: Path) -> set[str] | None:
+        for name in _MANIFESTS:
+            found = _stated(folder / name)
+            if found.get("kind") in FORMATS and isinstance(found.get("files"), dict):
+                if found["kind"] != kind:
+                    raise UserError(
+                        f"this is {found['kind']!r}, and {kind!r} would replace it", path=folder,
+                        remedy="choose another name, or remove this one first",
+                    )  # fmt: skip
+                return {name, *found["files"]}
+        return None
+
+    return files
+
+
+def _stated(file: Path) -> dict[str, Any]:
+    """What a manifest says, whoever wrote it; nothing if it is none."""
+    try:
+        found = read_json(file)
+    except (UserError, OSError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def seal(
@@ -128,11 +178,14 @@ def seal(
     (folder / name).unlink(missing_ok=True)
     members = sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
     files = {str(f.relative_to(folder)): sha256_of(f) for f in members}
-    manifest = Manifest(kind, settings, inputs, facts, files, FORMATS[kind], _versions())
+    sizes = {str(f.relative_to(folder)): f.stat().st_size for f in members}
+    manifest = Manifest(kind, settings, inputs, facts, files, FORMATS[kind], _versions(), sizes)
     write_json(folder / name, {**manifest.__dict__, "fingerprint": manifest.fingerprint})
-    # Hashing takes long for large artefacts: what makes the work resumable goes only once that is done.
+    # Hashing takes long for large artefacts: what makes the work resumable goes only once that is done. The mark stays
+    # until the folder is in its place.
     for scaffold in folder.glob(".*"):
-        scaffold.unlink()
+        if scaffold.name != MARK:
+            scaffold.unlink()
 
 
 def purpose_of(kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[str, Any]:
@@ -141,19 +194,44 @@ def purpose_of(kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str]
 
 
 def begin(partial: Path, purpose: dict[str, Any]) -> None:
-    """Make an empty folder for a purpose, in place of what is there."""
-    shutil.rmtree(partial, ignore_errors=True)
+    """Make an empty folder for a purpose, in place of what is there.
+
+    Raises:
+        UserError: what is there is no unfinished artefact.
+    """
+    discard(partial)
     partial.mkdir()
     write_json(partial / PURPOSE, purpose)
 
 
-def is_for(partial: Path, purpose: dict[str, Any]) -> bool:
+def is_for(partial: Path, purpose: Mapping[str, Any]) -> bool:
     """Whether an unfinished folder has this purpose."""
-    file = partial / PURPOSE
-    return file.exists() and sha256_of_json(read_json(file)) == sha256_of_json(purpose)
+    found = _stated(partial / PURPOSE)
+    return bool(found) and sha256_of_json(found) == sha256_of_json({**purpose, "settings": _met(purpose, found)})
 
 
-def read_manifest(path: Path, kind: str, *, name: str = MANIFEST, verify: bool = False) -> Manifest:
+def computed_in(path: Path, kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> str | None:
+    """The number type of the artefact at `path`, finished or not, if it is one that these settings ask for."""
+    made = find_manifest(path, kind)
+    if made is not None and is_current(path, kind, settings, inputs):
+        return str(made.settings[COMPUTE])
+    partial = partial_of(path)
+    if is_for(partial, purpose_of(kind, settings, inputs)):
+        return str(_stated(partial / PURPOSE)["settings"][COMPUTE])
+    return None
+
+
+def _met(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are asked for, with the number type that was found where any will do."""
+    settings, theirs = dict(wanted["settings"]), found.get("settings")
+    if settings.get(COMPUTE) == "auto" and isinstance(theirs, Mapping) and COMPUTE in theirs:
+        settings[COMPUTE] = theirs[COMPUTE]
+    return settings
+
+
+def read_manifest(
+    path: Path, kind: str, *, name: str = MANIFEST, verify: bool = False, sizes: bool = True
+) -> Manifest:  # fmt: skip
     """Read an artefact's manifest.
 
     Args:
@@ -161,9 +239,11 @@ def read_manifest(path: Path, kind: str, *, name: str = MANIFEST, verify: bool =
         kind: what it must be.
         name: file name of the manifest.
         verify: also hash every file and compare.
+        sizes: compare the files' sizes.
 
     Raises:
-        UserError: it is missing, of another kind or format, was edited, or a file does not match its hash.
+        UserError: it is missing, of another kind or format, was edited, or a file is missing, was cut off or does not
+            match its hash.
     """
     file = path / name
     if not file.exists():
@@ -190,6 +270,12 @@ def read_manifest(path: Path, kind: str, *, name: str = MANIFEST, verify: bool =
             raise UserError("names a file outside its folder", path=file, field=f"files.{member}")
         if not (path / member).is_file():
             raise UserError("a file is missing", path=path / member, remedy="make it again")
+        size = (path / member).stat().st_size
+        if sizes and size != manifest.bytes.get(member, size):
+            raise UserError(
+                f"the file has {size:,} bytes, not {manifest.bytes[member]:,}: it was cut off or changed",
+                path=path / member, field=f"bytes.{member}", remedy="make it again",
+            )  # fmt: skip
         if verify and sha256_of(path / member) != expected:
             raise UserError("the file does not match its hash", path=path / member, field=f"files.{member}")
     return manifest
@@ -225,8 +311,14 @@ def is_current(
     manifest = find_manifest(path, kind, name=name)
     if manifest is None:
         return False
-    wanted, found = ([dict(settings), dict(inputs)], [dict(manifest.settings), dict(manifest.inputs)])
+    found = {"settings": dict(manifest.settings), "inputs": dict(manifest.inputs)}
+    wanted = {"settings": _met({"settings": settings}, found), "inputs": dict(inputs)}
     return sha256_of_json(wanted) == sha256_of_json(found)
+
+
+def write_results(path: Path, results: Mapping[str, Any]) -> None:
+    """Write measurements as JSON that says who made it, so that later ones may replace it."""
+    write_json(path, {"made_by": f"sensetrain {__version__}", **results})
 
 
 def _versions() -> dict[str, str]:

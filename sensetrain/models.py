@@ -316,10 +316,12 @@ def _from_hub(name: str) -> Path:
 
 
 def device() -> torch.device:
-    """The GPU when there is one; under torchrun each process's own."""
+    """The GPU when there is one; under torchrun each process's own, which becomes the calling thread's current one."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    own = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    torch.cuda.set_device(own)
+    return own
 
 
 COMPUTE_VARIABLE = "SENSETRAIN_COMPUTE"
@@ -335,8 +337,10 @@ def resolve_compute(compute: Compute) -> Literal["bf16", "fp32"]:
     if compute != "auto":
         return compute
     forced = os.environ.get(COMPUTE_VARIABLE)
-    if forced == "bf16" or forced == "fp32":
-        return forced
+    if forced == "bf16":
+        return "bf16"
+    if forced == "fp32":
+        return "fp32"
     if forced:
         raise UserError(f"not a number type: {forced!r}", field=COMPUTE_VARIABLE, remedy="bf16, fp32, or not set")
     if torch.cuda.is_available():

@@ -10,8 +10,8 @@ from __future__ import annotations
 import functools
 import importlib
 import os
-import shutil
 import socket
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lexgraph.common.errors import UserError
+from lexgraph.common.folders import beside
 from sensetrain import corpus
 from sensetrain.config import PlanSettings, TokenizeSettings
 from sensetrain.documents import Source
@@ -49,14 +50,12 @@ def plan(tokens: Path, out: Path, settings: PlanSettings, predicted: Path | None
         UserError: the plan cannot be made of shards.
     """
     shards.check_divisible(settings)
-    parts = out.absolute().with_name(f".{out.name}.shards")
-    with connected():
-        draw = functools.partial(_shard, tokens.absolute(), parts, settings, predicted and predicted.absolute())
-        try:
-            made = [path for _, path in in_order(draw, Shard(1, _processors()).all())]
-            return shards.merge(made, out)
-        finally:
-            shutil.rmtree(parts, ignore_errors=True)
+    unfinished = beside(out, "shards-")
+    unfinished.parent.mkdir(parents=True, exist_ok=True)
+    with connected(), tempfile.TemporaryDirectory(prefix=unfinished.name, dir=unfinished.parent) as parts:
+        draw = functools.partial(_shard, tokens.absolute(), Path(parts), settings, predicted and predicted.absolute())
+        made = [path for _, path in in_order(draw, Shard(1, _processors()).all())]
+        return shards.merge(made, out)
 
 
 def _shard(tokens: Path, parts: Path, settings: PlanSettings, predicted: Path | None, shard: Shard) -> Path:

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sensetrain.manifest import Draft, making
+from lexgraph.common.files import read_json
+from lexgraph.common.folders import partial_of
+from sensetrain.manifest import PURPOSE, Draft, making
 
 
 def index() -> int:
@@ -30,19 +32,14 @@ def wait() -> None:
         PartialState(cpu=not torch.cuda.is_available()).wait_for_everyone()
 
 
-def partial_of(path: Path) -> Path:
-    """Where `manifest.making` makes the artefact of `path`."""
-    return path.with_name(f".{path.name}.partial")
-
-
 @contextmanager
 def making_together(
     path: Path, kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str], *, resumable: bool = False
 ) -> Iterator[Draft]:
     """As `manifest.making`, for work that all processes do together: the first one makes the artefact.
 
-    The others get the same folder and facts that nobody reads; they begin once the folder stands, and go on once the
-    artefact is whole.
+    The others get the same folder and settings, and facts that nobody reads; they begin once the folder stands, and go
+    on once the artefact is whole.
     """
     if index() == 0:
         with making(path, kind, settings, inputs, resumable=resumable) as draft:
@@ -50,5 +47,6 @@ def making_together(
             yield draft
     else:
         wait()
-        yield Draft(partial_of(path))
+        folder = partial_of(path)
+        yield Draft(folder, read_json(folder / PURPOSE)["settings"])
     wait()

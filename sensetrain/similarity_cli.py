@@ -7,14 +7,16 @@ from typing import Any
 
 import rich_click as click
 
+from lexgraph.common.command import output_file, output_files
+from lexgraph.common.files import replacing
 from lexgraph.common.terminal import print_table, say
 from sensetrain import config
 from sensetrain.options import flags_of
-from sensetrain.shared_cli import FILE, FOLDER, teacher_option
+from sensetrain.shared_cli import FOLDER, teacher_option
 from sensetrain.shared_cli import dictionary_option as dictionary_to_read
 
 dictionary_option = dictionary_to_read("A dictionary of words or of tokens.")
-out_option = click.option("--out", type=FILE, help="Also write the results as JSON.")
+_RESULTS = {"help": "Also write the results as JSON."}
 
 
 @click.command()
@@ -24,8 +26,9 @@ out_option = click.option("--out", type=FILE, help="Also write the results as JS
     help="A word-similarity set, `word word score` a line, or a folder of them.",
 )  # fmt: skip
 @teacher_option("The dictionary's teacher.")
-@click.option("--write-words", type=FILE, help="Only write the sets' words, one a line, for `plan --words`.")
-@out_option
+@output_files(
+    {"--write-words": {"help": "Only write the sets' words, one a line, for `plan --words`."}, "--out": _RESULTS}
+)
 @flags_of(config.ForwardSettings)
 def similarity(
     dictionary: Path, sets: Path, teacher: str, write_words: Path | None, out: Path | None, **values: Any
@@ -35,7 +38,8 @@ def similarity(
 
     if write_words is not None:
         words = words_of(read_sets(sets))
-        write_words.write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
+        with replacing(write_words) as beside:
+            beside.write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
         say(f"{len(words):,} words: {write_words}")
         return
     from sensetrain.evaluate.similarity import similarity as measure
@@ -57,7 +61,7 @@ def similarity(
     help="Folder of Word in Context: a *val*.jsonl, and *train*.jsonl to fit the threshold to.",
 )  # fmt: skip
 @teacher_option("The dictionary's teacher.")
-@out_option
+@output_file("--out", **_RESULTS)
 @flags_of(config.ForwardSettings)
 def wic(dictionary: Path, data: Path, teacher: str, out: Path | None, **values: Any) -> None:
     """Measure whether the same sense means the same nearest row, on Word in Context."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lexgraph.common.folders import alone_at, require_replaceable
 from lexgraph.common.terminal import say
-from sensetrain import corpus, generate, neighbours, on_ray
+from sensetrain import corpus, generate, neighbours, on_ray, processes
 from sensetrain.config import (
     ClusterSettings,
     CollectSettings,
@@ -30,7 +31,7 @@ from sensetrain.config import (
 from sensetrain.distill import agreement, teacher_cache, train
 from sensetrain.distill.sense_source import SenseSource
 from sensetrain.documents import HubDataset, Source
-from sensetrain.manifest import MANIFEST, Manifest, is_current, read_manifest
+from sensetrain.manifest import MANIFEST, Manifest, is_current, listed, read_manifest
 from sensetrain.models import ModelFolder
 from sensetrain.senses import cluster, collect, compose, dictionary, plan, predict, shards
 from sensetrain.senses.occurrences import Shard
@@ -48,6 +49,7 @@ class Stage:
         inputs: the fingerprints that it will name.
         run: makes it.
         manifest: file name of its manifest.
+        together: whether processes that make it at once share the work; else one makes it, and the others wait for it.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Stage:
     inputs: Mapping[str, str]
     run: Callable[[], Manifest]
     manifest: str = MANIFEST
+    together: bool = False
 
     @property
     def current(self) -> bool:
@@ -64,11 +67,21 @@ class Stage:
         return is_current(self.out, self.kind, self.settings, self.inputs, name=self.manifest)
 
     def ensure(self) -> Manifest:
-        """Make the artefact unless it is current."""
-        if self.current:
-            say(f"{self.name}: {self.out} is up to date")
-            return read_manifest(self.out, self.kind, name=self.manifest)
-        return self.run()
+        """Make the artefact unless it is current.
+
+        Raises:
+            UserError: something else lies in its place.
+        """
+        if not self.current:
+            require_replaceable(self.out, listed(self.kind))
+            if self.together:
+                return self.run()
+            with alone_at(self.out, wait=True):
+                # Meanwhile another process may have made it.
+                if not self.current:
+                    return self.run()
+        say(f"{self.name}: {self.out} is up to date")
+        return read_manifest(self.out, self.kind, name=self.manifest)
 
 
 def tokenize_stage(
@@ -91,7 +104,7 @@ def generate_stage(
     inputs = generate.generate_inputs(sources, teacher)
     return Stage(
         "generate", out, "targets", settings.shape(), inputs,
-        lambda: generate.generate(sources, teacher, out, settings),
+        lambda: generate.generate(sources, teacher, out, settings), together=True,
     )  # fmt: skip
 
 
@@ -129,8 +142,9 @@ def predict_stage(tokens: Path, teacher: ModelFolder, out: Path, settings: Predi
     """Tokens to what the teacher predicts after them."""
     inputs = predict.predict_inputs(read_manifest(tokens, "tokens"), teacher)
     return Stage(
-        "predict", out, "predicted", settings.shape(), inputs, lambda: predict.predict(tokens, teacher, out, settings)
-    )
+        "predict", out, "predicted", settings.shape(), inputs,
+        lambda: predict.predict(tokens, teacher, out, settings), together=True,
+    )  # fmt: skip
 
 
 def collect_stage(tokens: Path, planned: Path, teacher: ModelFolder, out: Path, settings: CollectSettings) -> Stage:
@@ -140,7 +154,7 @@ def collect_stage(tokens: Path, planned: Path, teacher: ModelFolder, out: Path, 
     inputs = collect.collect_inputs(made, teacher)
     return Stage(
         "collect", out, "states", settings.shape(), inputs,
-        lambda: collect.collect(tokens, planned, teacher, out, settings),
+        lambda: collect.collect(tokens, planned, teacher, out, settings), together=True,
     )  # fmt: skip
 
 
@@ -190,7 +204,7 @@ def teach_stage(tokens: Path, teacher: ModelFolder, senses: SenseSource, out: Pa
     inputs = teacher_cache.teach_inputs(read_manifest(tokens, "tokens"), teacher, senses)
     return Stage(
         "teach", out, "cache", settings.shape(), inputs,
-        lambda: teacher_cache.teach(tokens, teacher, senses, out, settings),
+        lambda: teacher_cache.teach(tokens, teacher, senses, out, settings), together=True,
     )  # fmt: skip
 
 
@@ -207,7 +221,7 @@ def kd_stage(cache: Path | None, tokens: Path, teacher: ModelFolder, out: Path, 
     inputs = _student_inputs(cache, tokens, teacher, None, settings)
     return Stage(
         "kd", out, "student", train.student_settings("kd", settings), inputs,
-        lambda: train.kd(cache, tokens, teacher, out, settings),
+        lambda: train.kd(cache, tokens, teacher, out, settings), together=processes.count() > 1,
     )  # fmt: skip
 
 
@@ -218,7 +232,7 @@ def dskd_stage(
     inputs = _student_inputs(cache, tokens, teacher, senses, settings)
     return Stage(
         "dskd", out, "student", train.student_settings("dskd", settings), inputs,
-        lambda: train.dskd(cache, tokens, teacher, senses, out, settings),
+        lambda: train.dskd(cache, tokens, teacher, senses, out, settings), together=processes.count() > 1,
     )  # fmt: skip
 
 

@@ -15,17 +15,29 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from lexgraph.common.errors import UserError
-from lexgraph.common.files import replacing_folder
+from lexgraph.common.files import place_of
+from lexgraph.common.folders import alone_at, partial_of, replacing_folder, require_replaceable
 from lexgraph.common.terminal import Advance, progress, say
-from sensetrain.claims import Claims
-from sensetrain.manifest import Manifest, begin, is_current, is_for, purpose_of, read_manifest, seal
+from sensetrain.claims import Claims, claims_of
+from sensetrain.config import ForwardSettings
+from sensetrain.manifest import (
+    Manifest,
+    begin,
+    computed_in,
+    is_current,
+    is_for,
+    listed,
+    purpose_of,
+    read_manifest,
+    seal,
+)
 from sensetrain.models import device
 from sensetrain.tensorfile import TensorFile
 
@@ -105,6 +117,62 @@ class Job:
     finish: Callable[[Path], dict[str, Any]]
 
 
+S = TypeVar("S", bound=ForwardSettings)
+
+
+def settled(path: Path, kind: str, settings: S, inputs: Mapping[str, str]) -> S:
+    """The settings with a number type in the place of `auto`, the same for all processes that make the artefact.
+
+    The first process says what `auto` stands for, by its hardware. Those that come later, or go on with the work, take
+    what it said, whatever they run on; where the artefact is there already, it says so.
+
+    Args:
+        path: the artefact's folder.
+        kind: see `Manifest`.
+        settings: those that are asked for.
+        inputs: see `Manifest`.
+
+    Raises:
+        UserError: another process makes something else at `path`, or something else lies there.
+    """
+    if settings.compute != "auto":
+        return settings
+    wanted = settings.shape()
+    place_of(path).parent.mkdir(parents=True, exist_ok=True)
+    while (found := computed_in(path, kind, wanted, inputs)) is None:
+        require_replaceable(path, listed(kind))
+        with closing(Claims(claims_of(path), 0)) as claims, claims.alone():
+            if not claims.in_place:
+                continue
+            if computed_in(path, kind, wanted, inputs) is None:
+                with _first(claims, path):
+                    claims.clear()
+                    begin(partial_of(path), purpose_of(kind, settings.resolved().shape(), inputs))
+            elif claims.is_new:
+                claims.path.unlink()
+    return settings.model_copy(update={"compute": found})
+
+
+@contextmanager
+def _first(claims: Claims, path: Path) -> Iterator[None]:
+    """Begin an artefact's work: nobody else is at work on it, and nobody makes one alone.
+
+    Raises:
+        UserError: somebody is.
+    """
+    if not claims.nobody_at_work():
+        raise UserError(
+            "another process makes something else here", path=path, remedy="wait for it, or choose another --out"
+        )
+    try:
+        with alone_at(path):
+            yield
+    except UserError:
+        if claims.is_new:
+            claims.path.unlink()
+        raise
+
+
 def work_together(
     job: Job, path: Path, kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str]
 ) -> Manifest:  # fmt: skip
@@ -112,19 +180,19 @@ def work_together(
 
     Args:
         job: the work.
-        path: the artefact's folder; what stands there is replaced.
+        path: the artefact's folder; an earlier artefact of the same kind that stands there is replaced.
         kind: see `Manifest`.
         settings: see `Manifest`.
         inputs: see `Manifest`.
 
     Raises:
-        UserError: another process makes something else at `path`.
+        UserError: another process makes something else at `path`, or something else lies there.
     """
-    purpose = purpose_of(kind, settings, inputs)
-    partial = path.with_name(f".{path.name}.partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    purpose, partial = purpose_of(kind, settings, inputs), partial_of(path)
+    place_of(path).parent.mkdir(parents=True, exist_ok=True)
     while not is_current(path, kind, settings, inputs):
-        with closing(Claims(path.with_name(f".{path.name}.claims"), len(job.sizes))) as claims:
+        require_replaceable(path, listed(kind))
+        with closing(Claims(claims_of(path), len(job.sizes))) as claims:
             with claims.alone():
                 if not claims.in_place:
                     continue
@@ -133,19 +201,15 @@ def work_together(
                     continue
                 first = claims.nobody_at_work()
                 if not (is_for(partial, purpose) and claims.fits()):
-                    if not first:
-                        raise UserError(
-                            "another process makes something else here", path=path, remedy="wait for it, or choose "
-                            "another --out",
-                        )  # fmt: skip
-                    claims.clear()
-                    begin(partial, purpose)
+                    with _first(claims, path):
+                        claims.clear()
+                        begin(partial, purpose)
                 claims.join()
             _work(job, partial, claims, first=first)
             with claims.alone():
                 # Another process that was done as well may have been quicker.
                 if claims.in_place:
-                    with replacing_folder(path, keep_partial=True) as folder:
+                    with replacing_folder(path, listed(kind), keep_partial=True, wait=True) as folder:
                         seal(folder, kind, settings, inputs, job.finish(folder))
                     claims.path.unlink()
     return read_manifest(path, kind)
@@ -246,7 +310,12 @@ def _workers() -> Iterator[tuple[ThreadPoolExecutor, int]]:
     count = threads if device().type == "cpu" else _ON_GPU
     torch.set_num_threads(1)
     try:
-        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with ThreadPoolExecutor(count, initializer=_start_thread) as pool:
             yield pool, count
     finally:
         torch.set_num_threads(threads)
+
+
+def _start_thread() -> None:
+    torch.set_num_threads(1)
+    device()  # which CUDA keeps for each thread

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lexgraph.common.errors import UserError
-from lexgraph.common.files import cache_folder, read_json, replacing_folder, sha256_of, sha256_of_json, write_json
+from lexgraph.common.files import cache_folder, read_json, sha256_of, sha256_of_json, write_json
+from lexgraph.common.folders import alone_at, replacing_folder
 from lexgraph.common.terminal import say
 
 _SAFE, _SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -95,8 +95,7 @@ def _converted(folder: Path, pickles: Sequence[Path]) -> list[Path]:
     """The same weights as safetensors in our cache, under the name of the pickles' content."""
     content = sha256_of_json({file.name: sha256_of(file) for file in pickles})
     target = cache_folder() / "converted" / content[:32]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{target}.lock"):
+    with alone_at(target, wait=True):
         if not target.is_dir():
             say(f"converting the weights of {folder} to safetensors, once: {target}")
             with replacing_folder(target) as made:

@@ -7,14 +7,12 @@ from pathlib import Path
 import rich_click as click
 
 from lexgraph.cli.options import db_option
+from lexgraph.common.command import output_file
 from lexgraph.common.terminal import say
 
 
 @click.command()
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), default="report.html", show_default=True,
-    help="The page to write.",
-)  # fmt: skip
+@output_file("--out", default="report.html", show_default=True, help="The page to write.")
 @click.option(
     "--words", metavar="WORD,...", help="Words whose neighbours to show; by default some well-connected ones."
 )

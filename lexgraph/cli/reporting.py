@@ -100,6 +100,7 @@ def _findings_table(findings: Sequence[Finding]) -> pa.Table:
 @click.command()
 @click.option("--format", "format_", type=click.Choice(FORMATS), required=True, help="parquet and csv make a folder.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The file or folder to make.")
+@click.option("--overwrite", is_flag=True, help="Replace whatever file --out names.")
 @click.option("--kinds", multiple=True, help="A kind of relation to keep, with its words; may be repeated.")
 @click.option(
     "--licence", "licences", multiple=True,
@@ -108,12 +109,12 @@ def _findings_table(findings: Sequence[Finding]) -> pa.Table:
 @click.option("--lang", help="ISO 639 code of the language to keep; all if not given.")
 @db_option
 def export(
-    format_: str, out: Path, kinds: Sequence[str], licences: Sequence[str], lang: str | None, db: Path
+    format_: str, out: Path, overwrite: bool, kinds: Sequence[str], licences: Sequence[str], lang: str | None, db: Path
 ) -> None:  # fmt: skip
     """Write the graph, or the part that a licence allows, for other tools, with an attribution of its sources."""
     with lexgraph.open(db) as graph:
         wanted = Filter(tuple(kinds), tuple(licences), lang)
-        done = export_graph(graph.connection, format_, out, wanted, graph.fingerprint)
+        done = export_graph(graph.connection, format_, out, wanted, graph.fingerprint, overwrite=overwrite)
     print_table(["table", "rows"], done.rows.items())
     if done.left_out:
         say(f"{done.left_out:,} edges left out: they rest on sources under other licences")

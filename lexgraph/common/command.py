@@ -2,13 +2,64 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 import rich_click as click
 
 from lexgraph.common.errors import UserError
+from lexgraph.common.files import place_of, require_replaceable_file
 from lexgraph.common.terminal import err
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def output_file(name: str, **options: Any) -> Callable[[F], F]:
+    """An option that names a file to write, and `--overwrite`; see `output_files`.
+
+    Args:
+        name: the option's, such as `--out`.
+        options: what else `click.option` takes.
+    """
+    return output_files({name: options})
+
+
+def output_files(named: Mapping[str, Mapping[str, Any]]) -> Callable[[F], F]:
+    """Options that name files to write, and `--overwrite`; a file that is not known to be ours is refused.
+
+    It is refused before the command does anything, and so is a file that the command reads.
+    """
+    parameters = {name.lstrip("-").replace("-", "_") for name in named}
+
+    def decorate(command: F) -> F:
+        @functools.wraps(command)
+        def checked(*arguments: Any, overwrite: bool, **values: Any) -> Any:
+            read = [value for parameter, value in values.items() if parameter not in parameters]
+            for out in (values[parameter] for parameter in sorted(parameters) if values[parameter] is not None):
+                _require_no_input(out, read)
+                require_replaceable_file(out, overwrite=overwrite)
+            return command(*arguments, **values)
+
+        help_ = f"Replace whatever file {' or '.join(named)} names."
+        wrapped: Any = click.option("--overwrite", is_flag=True, help=help_)(checked)
+        for name, options in named.items():
+            wrapped = click.option(name, type=click.Path(path_type=Path, dir_okay=False), **options)(wrapped)
+        return wrapped  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def _require_no_input(out: Path, values: Sequence[Any]) -> None:
+    for value in values:
+        for given in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(given, Path) and given.exists() and place_of(given) == place_of(out):
+                raise UserError(
+                    "the command reads this file, and would overwrite it", path=out, remedy="choose another name"
+                )
 
 
 def run(command: click.Command, program: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,23 @@ from typing import Any
 
 from lexgraph.common.errors import UserError
 
+OVERWRITE_REMEDY = "choose another name, or give --overwrite"
+
 _BLOCK = 1 << 20
+_BEGINNING = 4096  # bytes of a file in which it says who made it
+_MADE_BY_US = re.compile(rb'"made_by": "(lexgraph|sensetrain) |<meta name="generator" content="(lexgraph|sensetrain)"')
+
+
+def place_of(path: Path) -> Path:
+    """Where a result that is named `path` comes to lie: a link stays, and what it points to is made or replaced.
+
+    Raises:
+        UserError: it is a link that leads to itself.
+    """
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        raise UserError("a link that leads to itself", path=path, remedy="choose another name") from None
 
 
 def cache_folder() -> Path:
@@ -78,53 +95,59 @@ def _is_duckdb(path: Path) -> bool:
         return handle.read(12)[8:] == b"DUCK"
 
 
+def _require_no_graph(path: Path) -> None:
+    if _is_duckdb(path):
+        raise UserError(
+            "a graph stands there, which the result would overwrite", path=path, remedy="choose another name"
+        )
+
+
+def require_replaceable_file(path: Path, *, overwrite: bool = False) -> None:
+    """Refuse a place for a result where a file stands that is no earlier result, or that cannot be told from one.
+
+    Pages and JSON results say who made them. Tables and lists of words cannot, so they are replaced only if that is
+    asked for.
+
+    Args:
+        path: the file to write.
+        overwrite: replace whatever file is there; a graph is not replaced even so.
+
+    Raises:
+        UserError: something that would be lost stands there.
+    """
+    _require_no_graph(path)
+    if path.exists() and not overwrite and not (path.is_file() and _MADE_BY_US.search(_beginning(path))):
+        raise UserError(
+            "a file stands there that is not known to be an earlier result", path=path, remedy=OVERWRITE_REMEDY
+        )
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as handle:
+        return handle.read(_BEGINNING)
+
+
 @contextmanager
 def replacing(path: Path, *, keep: bool = True, over_graph: bool = False) -> Iterator[Path]:
     """Give a path beside `path` to write to; rename it to `path` if the block succeeds.
 
-    A block that raises leaves `path` as it was and nothing beside it; so does one with `keep=False`. A DuckDB file is
-    replaced only with `over_graph`: a result that lands on the graph itself is a slip.
+    A block that raises leaves `path` as it was and nothing beside it; so does one with `keep=False`. A link stays, and
+    what it points to is replaced. A DuckDB file is replaced only with `over_graph`: a result that lands on the graph
+    itself is a slip.
 
     Raises:
         UserError: `path` is a DuckDB file and not to be replaced.
     """
-    if not over_graph and _is_duckdb(path):
-        raise UserError(
-            "a graph stands there, which the result would overwrite", path=path, remedy="choose another name"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    if not over_graph:
+        _require_no_graph(path)
+    place = place_of(path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    beside = place.with_name(f".{place.name}.{os.getpid()}.partial")
     try:
         yield beside
         if keep:
-            beside.replace(path)
+            if place.exists():
+                shutil.copymode(place, beside)
+            beside.replace(place)
     finally:
         beside.unlink(missing_ok=True)
-
-
-@contextmanager
-def replacing_folder(path: Path, *, keep_partial: bool = False) -> Iterator[Path]:
-    """As `replacing`, for a folder; what stood at `path` before goes only once the new one is whole.
-
-    Args:
-        path: the folder to make.
-        keep_partial: leave the unfinished folder where it is when the block is interrupted and hand it
-            out again next time, for work that goes on where it stopped.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    if not keep_partial:
-        shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(exist_ok=True)
-    try:
-        yield partial
-    except BaseException:
-        if not keep_partial:
-            shutil.rmtree(partial, ignore_errors=True)
-        raise
-    old = path.with_name(f".{path.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
-        path.replace(old)
-    partial.replace(path)
-    shutil.rmtree(old, ignore_errors=True)

@@ -10,7 +10,15 @@ from typing import Any
 
 from lexgraph import __version__
 from lexgraph.common.errors import UserError
-from lexgraph.common.files import read_json, replacing, replacing_folder, sha256_of, write_json
+from lexgraph.common.files import (
+    OVERWRITE_REMEDY,
+    read_json,
+    replacing,
+    require_replaceable_file,
+    sha256_of,
+    write_json,
+)
+from lexgraph.common.folders import MARK, replacing_folder, require_replaceable
 from lexgraph.database import Connection
 from lexgraph.export.attribution import attribution
 from lexgraph.export.selection import TABLES, Filter, clear, select
@@ -36,7 +44,9 @@ class Exported:
     left_out: int
 
 
-def export(connection: Connection, format_: str, out: Path, wanted: Filter, fingerprint: str) -> Exported:
+def export(
+    connection: Connection, format_: str, out: Path, wanted: Filter, fingerprint: str, *, overwrite: bool = False
+) -> Exported:  # fmt: skip
     """Write what the filter selects.
 
     `parquet` and `csv` make a folder with a file for each table; the other formats make one file of words and edges.
@@ -45,14 +55,15 @@ def export(connection: Connection, format_: str, out: Path, wanted: Filter, fing
     Args:
         connection: to an open graph.
         format_: one of `FORMATS`.
-        out: file or folder to make; one that is there is replaced.
+        out: file or folder to make; an earlier export that is there is replaced.
         wanted: which rows.
         fingerprint: of the graph, for the manifest.
+        overwrite: replace whatever file is there; a folder of other things is not replaced even so.
 
     Raises:
         UserError: the filter names what the graph lacks, nothing is selected, or `out` is something else.
     """
-    _check_place(out, format_)
+    _check_place(out, format_, overwrite=overwrite)
     try:
         select(connection, wanted)
         rows = _counts(connection)
@@ -73,34 +84,51 @@ def export(connection: Connection, format_: str, out: Path, wanted: Filter, fing
     return exported
 
 
-def _check_place(out: Path, format_: str) -> None:
-    """A folder that is replaced goes with everything in it, so it has to be one that an export made."""
+def _check_place(out: Path, format_: str, *, overwrite: bool) -> None:
+    """What is replaced has to be an export."""
     if format_ in FOLDERS:
-        ours = out.is_dir() and (not any(out.iterdir()) or _is_export(out / MANIFEST))
-        if out.exists() and not ours:
-            raise UserError(
-                "something else is there, and an export would replace it", path=out, field="--out",
-                remedy="name a new folder",
-            )  # fmt: skip
+        require_replaceable(out, _listed)
     elif out.is_dir():
         raise UserError(f"a folder, but {format_} is one file", path=out, field="--out", remedy="name a file")
+    elif not overwrite:
+        known = _stated(_named(out, MANIFEST))
+        for path in (out, _named(out, ATTRIBUTION)):
+            if path.exists() and known.get(path.name) != sha256_of(path):
+                raise UserError(
+                    "a file stands there that is not as an export left it", path=path, remedy=OVERWRITE_REMEDY
+                )
+        if not known:
+            require_replaceable_file(_named(out, MANIFEST))
 
 
-def _is_export(manifest: Path) -> bool:
+def _named(out: Path, ending: str) -> Path:
+    """A file that belongs to an export of one file."""
+    return out.with_name(f"{out.name}.{ending}")
+
+
+def _listed(folder: Path) -> set[str] | None:
+    """The files of an export, if a folder is one."""
+    files = _stated(folder / MANIFEST)
+    return {MANIFEST, *files} if files else None
+
+
+def _stated(manifest: Path) -> dict[str, str]:
+    """The hashes of an export's files by its manifest; nothing if it is none."""
     if not manifest.is_file():
-        return False
+        return {}
     try:
         found = read_json(manifest)
     except UserError:
-        return False
-    return isinstance(found, dict) and str(found.get("made_by", "")).startswith("lexgraph ")
+        return {}
+    ours = isinstance(found, dict) and str(found.get("made_by", "")).startswith("lexgraph ")
+    return dict(found.get("sha256", {})) if ours else {}
 
 
 def _write_folder(connection: Connection, format_: str, out: Path, manifest: dict[str, Any], notice: str) -> None:
-    with replacing_folder(out) as folder:
+    with replacing_folder(out, _listed) as folder:
         write_tables(connection, format_, folder)
         (folder / ATTRIBUTION).write_text(notice, encoding="utf-8")
-        files = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
+        files = {file.name: sha256_of(file) for file in sorted(folder.iterdir()) if file.name != MARK}
         write_json(folder / MANIFEST, manifest | {"sha256": files})
 
 
@@ -108,8 +136,7 @@ def _write_file(connection: Connection, format_: str, out: Path, manifest: dict[
     with ExitStack() as stack:
         # The last one entered is the first one renamed: the file itself appears when what belongs to it is there.
         file, said, beside = (
-            stack.enter_context(replacing(path))
-            for path in (out, out.with_name(f"{out.name}.{ATTRIBUTION}"), out.with_name(f"{out.name}.{MANIFEST}"))
+            stack.enter_context(replacing(path)) for path in (out, _named(out, ATTRIBUTION), _named(out, MANIFEST))
         )
         write = _writer(format_)
         write(connection, file)

@@ -38,7 +38,8 @@ class KDConfig(TrainingArguments):
 
     def __init__(self, output_dir: str | Path, **values: Any) -> None:
         ours = self.settings_type.model_fields
-        self.settings = self.settings_type.parse(**{name: value for name, value in values.items() if name in ours})
+        given = self.settings_type.parse(**{name: value for name, value in values.items() if name in ours})
+        self.settings = given.resolved()
         further = {name: value for name, value in values.items() if name not in ours}
         super().__init__(**{"output_dir": str(output_dir), **arguments_of(self.settings), **further})
         self.beside = Path(output_dir)
@@ -78,7 +79,7 @@ def arguments_of(settings: DistilSettings) -> dict[str, Any]:
         "max_grad_norm": settings.max_grad_norm,
         "weight_decay": settings.weight_decay,
         "seed": settings.seed,
-        "bf16": settings.shape()["compute"] == "bf16",
+        "bf16": settings.compute == "bf16",
         "use_cpu": not cuda,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # a NaN is to be seen, not averaged away

@@ -12,11 +12,11 @@ from transformers import TrainerState
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import read_json, sha256_of_json
+from lexgraph.common.folders import partial_of
 from lexgraph.common.terminal import say
 from sensetrain import processes
 from sensetrain.config import DistilSettings
 from sensetrain.manifest import PURPOSE
-from sensetrain.processes import partial_of
 
 _FOLDER = ".training"
 _STATE = "trainer_state.json"
@@ -40,7 +40,7 @@ def prepare(out: Path, settings: Mapping[str, Any], inputs: Mapping[str, str], *
         UserError: it is to be gone on with, but was of other settings or inputs; the message names them.
     """
     if not resume:
-        if processes.index() == 0:
+        if processes.index() == 0 and (partial_of(out) / PURPOSE).is_file():
             shutil.rmtree(folder_of(partial_of(out)), ignore_errors=True)
         return
     purpose = partial_of(out) / PURPOSE

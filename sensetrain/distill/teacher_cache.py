@@ -32,7 +32,7 @@ from sensetrain.manifest import Manifest, read_manifest
 from sensetrain.models import ModelFolder, check_length, last_hidden_state, logits_of, state_width
 from sensetrain.senses.collect import finer, padded
 from sensetrain.senses.plan import members_of, plan_batches
-from sensetrain.together import FileWork, Job, work_together
+from sensetrain.together import FileWork, Job, settled, work_together
 
 _SHARD_TARGETS = 8192  # what an interruption loses, and what a thread has in memory
 _HEAD_POSITIONS = 1024  # positions whose logits exist at once
@@ -62,6 +62,8 @@ def teach(tokens_path: Path, teacher: ModelFolder, senses: SenseSource, out: Pat
     tokens.manifest.require(tokens_path, {"tokenizer": teacher.tokenizer_fingerprint})
     sequences = tokens.split(TRAIN)
     offsets = target_offsets(tokens, sequences)
+    inputs = teach_inputs(tokens.manifest, teacher, senses)
+    settings = settled(out, "cache", settings, inputs)
     model = teacher.load(settings.compute)
     check_length(model, int(tokens.lengths().max()), teacher.name)
     layout, shards, pass_ = (
@@ -84,7 +86,7 @@ def teach(tokens_path: Path, teacher: ModelFolder, senses: SenseSource, out: Pat
 
     sizes = np.array([offsets[end] - offsets[start] for start, end in shards])
     job = Job("teach", "targets", "shards", sizes, lambda folder: FileWork(folder, fill), finish)
-    return work_together(job, out, "cache", settings.shape(), teach_inputs(tokens.manifest, teacher, senses))
+    return work_together(job, out, "cache", settings.shape(), inputs)
 
 
 def target_offsets(tokens: Tokens, sequences: Ints) -> Ints:

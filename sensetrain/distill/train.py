@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from transformers import EarlyStoppingCallback, PreTrainedModel, PrinterCallback, TrainerCallback
 
+from lexgraph.common.folders import require_apart
 from lexgraph.common.terminal import Advance, progress, say
 from sensetrain import processes
 from sensetrain.config import CandidateSettings, DistilSettings, DSKDSettings, StudentSettings
@@ -28,7 +29,7 @@ from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.teacher_cache import TeacherCache, teach_inputs
 from sensetrain.distill.trainer import DSKDTrainer, KDTrainer
 from sensetrain.logits import LogitForm
-from sensetrain.manifest import Draft, Manifest, making, read_manifest
+from sensetrain.manifest import COMPUTE, Draft, Manifest, computed_in, making, read_manifest
 from sensetrain.models import ModelFolder, check_length, device, state_width
 from sensetrain.students import add_alignment, begins_as, build_student, count_parameters, write_student
 
@@ -107,6 +108,8 @@ def _train(
     settings: DistilSettings,
     senses: SenseSource | None,
 ) -> Manifest:
+    if settings.student is not None:
+        require_apart(out, (settings.student,))
     tokens = Tokens.open(tokens_path)
     source: TargetSource
     if cache is None:
@@ -120,9 +123,11 @@ def _train(
         inputs = student_inputs(source.manifest, teacher, settings)
     if senses is not None and isinstance(settings, DSKDSettings):
         check_senses(senses, settings)
+    settings = _settled(out, method, settings, inputs)
     shape = student_settings(method, settings)
     checkpoints.prepare(out, shape, inputs, resume=settings.resume)
     with processes.making_together(out, "student", shape, inputs, resumable=checkpoints.kept(settings)) as draft:
+        settings = settings.model_copy(update={COMPUTE: draft.settings[COMPUTE]})
         work = checkpoints.folder_of(draft.folder)
         student = _student(teacher, settings, senses)
         longest = int(tokens.lengths().max())
@@ -152,13 +157,26 @@ def _train(
                 steps=outcome.global_step,
                 seconds=outcome.metrics["train_runtime"],
                 last=last_values(history),
+                compute=_computed_in(settings, None if cache is None else source),
                 **parameters.facts(),
             )
             _save(student, state, teacher, draft)
-            made = Manifest("student", shape, inputs, draft.facts)
+            made = Manifest("student", draft.settings, inputs, draft.facts)
             write_card(draft.folder, made, out.name, teacher, tokens.manifest)
             checkpoints.clear(draft.folder)
     return read_manifest(out, "student")
+
+
+def _settled(out: Path, method: str, settings: DistilSettings, inputs: Mapping[str, str]) -> DistilSettings:
+    """The settings with a number type in the place of `auto`: that of the training that is gone on with, if any."""
+    begun = computed_in(out, "student", student_settings(method, settings), inputs) if settings.resume else None
+    return settings.resolved() if begun is None else settings.model_copy(update={COMPUTE: begun})
+
+
+def _computed_in(settings: DistilSettings, cache: TargetSource | None) -> dict[str, str]:
+    """The number types that student and teacher computed in."""
+    teacher = cache.manifest.settings[COMPUTE] if isinstance(cache, TeacherCache) else settings.compute
+    return {"student": settings.compute, "teacher": teacher}
 
 
 def cached_sequences(

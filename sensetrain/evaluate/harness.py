@@ -21,6 +21,7 @@ from lexgraph.common.files import read_json, write_json
 from lexgraph.common.terminal import say
 from sensetrain.config import HarnessSettings
 from sensetrain.evaluate.intervals import Scores, difference, estimate
+from sensetrain.manifest import write_results
 from sensetrain.models import ModelFolder
 from sensetrain.tasks.splits import Splits, hub_splits, local_splits
 
@@ -87,7 +88,9 @@ def evaluate_tasks(
     """
     _require_harness()
     source = _Source(tasks, data, settings)
-    works = list(_works(models, tasks, source, out.parent / f"{out.stem}-items", settings))
+    folder = out.parent / f"{out.stem}-items"
+    settings = _settled(list(_works(models, tasks, source, folder, settings)), settings)
+    works = list(_works(models, tasks, source, folder, settings))
     todo = [work for work in works if not work.done]
     for model in models:
         mine = [work for work in todo if work.model is model]
@@ -98,7 +101,7 @@ def evaluate_tasks(
         "results": list(_results(works)),
         "differences": list(_differences(works)),
     }
-    write_json(out, results)
+    write_results(out, results)
     return results
 
 
@@ -178,6 +181,14 @@ def _works(
                 }  # fmt: skip
                 file = folder / f"{name}-{model.fingerprint[:8]}" / f"{task}-seed{seed}.json"
                 yield _Work(model, task, seed, file, header)
+
+
+def _settled(works: Sequence[_Work], settings: HarnessSettings) -> HarnessSettings:
+    """The settings with a number type in the place of `auto`: that of the scores that are there, if there are any."""
+    there = {read_json(work.file).get("header", {}).get("compute") for work in works if work.file.exists()}
+    if settings.compute == "auto" and len(there) == 1:
+        return settings.model_copy(update={"compute": there.pop()})
+    return settings.resolved()
 
 
 def _measure(model: ModelFolder, works: Sequence[_Work], source: _Source, settings: HarnessSettings) -> None:

@@ -14,11 +14,11 @@ from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from lexgraph.common.errors import UserError
-from lexgraph.common.files import write_json
 from lexgraph.common.terminal import progress
 from sensetrain.config import EvaluateSettings
 from sensetrain.corpus import HELDOUT, Tokens
 from sensetrain.evaluate.questions import Question, read_questions
+from sensetrain.manifest import write_results
 from sensetrain.models import ModelFolder, check_length, device, last_hidden_state, logits_of, longest_input
 from sensetrain.senses.collect import padded
 from sensetrain.senses.plan import members_of, plan_batches
@@ -62,8 +62,9 @@ def evaluate(
     for model in models:
         if model.tokenizer_fingerprint != tokens.manifest.inputs["tokenizer"]:
             raise UserError("the model has another tokenizer than the tokens", path=model.path, field="tokenizer")
+    settings = settings.resolved()
     results = [_measure(model, tokens, asked, settings) for model in models]
-    write_json(out, {"settings": settings.shape(), "results": [asdict(result) for result in results]})
+    write_results(out, {"settings": settings.shape(), "results": [asdict(result) for result in results]})
     return results
 
 

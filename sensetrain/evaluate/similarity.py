@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from lexgraph.common.errors import UserError
-from lexgraph.common.files import write_json
 from sensetrain.config import ForwardSettings
 from sensetrain.evaluate.word_senses import METRICS, Metric, WordSenses, look_up, scaled, with_isolated
 from sensetrain.evaluate.wordsim import SimilaritySet, read_sets, words_of
+from sensetrain.manifest import write_results
 from sensetrain.models import ModelFolder
 from sensetrain.senses.dictionary import SenseDictionary
 
@@ -81,11 +81,12 @@ def similarity(
         raise UserError("the dictionary has no manifest", path=dictionary_path)
     made = dictionary.manifest
     senses = look_up(dictionary, words_of(sets), teacher)
+    settings = settings.resolved()
     senses = with_isolated(senses, teacher, made.settings["state_of"], settings.compute)
     result = measure(sets, senses, dictionary)
     if out is not None:
         kept = {"dictionary": made.fingerprint, "teacher": teacher.name, "dictionary_settings": dict(made.settings)}
-        write_json(out, {"settings": settings.shape(), **kept, **asdict(result)})
+        write_results(out, {"settings": settings.shape(), **kept, **asdict(result)})
     return result
 
 

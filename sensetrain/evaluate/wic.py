@@ -19,11 +19,12 @@ import torch
 from torch import Tensor
 
 from lexgraph.common.errors import UserError
-from lexgraph.common.files import numbered_lines, write_json
+from lexgraph.common.files import numbered_lines
 from lexgraph.lemmas import lemma
 from sensetrain.config import ForwardSettings
 from sensetrain.evaluate.spans import span_states
 from sensetrain.evaluate.word_senses import WordSenses, look_up
+from sensetrain.manifest import write_results
 from sensetrain.models import ModelFolder
 from sensetrain.senses.dictionary import SenseDictionary
 
@@ -144,6 +145,7 @@ def wic(
     state_of = dictionary.manifest.settings["state_of"]
     items = [*validation, *training]
     texts, spans = [s for item in items for s in item.sentences], [s for item in items for s in item.spans]
+    settings = settings.resolved()
     states = span_states(teacher, texts, spans, state_of, settings.compute)
     states = states.reshape(len(items), 2, -1)
     here, there = states[: len(validation)], states[len(validation) :]
@@ -151,7 +153,7 @@ def wic(
     result = measure(validation, here, senses, training, there)
     if out is not None:
         kept = {"dictionary": dictionary.manifest.fingerprint, "teacher": teacher.name}
-        write_json(out, {"settings": settings.shape(), **kept, **asdict(result)})
+        write_results(out, {"settings": settings.shape(), **kept, **asdict(result)})
     return result
 
 

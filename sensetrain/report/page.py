@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 import lexgraph
 from lexgraph.common.errors import UserError
-from lexgraph.common.files import read_json, replacing
+from lexgraph.common.files import read_json, replacing, require_replaceable_file
 from sensetrain.report import pictures
 from sensetrain.senses.contexts import Context, contexts_of
 from sensetrain.senses.dictionary import SenseDictionary
@@ -30,22 +30,24 @@ class SenseExample:
     context: Context
 
 
-def write_report(folder: Path) -> Path:
-    """Draw the report of a finished run.
+def write_report(folder: Path, *, overwrite: bool = False) -> Path:
+    """Draw the report of a finished run as `report.html`.
 
     Args:
         folder: where `sensetrain demo` wrote its results.
+        overwrite: replace the file of that name even if it is not known to be an earlier report.
 
     Returns:
         The page's path.
 
     Raises:
-        UserError: the folder has no results.
+        UserError: the folder has no results, or a `report.html` that is not known to be ours.
     """
+    path = folder / "report.html"
+    require_replaceable_file(path, overwrite=overwrite)
     if not (folder / "results.json").exists():
         raise UserError("no results here", path=folder, remedy="run: sensetrain demo --out FOLDER")
     page = render("report.html", gather(folder))
-    path = folder / "report.html"
     with replacing(path) as beside:
         beside.write_text(page, encoding="utf-8")
     return path

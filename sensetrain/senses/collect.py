@@ -33,7 +33,7 @@ from sensetrain.models import (
 )
 from sensetrain.senses.plan import Batch, Plan, check_tokens
 from sensetrain.tensorfile import TYPES, TensorFile
-from sensetrain.together import Job, TensorWork, work_together
+from sensetrain.together import Job, TensorWork, settled, work_together
 
 STATES = "states.safetensors"
 
@@ -61,6 +61,8 @@ def collect(tokens_path: Path, plan_path: Path, teacher: ModelFolder, out: Path,
     check_tokens(tokens, plan, plan_path)
     tokens.manifest.require(tokens_path, {"tokenizer": teacher.tokenizer_fingerprint})
     _check_teacher(plan, plan_path, teacher)
+    inputs = collect_inputs(plan.manifest, teacher)
+    settings = settled(out, "states", settings, inputs)
     reader = StateReader(teacher, tokens, settings.compute, int(plan.manifest.settings["batch_tokens"]))
     batches = plan.batches()
     shape = (len(plan.sequence), reader.width)
@@ -76,7 +78,7 @@ def collect(tokens_path: Path, plan_path: Path, teacher: ModelFolder, out: Path,
         lambda folder: TensorWork(TensorFile(folder / STATES, {"states": (settings.dtype, shape)}), fill),
         lambda _: {"states": shape[0], "width": shape[1], "batches": len(batches)},
     )  # fmt: skip
-    return work_together(job, out, "states", settings.shape(), collect_inputs(plan.manifest, teacher))
+    return work_together(job, out, "states", settings.shape(), inputs)
 
 
 def _check_teacher(plan: Plan, path: Path, teacher: ModelFolder) -> None:
@@ -207,7 +209,8 @@ def on_cpu(values: Tensor) -> Tensor:
     copy = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
     copy.copy_(values, non_blocking=True)
     copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    copied.record()
+    # The stream that copies is the current one of the values' own device, which need not be the current device.
+    copied.record(torch.cuda.current_stream(values.device))
     copied.synchronize()
     return copy
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import numbered_lines, sha256_of_json
+from lexgraph.common.folders import require_apart
 from lexgraph.common.terminal import progress, say
 from sensetrain.manifest import Manifest, making, read_manifest
 from sensetrain.models import ModelFolder
@@ -45,6 +46,7 @@ def merge(first_path: Path, second_path: Path, out: Path, *, prefer: Literal["fi
     Raises:
         UserError: teacher, tokenizer, state_of or number type differ, or a token is in both.
     """
+    require_apart(out, (first_path, second_path))
     first, second = SenseDictionary.load(first_path, unit="token"), SenseDictionary.load(second_path, unit="token")
     one, two = _manifest(first), _manifest(second)
     two.require(second_path / MANIFEST, {name: one.inputs[name] for name in _BELONG})
@@ -85,6 +87,7 @@ def subset(path: Path, out: Path, tokens: Sequence[int]) -> Manifest:
     Raises:
         UserError: an id is not in the vocabulary, or none of the tokens has senses.
     """
+    require_apart(out, (path,))
     dictionary = SenseDictionary.load(path, unit="token")
     made = _manifest(dictionary)
     wanted = sorted(set(tokens))
@@ -135,6 +138,7 @@ def convert(path: Path, out: Path, dtype: DType) -> Manifest:
         out: where the result goes.
         dtype: the number type.
     """
+    require_apart(out, (path,))
     dictionary = SenseDictionary.load(path)
     made = _manifest(dictionary)
     choice = np.where(dictionary.counts().numpy() > 0, 0, -1)

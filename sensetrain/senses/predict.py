@@ -26,7 +26,7 @@ from sensetrain.senses.collect import Ints, padded
 from sensetrain.senses.plan import members_of, plan_batches
 from sensetrain.senses.predicted import PREDICTED, SCHEMA
 from sensetrain.tensorfile import TensorFile
-from sensetrain.together import Job, TensorWork, work_together
+from sensetrain.together import Job, TensorWork, settled, work_together
 
 _IDS = ".ids.safetensors"  # all positions end to end, until they are written as lists
 _HEAD_POSITIONS = 1024  # whose logits exist at once
@@ -52,6 +52,8 @@ def predict(tokens_path: Path, teacher: ModelFolder, out: Path, settings: Predic
     tokens.manifest.require(tokens_path, {"tokenizer": teacher.tokenizer_fingerprint})
     if teacher.is_encoder:
         raise UserError("an encoder predicts no next token", path=teacher.path, remedy="take a decoder (Llama)")
+    inputs = predict_inputs(tokens.manifest, teacher)
+    settings = settled(out, "predicted", settings, inputs)
     model = teacher.load(settings.compute)
     check_length(model, int(tokens.lengths().max()), teacher.name)
     sequences = tokens.split(TRAIN)
@@ -75,7 +77,7 @@ def predict(tokens_path: Path, teacher: ModelFolder, out: Path, settings: Predic
         "predict", "positions", "batches", np.array([counts[np.searchsorted(sequences, b)].sum() for b in batches]),
         lambda folder: TensorWork(TensorFile(folder / _IDS, layout), fill), finish,
     )  # fmt: skip
-    return work_together(job, out, "predicted", settings.shape(), predict_inputs(tokens.manifest, teacher))
+    return work_together(job, out, "predicted", settings.shape(), inputs)
 
 
 @torch.inference_mode()

@@ -244,6 +244,14 @@ def test_a_different_file_is_never_overwritten(server: Server, tmp_path: Path):
     assert server.asked == []
 
 
+def test_a_partial_file_of_another_program_is_not_removed(server: Server, tmp_path: Path):
+    """Browsers and other programs use the same ending."""
+    other = write(tmp_path / "mine/words.txt.partial", "half of it")
+    with pytest.raises(UserError, match=r"words\.txt\.partial: a file that is no download of this command"):
+        download.download(source({"url": server.url()}), tmp_path)
+    assert other.read_text() == "half of it"
+
+
 def test_a_file_that_is_there_already_is_not_fetched_again(server: Server, tmp_path: Path):
     for file in ({"url": server.url("a.txt")}, {"url": server.url("b.txt"), "sha256": sha256(CONTENT)}):
         download.download(source(file), tmp_path)

@@ -328,7 +328,7 @@ def test_a_folder_that_is_no_export_is_left_alone(sample_graph, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").write_text("years of work")
     done = run("export", "--format", "csv", "--out", tmp_path / "mine", "--db", sample_graph)
-    assert (done.status, "something else is there" in done.err) == (1, True)
+    assert (done.status, "the folder holds thesis.txt" in done.err) == (1, True)
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "thesis.txt"]
     done = run("export", "--format", "gexf", "--out", tmp_path / "mine", "--db", sample_graph)
     assert (done.status, "a folder, but gexf is one file" in done.err) == (1, True)

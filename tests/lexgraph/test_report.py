@@ -333,10 +333,11 @@ def test_the_command(sample_graph: Path, tmp_path: Path):
 
 
 def test_an_unknown_word_leaves_the_old_page(sample_graph: Path, tmp_path: Path):
-    (tmp_path / "r.html").write_text("old")
+    old = '<meta name="generator" content="lexgraph">'
+    (tmp_path / "r.html").write_text(old)
     done = run("report", "--db", sample_graph, "--out", tmp_path / "r.html", "--words", "kind,zyzzyva")
     assert done.status == 1
     assert "[--words]: the graph has no word 'zyzzyva'" in done.err
-    assert (tmp_path / "r.html").read_text() == "old"
+    assert (tmp_path / "r.html").read_text() == old
     with pytest.raises(UserError, match="there is no graph here"):
         write_report(tmp_path / "none.duckdb", tmp_path / "r.html")

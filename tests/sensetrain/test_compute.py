@@ -11,9 +11,23 @@ import torch
 
 from lexgraph.common.errors import UserError
 from sensetrain import stages
-from sensetrain.config import CollectSettings, Compute, GenerateSettings, PredictSettings, TeachSettings
-from sensetrain.manifest import Manifest
+from sensetrain.config import (
+    CollectSettings,
+    Compute,
+    DistilSettings,
+    GenerateSettings,
+    HarnessSettings,
+    PredictSettings,
+    TeachSettings,
+)
+from sensetrain.distill import train
+from sensetrain.distill.live_teacher import LiveTeacher
+from sensetrain.evaluate import harness
+from sensetrain.manifest import Manifest, read_manifest
 from sensetrain.models import COMPUTE_VARIABLE, resolve_compute
+from sensetrain.senses import collect
+from sensetrain.tensorfile import TYPES
+from sensetrain.together import settled
 
 OTHER: dict[str, Compute] = {"bf16": "fp32", "fp32": "bf16"}
 
@@ -75,3 +89,97 @@ def test_auto_makes_what_its_number_type_makes(
     assert files["auto"] == files[native]
     if make in (collected, taught):
         assert files["auto"] != files[OTHER[native]]
+
+
+def collect_auto(line, out: Path, compute: Compute = "auto") -> stages.Stage:
+    return stages.collect_stage(line.tokens, line.plan, line.teacher, out, CollectSettings(compute=compute))
+
+
+def test_auto_finds_what_auto_made_on_other_hardware(line, tmp_path: Path, monkeypatch) -> None:
+    """A login node and a GPU node do not start over from each other; a type that is named is what was computed in."""
+    out = tmp_path / "out"
+    monkeypatch.setenv(COMPUTE_VARIABLE, "bf16")
+    made = collect_auto(line, out).ensure()
+    assert made.settings["compute"] == "bf16"
+    monkeypatch.setenv(COMPUTE_VARIABLE, "fp32")
+    assert collect_auto(line, out).ensure().fingerprint == made.fingerprint
+    assert collect_auto(line, out, "bf16").current
+    assert not collect_auto(line, out, "fp32").current
+    again = collect_auto(line, out, "fp32").ensure()
+    assert again.settings["compute"] == "fp32"
+    assert again.files != made.files
+    assert collect_auto(line, out).current
+
+
+def test_an_unfinished_artefact_goes_on_with_the_type_that_it_began_with(line, tmp_path: Path, monkeypatch) -> None:
+    whole, out = tmp_path / "whole/out", tmp_path / "out"
+    monkeypatch.setenv(COMPUTE_VARIABLE, "bf16")
+    expected = collect_auto(line, whole).ensure()
+    real, passes = collect.last_hidden_state, 0
+
+    def stops(*arguments):
+        nonlocal passes
+        passes += 1
+        if passes == 4:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(collect, "last_hidden_state", stops)
+    with pytest.raises(KeyboardInterrupt):
+        collect_auto(line, out).ensure()
+    assert not out.exists()
+    monkeypatch.setenv(COMPUTE_VARIABLE, "fp32")
+    made = collect_auto(line, out).ensure()
+    assert made.fingerprint == expected.fingerprint
+    batches = int(made.facts["batches"])
+    assert passes < batches + 4, "it began anew"
+
+
+def test_processes_of_different_hardware_agree_on_one_type(tmp_path: Path, monkeypatch) -> None:
+    """Whoever comes first says which; a process that comes before the first one is at work finds it said already."""
+    asked, named = CollectSettings(), CollectSettings(compute="fp32")
+    monkeypatch.setenv(COMPUTE_VARIABLE, "bf16")
+    assert settled(tmp_path / "out", "states", asked, {"plan": "p"}).compute == "bf16"
+    monkeypatch.setenv(COMPUTE_VARIABLE, "fp32")
+    assert settled(tmp_path / "out", "states", asked, {"plan": "p"}).compute == "bf16"
+    assert settled(tmp_path / "out", "states", named, {"plan": "p"}).compute == "fp32"
+    assert settled(tmp_path / "out", "states", asked, {"plan": "another"}).compute == "fp32"
+
+
+@pytest.mark.parametrize(("compute", "used"), [("auto", "fp32"), ("bf16", "bf16")])
+def test_a_teacher_beside_its_student_computes_in_what_the_manifest_says(
+    compute: Compute, used: str, line, tmp_path: Path, monkeypatch
+) -> None:
+    """Training on a CPU is in float32 unless bf16 is asked for, on processors that multiply bf16 as well."""
+    monkeypatch.setenv(COMPUTE_VARIABLE, "bf16")
+    types = []
+
+    def spied(model, *arguments):
+        types.append(model.dtype)
+        return LiveTeacher(model, *arguments)
+
+    monkeypatch.setattr(train, "LiveTeacher", spied)
+    settings = DistilSettings(layers=2, train_layers=1, epochs=0.1, compute=compute)
+    made = stages.kd_stage(None, line.tokens, line.teacher, tmp_path / "kd", settings).ensure()
+    assert types == [TYPES[used]]
+    assert made.settings["compute"] == used
+    assert made.facts["compute"] == {"student": used, "teacher": used}
+    assert stages.kd_stage(
+        None, line.tokens, line.teacher, tmp_path / "kd", settings.model_copy(update={"compute": "auto"})
+    ).current
+
+
+def test_a_student_of_a_cache_says_what_the_cache_was_computed_in(line, tmp_path: Path) -> None:
+    settings = DistilSettings(layers=2, train_layers=1, epochs=0.1)
+    made = stages.kd_stage(line.cache, line.tokens, line.teacher, tmp_path / "kd", settings).ensure()
+    cache = read_manifest(line.cache, "cache")
+    assert made.facts["compute"] == {"student": "fp32", "teacher": cache.settings["compute"]}
+
+
+def test_an_evaluation_goes_on_in_the_type_of_the_scores_that_are_there(teacher, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv(COMPUTE_VARIABLE, "fp32")
+    work = harness._Work(teacher, "piqa", 0, tmp_path / "piqa.json", {})
+    assert harness._settled([work], HarnessSettings()).compute == "fp32"
+    work.file.write_text(json.dumps({"header": {"compute": "bf16"}}), encoding="utf-8")
+    assert harness._settled([work], HarnessSettings()).compute == "bf16"
+    assert harness._settled([work], HarnessSettings(compute="fp32")).compute == "fp32"

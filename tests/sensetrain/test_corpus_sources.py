@@ -215,3 +215,25 @@ def test_parts_are_closed_as_they_fill(
         pq.read_table(tmp_path / "many" / corpus.DOCUMENTS)
     )
     assert not list((tmp_path / "many").glob(".*")), "no scaffolding left"
+
+
+def test_folders_are_read_through_links_and_once(tmp_path: Path) -> None:
+    """Corpora are often put together by links; one that leads back up does not lead round for ever."""
+    (tmp_path / "disk/deep").mkdir(parents=True)
+    (tmp_path / "disk/deep/b.txt").write_text("text", encoding="utf-8")
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus/a.txt").write_text("text", encoding="utf-8")
+    (tmp_path / "corpus/linked").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk/deep/up").symlink_to(tmp_path / "corpus")
+    (tmp_path / "corpus/twice").symlink_to(tmp_path / "disk/deep")
+    assert [file.name for file in text_files([tmp_path / "corpus"])] == ["a.txt", "b.txt"]
+
+
+def test_documents_of_one_token_are_no_corpus(tmp_path: Path, teacher) -> None:
+    """Each is tokens, but none of them a sequence: there is nothing to predict in it."""
+    for number in range(30):
+        (tmp_path / f"{number}.txt").write_text("a", encoding="utf-8")
+    (tmp_path / "long.txt").write_text("The only document that has a sentence.", encoding="utf-8")
+    with pytest.raises(UserError, match=r"hold out: 31 documents, 1 of them of more than one token"):
+        tokenize(text_files([tmp_path]), teacher, tmp_path / "out", TokenizeSettings())
+    assert not (tmp_path / "out").exists()

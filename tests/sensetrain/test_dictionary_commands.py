@@ -53,6 +53,7 @@ def resealed(folder: Path, raw: dict, **changes: object) -> None:
         raw[section][key] = value
     raw.pop("fingerprint")
     raw["files"] = {FILE: sha256_of(folder / FILE)}
+    raw["bytes"] = {FILE: (folder / FILE).stat().st_size}
     (folder / MANIFEST).write_text(json.dumps(raw | {"fingerprint": Manifest(**raw).fingerprint}), encoding="utf-8")
 
 
@@ -160,12 +161,16 @@ def test_conversion_rounds_once(line, tmp_path: Path) -> None:
     assert [verify(tmp_path / name) for name in ("half", "back")] == [[], []]
 
 
-def test_a_dictionary_may_replace_itself(line, tmp_path: Path) -> None:
-    rewritten(line.senses, tmp_path / "senses")
-    convert(tmp_path / "senses", tmp_path / "senses", "bf16")
-    assert torch.equal(
-        SenseDictionary.load(tmp_path / "senses").rows, SenseDictionary.load(line.senses).rows.bfloat16()
-    )
+def test_a_dictionary_does_not_replace_itself(line, tmp_path: Path) -> None:
+    """A subset or rounded rows in the place of the whole would be a loss."""
+    senses = rewritten(line.senses, tmp_path / "senses")
+    (tmp_path / "link").symlink_to(senses)
+    for make in (lambda out: convert(senses, out, "bf16"), lambda out: subset(senses, out, [1]),
+                 lambda out: merge(line.senses, senses, out, prefer="first")):  # fmt: skip
+        for out in (senses, tmp_path / "link"):
+            with pytest.raises(UserError, match="the result would replace what it is made from"):
+                make(out)
+    assert (senses / FILE).read_bytes() == (line.senses / FILE).read_bytes()
 
 
 def test_a_whole_dictionary_has_no_faults(line) -> None:
@@ -219,8 +224,8 @@ def test_a_truncated_file_is_named(line, tmp_path: Path) -> None:
     whole = (other / FILE).read_bytes()
     (other / FILE).write_bytes(whole[:-1])
     faults = verify(other)
-    assert [fault.field for fault in faults] == [f"files.{FILE}", FILE]
-    assert "damaged" in faults[1].what
+    assert [fault.field for fault in faults] == [f"files.{FILE}", f"bytes.{FILE}"]
+    assert "cut off" in faults[1].what
 
 
 def test_files_and_words_name_tokens(line, tmp_path: Path, other_teacher: ModelFolder) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lexgraph.common.errors import UserError
+from lexgraph.common.folders import alone_at
 from sensetrain.manifest import FORMATS, MANIFEST, is_current, making, read_manifest
+from sensetrain.together import FileWork, Job, work_together
 
 SETTINGS, INPUTS = {"k": 3}, {"tokens": "a" * 64}
 
@@ -128,3 +134,81 @@ def test_current_means_same_kind_settings_and_inputs(tmp_path: Path) -> None:
     assert not is_current(tmp_path / "a", "plan", SETTINGS, {"tokens": "b"})
     assert not is_current(tmp_path / "a", "states", SETTINGS, INPUTS)
     assert not is_current(tmp_path / "b", "plan", SETTINGS, INPUTS)
+
+
+def test_an_artefact_is_replaced_by_one_of_its_kind_only(tmp_path: Path) -> None:
+    """A plan that is written over the states that it led to is a slip, and costs a teacher pass."""
+    make(tmp_path / "a")
+    make(tmp_path / "a", "again", settings={"k": 5})
+    refused = pytest.raises(UserError, match=r"this is 'plan', and 'states' would replace it")
+    with refused, making(tmp_path / "a", "states", {}, {}):
+        pytest.fail("the work has begun")
+    assert (tmp_path / "a/file.txt").read_text(encoding="utf-8") == "again"
+
+
+def test_an_artefact_of_an_earlier_format_or_an_edited_one_is_ours(tmp_path: Path) -> None:
+    make(tmp_path / "a")
+    edit(tmp_path / "a", format=0, settings={"k": 9})
+    make(tmp_path / "a", "again")
+    assert (tmp_path / "a/file.txt").read_text(encoding="utf-8") == "again"
+
+
+def test_a_file_that_was_cut_off_is_not_current(tmp_path: Path) -> None:
+    make(tmp_path / "a")
+    (tmp_path / "a/file.txt").write_text("cont", encoding="utf-8")
+    assert not is_current(tmp_path / "a", "plan", SETTINGS, INPUTS)
+    with pytest.raises(UserError, match=r"file\.txt \[bytes\.file\.txt\]: the file has 4 bytes, not 7"):
+        read_manifest(tmp_path / "a", "plan")
+
+
+def test_a_manifest_of_an_earlier_version_has_no_sizes_and_is_read(tmp_path: Path) -> None:
+    make(tmp_path / "a")
+    raw = json.loads((tmp_path / "a" / MANIFEST).read_text(encoding="utf-8"))
+    del raw["bytes"]
+    (tmp_path / "a" / MANIFEST).write_text(json.dumps(raw), encoding="utf-8")
+    assert is_current(tmp_path / "a", "plan", SETTINGS, INPUTS)
+
+
+def test_work_that_processes_share_keeps_out_who_works_alone_and_the_other_way_round(tmp_path: Path) -> None:
+    child = """
+import sys
+from pathlib import Path
+from sensetrain.claims import Claims, claims_of
+claims = Claims(claims_of(Path(sys.argv[1])), 1)
+claims.join()
+print("joined", flush=True)
+sys.stdin.read()
+"""
+    other = subprocess.Popen(
+        [sys.executable, "-c", child, str(tmp_path / "a")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None
+    other.stdout.readline()
+    with pytest.raises(UserError, match="another process makes something else here"):
+        make(tmp_path / "a")
+    other.communicate()
+    make(tmp_path / "a")
+    sizes = np.zeros(0, dtype=np.int64)
+    none = Job("none", "rows", "rows", sizes, lambda folder: FileWork(folder, print), lambda _: {})
+    with alone_at(tmp_path / "b"), ThreadPoolExecutor() as pool:
+        work = pool.submit(work_together, none, tmp_path / "b", "states", {}, {})
+        with pytest.raises(UserError, match="another process makes something here"):
+            work.result()
+    assert not (tmp_path / ".b.claims").exists()
+
+
+AUTO = {"compute": "auto", "dtype": "bf16"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "made", "current"),
+    [("auto", "bf16", True), ("auto", "fp32", True), ("fp32", "fp32", True), ("fp32", "bf16", False)],
+)
+def test_auto_is_met_by_either_number_type_and_a_named_one_by_itself(
+    tmp_path: Path, asked: str, made: str, current: bool
+) -> None:
+    with making(tmp_path / "a", "states", {**AUTO, "compute": made}, INPUTS):
+        pass
+    assert is_current(tmp_path / "a", "states", {**AUTO, "compute": asked}, INPUTS) == current
+    assert not is_current(tmp_path / "a", "states", {"compute": asked, "dtype": "fp32"}, INPUTS)
+    assert not is_current(tmp_path / "a", "states", {**AUTO, "compute": asked}, {"tokens": "b"})

@@ -126,3 +126,15 @@ def test_a_state_that_was_not_written_whole_is_passed_over(line, never_stopped, 
     interrupt(10_000)
     dskd(line, out, resumed)
     assert [e["loss"] for e in history_of(out)] == [e["loss"] for e in history_of(never_stopped)]
+
+
+def test_a_training_goes_on_in_the_number_type_that_it_began_with(line, tmp_path: Path, interrupt) -> None:
+    """Whatever `auto` stands for on the machine that goes on with it."""
+    out, settings = tmp_path / "dskd", SETTINGS.model_copy(update={"compute": "bf16", "epochs": 1})
+    interrupt(10)
+    with pytest.raises(KeyboardInterrupt):
+        dskd(line, out, settings)
+    interrupt(10_000)
+    dskd(line, out, settings.model_copy(update={"compute": "auto", "resume": True}))
+    made = read_manifest(out, "student")
+    assert made.settings["compute"] == made.facts["compute"]["student"] == "bf16"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -68,6 +69,8 @@ def test_the_single_commands_make_the_whole_line(
     assert (tmp_path / "results.json").is_file()
 
 
+QUESTION = '{"id": "1", "question": {"stem": "?", "choices": [{"text": "a", "label": "A"}]}, "answerKey": "A"}\n'
+
 BAD = {
     "teacher without config.json": (["tokenize", "--text", "text.txt", "--teacher", "empty"], "config.json"),
     "teacher that is nowhere": (["tokenize", "--text", "text.txt", "--teacher", "nobody/nothing"], "nobody/nothing"),
@@ -87,8 +90,7 @@ def test_bad_input_is_a_clear_message(name: str, tmp_path: Path, line, sensetrai
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.txt").write_text("Some text.", encoding="utf-8")
     (tmp_path / "empty.txt").write_text("\n", encoding="utf-8")
-    good = '{"id": "1", "question": {"stem": "?", "choices": [{"text": "a", "label": "A"}]}, "answerKey": "A"}\n'
-    (tmp_path / "bad.jsonl").write_text(good + '{"id": "2"}\n', encoding="utf-8")
+    (tmp_path / "bad.jsonl").write_text(QUESTION + '{"id": "2"}\n', encoding="utf-8")
     for link, target in (("T", line.teacher.path), ("S", line.senses), ("K", line.tokens)):
         (tmp_path / link).symlink_to(target)
     before = sorted(p.name for p in tmp_path.iterdir())
@@ -141,3 +143,53 @@ def test_help_of_every_command_is_quick_to_load(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False).returncode == 0
     for name, command in cli.commands.items():
         assert command.help, name
+
+
+def test_a_folder_that_is_no_earlier_result_is_never_replaced(
+    line, teacher: ModelFolder, corpus_folder: Path, tmp_path: Path, sensetrain
+) -> None:
+    """A thesis, the corpus that is read, a folder of students, the states: refused by name, and nothing is lost."""
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis/chapter-1.tex").write_text("years of work", encoding="utf-8")
+    shutil.copytree(corpus_folder, tmp_path / "corpus")
+    shutil.copytree(line.states, tmp_path / "states")
+    for name in ("kd", "dskd"):
+        shutil.copytree(line.senses, tmp_path / "students" / name)
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    tokenize = ["tokenize", "--text", "corpus", "--teacher", teacher.path, "--out"]
+    cut = ["kd", "--tokens", line.tokens, "--teacher", teacher.path, "--out", "students"]
+    refused = {
+        "chapter-1.tex": [*tokenize, "thesis"], ".txt": [*tokenize, "corpus"], "dskd, kd": cut,
+        "this is 'states', and 'plan' would replace it": ["plan", "--tokens", line.tokens, "--out", "states"],
+        "no stages.json": ["demo", "--out", "thesis"],
+        "the result would replace what it is made from": [
+            "dictionary", "convert", "students/kd", "--dtype", "bf16", "--out", "students/kd"
+        ],
+    }  # fmt: skip
+    for message, arguments in refused.items():
+        done = sensetrain(*arguments, cwd=tmp_path)
+        assert (done.returncode, message in done.stderr) == (1, True), done.stderr
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
+
+
+def test_notes_in_a_result_do_not_matter_while_it_is_up_to_date(line, tmp_path: Path, sensetrain) -> None:
+    plan = ["plan", "--tokens", line.tokens, "--max-samples"]
+    assert sensetrain(*plan, 20, cwd=tmp_path).returncode == 0
+    (tmp_path / "plan/notes.txt").write_text("mine", encoding="utf-8")
+    assert "up to date" in sensetrain(*plan, 20, cwd=tmp_path).stderr
+    done = sensetrain(*plan, 30, cwd=tmp_path)
+    assert (done.returncode, "beside it notes.txt" in done.stderr) == (1, True)
+
+
+def test_results_replace_results_only(line, teacher: ModelFolder, tmp_path: Path, sensetrain) -> None:
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text(QUESTION, encoding="utf-8")
+    evaluate = ["evaluate", teacher.path, "--tokens", line.tokens, "--limit", 1, "--questions", questions, "--out"]
+    (tmp_path / "mine.json").write_text('{"mine": 1}', encoding="utf-8")
+    for name, message in (("mine.json", "--overwrite"), ("questions.jsonl", "the command reads this file")):
+        done = sensetrain(*evaluate, name, cwd=tmp_path)
+        assert (done.returncode, message in done.stderr) == (1, True), done.stderr
+    assert sensetrain(*evaluate, questions, "--overwrite", cwd=tmp_path).returncode == 1
+    assert [sensetrain(*evaluate, "results.json", cwd=tmp_path).returncode for _ in range(2)] == [0, 0]
+    assert (tmp_path / "mine.json").read_text(encoding="utf-8") == '{"mine": 1}'
+    assert questions.read_text(encoding="utf-8") == QUESTION

@@ -141,6 +141,17 @@ def test_torchrun_makes_the_same(line, tmp_path: Path) -> None:
     same(line.states, tmp_path / "out")
 
 
+def test_a_stage_that_is_not_shared_is_made_by_one_process_and_awaited_by_the_others(line, tmp_path: Path) -> None:
+    """Also those of torchrun; each used to make it in the same unfinished folder."""
+    cluster = ["cluster", "--states", line.states, "--plan", line.plan, "--teacher", line.teacher.path, "--k", "4"]
+    command = [*map(str, cluster), "--dtype", "fp32", "--out", str(tmp_path / "out")]
+    process = start(["-m", "torch.distributed.run", "--nproc_per_node=2", "-m", "sensetrain", *command])
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert errors.count("is up to date") == 1, "one made it, the other found it"
+    same(line.senses, tmp_path / "out")
+
+
 @pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_processes_killed_at_random_go_on_and_end_the_same(times: int, line, tmp_path: Path) -> None:
     """Each process but the last dies at a random moment in or after one of its first batches."""
