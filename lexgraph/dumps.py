@@ -13,7 +13,7 @@ from lexgraph.sources.dump.pages import END, LARGEST_PAGE, Cutter, DamagedPageEr
 
 __all__ = ["Page", "batches", "namespaces", "pages", "tidied", "without_comments", "without_quotes"]
 
-_NAMESPACE = re.compile(rb'<namespace key="(-?\d+)"[^>]*>([^<]+)</namespace>')
+_NAMESPACE = re.compile(rb'<namespace key="(-?\d+)"[^<>]*>([^<]+)</namespace>')
 _REMEDY = "download it again; its checksum stands beside it on the download page"
 
 

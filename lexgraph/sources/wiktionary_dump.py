@@ -23,8 +23,8 @@ _TEMPORARY = """
 CREATE OR REPLACE TEMP TABLE dump_redirects (word VARCHAR, target VARCHAR);
 CREATE OR REPLACE TEMP TABLE dump_entries (word VARCHAR, lang VARCHAR);
 """
-_DBNAME = re.compile(rb"<dbname>\s*([^<]*?)\s*</dbname>")
-_THESAURUS = re.compile(rb'<namespace key="(\d+)"[^>]*>(?:Thesaurus|Wikisaurus)</namespace>')
+_DBNAME = re.compile(rb"<dbname>([^<]*)</dbname>")
+_THESAURUS = re.compile(rb'<namespace key="(\d+)"[^<>]*>(?:Thesaurus|Wikisaurus)</namespace>')
 _DATE_IN_NAME = re.compile(r"(?<!\d)(20\d\d)(\d\d)(\d\d)(?!\d)")
 
 
@@ -86,9 +86,9 @@ def _thesaurus(path: Path) -> int:
         UserError: the dump is another project's, or no dump at all.
     """
     head = streams.head(path)
-    if (name := _DBNAME.search(head)) and name[1] != b"enwiktionary":
+    if (name := _DBNAME.search(head)) and name[1].strip() != b"enwiktionary":
         raise UserError(
-            f"a dump of {name[1].decode(errors='replace')}, whose pages are laid out differently", path=path,
+            f"a dump of {name[1].strip().decode(errors='replace')}, whose pages are laid out differently", path=path,
             field="dbname", remedy="give a dump of the English Wiktionary (enwiktionary)",
         )  # fmt: skip
     number = _THESAURUS.search(head)

@@ -212,6 +212,24 @@ def test_damaged_bz2_is_refused(tmp_path: Path, place: float):
         staged(write(tmp_path / "d.xml.bz2", bytes(packed)))
 
 
+@pytest.mark.parametrize("size", [1, 1 << 20], ids=["in ranges", "in one go"])
+def test_damage_at_the_head_of_any_stream_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int):
+    """Not taken for the end of the file, as Python's own reader of bz2 takes it."""
+    monkeypatch.setattr("lexgraph.sources.dump.streams._RANGE", size)
+    packed = multistream(DUMP.read_bytes())
+    starts = [match.start() for match in re.finditer(rb"BZh91AY&SY", packed)]
+    assert len(starts) > 5
+    for start in (starts[1], starts[3], starts[-1]):
+        for place in (0, 3, 4, 9, 10):
+            damaged = bytearray(packed)
+            damaged[start + place] ^= 0xFF
+            with pytest.raises(UserError, match=rf"damaged near byte \d+, in the stream that begins at byte {start}"):
+                staged(write(tmp_path / "d.xml.bz2", bytes(damaged)))
+        for cut in (start + 2, start + 9, start + 40):
+            with pytest.raises(UserError, match=rf"cut off in the stream that begins at byte {start}"):
+                staged(write(tmp_path / "d.xml.bz2", packed[:cut]))
+
+
 def test_a_damaged_page_is_refused_or_counted(tmp_path: Path):
     xml = DUMP.read_bytes().replace(b"<title>dim</title>", b"<title>dim</titel>")
     path = write(tmp_path / "d.xml", xml)

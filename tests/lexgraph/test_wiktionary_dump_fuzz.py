@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from html import unescape
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lexgraph_testing import SAMPLE
+from wikitext_testing import FRAGMENTS, PLACES, costly_page
 
-from lexgraph.sources.dump import layout, pages
+from lexgraph.sources.dump import layout, pages, rows
 from lexgraph.sources.dump.entries import Wanted, read_page
 from lexgraph.sources.dump.rows import Yield
 from lexgraph.sources.dump.work import read
@@ -106,3 +108,85 @@ def test_mutated_wikitext_at_length(text: str, changes: list[tuple[int, int, str
 @given(cuts)
 def test_mutated_xml_at_length(tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, int, str]]):
     check_file(tmp_path_factory.getbasetemp() / "mutated.xml", mutated(XML, changes).encode())
+
+
+def seconds(text: str, namespace: int = 0) -> float:
+    """CPU time to read a page, the shorter of two where the first was long."""
+    taken = []
+    while len(taken) < (2 if taken and taken[0] > 1 else 1):
+        start = time.process_time()
+        check_page(text, namespace)
+        taken.append(time.process_time() - start)
+    return min(taken)
+
+
+# What is quadratic takes minutes at these sizes, and what is cubic hours; the limits leave room for slow machines.
+@pytest.mark.parametrize(
+    "text",
+    [
+        "==English==\n===" + " " * 40_000 + "x",
+        "==English==\n===Noun===\n# " + "[http://" * 15_000,
+        "==English==\n===Noun===\n# a\n#: " + "{{syn|en|" * 20_000,
+        "==English==\n===Noun===\n# a\n====Synonyms====\n* [[a]]" + " " * 40_000 + "[[b]]",
+        "==English==\n===Noun===\n# a\n====Synonyms====\n* [[a]]" + "\n====Synonyms====" * 20_000,
+        "==English==\n===Noun===\n# a" + "\n# b\n#: {{syn|en|c}}" * 10_000,
+        "==English==\n===Noun===\n# a {{lb|en|" + "<nowiki>" * 30_000,
+        "==English==\n===Noun===\n# a\n====Synonyms====\n{{col|en|" + "[[a]] {{q|b}}|" * 10_000 + "}}",
+    ],
+    ids=["heading", "links", "open templates", "blanks", "sections", "senses", "nowiki", "columns"],
+)  # fmt: skip
+def test_long_pages_are_read(text: str):
+    out = Yield()
+    start = time.process_time()
+    read_page(pages.Page(title="w", text=text), WANTED, out)
+    assert out.outcomes["pages"] == {"kept": 1}
+    assert time.process_time() - start < 30
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "==English==\n===Noun===\n# a\n====Synonyms====\n* [[b]] " + "[http://" * 10_000,
+        "==English==\n===Noun===\n# a\n====Synonyms====\n* " + "<b a='{{" * 10_000,
+        "==English==\n===Noun===\n# a\n====Synonyms====\n* {{alter|en|" + "a|" * 5_000 + "|" + "b|" * 5_000 + "}}",
+        "==English==\n===Noun===\n# " + "a" * 50_000 + "\n#: {{syn|en|" + "b|" * 5_000 + "}}",
+    ],
+    ids=["links", "tags", "labels of many words", "a long gloss in many relations"],
+)  # fmt: skip
+def test_a_page_that_is_too_costly_is_dropped_with_its_name(tmp_path: Path, text: str):
+    good = "==English==\n===Noun===\n# good\n#: {{syn|en|fine}}"
+    out = Yield()
+    start = time.process_time()
+    for title, wikitext in (("before", good), ("costly", text), ("after", good)):
+        read_page(pages.Page(title=title, text=wikitext), WANTED, out)
+    assert time.process_time() - start < 30
+    assert out.outcomes["pages"] == {"kept": 2, "too costly to read": 1}
+    assert out.examples["too costly to read"] == ["costly"]
+    assert [sense[0] for sense in out.senses] == [relation[0] for relation in out.relations] == ["before", "after"]
+    assert out.outcomes["definitions"] == out.outcomes["relation templates"] == {"kept": 2}
+
+
+@pytest.mark.slow
+def test_time_grows_with_the_text(monkeypatch: pytest.MonkeyPatch):
+    """Four times the text takes about four times as long, sixteen times where it is quadratic."""
+    monkeypatch.setattr(rows, "LARGEST_COST", 500_000)  # what mwparserfromhell may cost is bounded, not linear
+    slow = []
+    for place in PLACES:
+        for fragment in FRAGMENTS:
+            short, long = (place.format(*[fragment * (n // len(fragment))] * 2) for n in (10_000, 40_000))
+            if (taken := seconds(long)) > 0.2 and taken > 10 * max(0.02, min(seconds(short) for _ in range(3))):
+                slow.append((place, fragment, taken))
+    assert slow == []
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_costly_pages(seed: int):
+    assert seconds(costly_page(seed, TEXTS, 20_000), 110 if seed % 7 == 0 else 0) < 10
+
+
+@pytest.mark.slow
+def test_two_thousand_costly_pages():
+    taken = {seed: seconds(costly_page(seed, TEXTS, 100_000), 110 if seed % 7 == 0 else 0) for seed in range(2000)}
+    slowest = max(taken, key=lambda seed: taken[seed])
+    print(f"slowest: seed {slowest}, {taken[slowest]:.2f} s of CPU")
+    assert taken[slowest] < 2

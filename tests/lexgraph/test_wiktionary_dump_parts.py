@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import pytest
+from wikitext_testing import by_mwparserfromhell
 
 from lexgraph.sources.dump import layout, pages
-from lexgraph.sources.dump.items import pieces, term
+from lexgraph.sources.dump.lists import Lists
 from lexgraph.sources.dump.markup import plain
 from lexgraph.sources.dump.rows import Yield
 from lexgraph.sources.dump.sections import language_sections, sections
-from lexgraph.sources.dump.senses import relate_nym
-from lexgraph.sources.dump.templates import end_of, parse, parse_nested, parse_simple
+from lexgraph.sources.dump.senses import Senses, relate_nym
+from lexgraph.sources.dump.templates import Braces, parse
+from lexgraph.sources.dump.terms import in_line
 from lexgraph.sources.dump.tokens import parsed_tokens, simple_tokens, tokens
 
 
 def terms(line: str) -> list[str | None]:
     """The words that a line names."""
-    return [word for piece in pieces(tokens(line, "en"), None) if (word := term(piece)[0]) is not None]
+    return [word for word, *_ in in_line(tokens(line, "en", Yield().spend), None) if word is not None]
+
+
+def listed(body: str) -> list[tuple[str, list[str] | None]]:
+    """(word, tags) of what stands under a heading of synonyms."""
+    out = Yield()
+    Lists("w", "en", "noun", "synonym", out).read(body)
+    return [(row[1], row[7]) for row in out.relations]
+
+
+def forms(line: str) -> list[tuple[str, list[str] | None]]:
+    """(word, tags) of what a definition says that the entry is a form of."""
+    out = Yield()
+    Senses("w", "en", "noun", f"\n# {line}", out).read()
+    return [(row[0], row[7]) for row in out.relations]
 
 
 def nyms(template: str, lang: str = "en") -> list[tuple[str, list[str] | None]]:
@@ -87,6 +103,18 @@ def test_both_ways_to_cut_a_line_agree(line: str):
         ("{{syn|de|a}}", []),
         ("{{syn|en||}}", []),
         ("{{ hyper | en | 2=a }}", [("a", None)]),
+        # Separators are not counted, words left out are.
+        ("{{syn|en|aa|;|bb|cc|q2=informal|q3=vulgar}}", [("aa", None), ("bb", ["informal"]), ("cc", ["vulgar"])]),
+        ("{{syn|en|a||b|q3=c|q1=d}}", [("a", ["d"]), ("b", ["c"])]),
+        ("{{alter|en|a|~|b|_|c||UK|q3=x}}", [("a", ["UK"]), ("b", ["UK"]), ("c", ["x", "UK"])]),
+        ("{{syn|en|a|b|q=c|l2=d,e|lb1=f}}", [("a", ["c", "f"]), ("b", ["d", "e"])]),
+        ("{{syn|en|10,000|a,b}}", [("10,000", None), ("a,b", None)]),  # commas separate in columns only
+        # What leads elsewhere is no word.
+        ("{{syn|en|a|;|''see also'' [[Thesaurus:b#Antonyms|Thesaurus:b \u00a7 Antonyms]]}}", [("a", None)]),
+        ("{{syn|en|see also [[b]]|See also: Thesaurus:c|compare [[d]]|[[Appendix:Colours]]}}", []),
+        ("{{syn|en|see [[Thesaurus:a]]|see red|[[see]] [[off]]}}", [("a", None), ("see red", None), ("see off", None)]),
+        ("{{syn|en|Thesaurus:a#Antonyms|Thesaurus:b#Verb}}", [("b", None)]),
+        ("{{syn|en|la:felis|en:cat|mul:Felis|C:x}}", [("cat", None), ("Felis", None), ("C:x", None)]),
     ],
 )  # fmt: skip
 def test_nym_templates(template: str, expected: list[tuple[str, list[str] | None]]):
@@ -94,18 +122,65 @@ def test_nym_templates(template: str, expected: list[tuple[str, list[str] | None
 
 
 @pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("{{col|en|daycare,day-care|all-day~allday|dayish<q:rare>,dayesque<l:dated,rarer>}}",
+         [("daycare", None), ("day-care", None), ("all-day", None), ("allday", None), ("dayish", ["rare"]),
+          ("dayesque", ["dated", "rarer"])]),
+        ("{{col3|en|out of sight, out of mind|10,000|a\\,b|[[c,d]]|e<q:f,g>|h|q6=i|title=j}}",
+         [("out of sight, out of mind", None), ("10,000", None), ("a,b", None), ("c,d", None), ("e", ["f,g"]),
+          ("h", ["i"])]),
+        ("{{der3|en|[[a]]<q:b>|{{l|en|c<q:d>}}|see also [[e]]}}", [("a", ["b"]), ("c", ["d"])]),
+        ("* {{l|en|a<q:rare>}}, {{m|en|b<l:UK><qq:c>|shown}}, {{l|en|c|q=d|l=e,f}}",
+         [("a", ["rare"]), ("shown", ["c", "UK"]), ("c", ["d", "e", "f"])]),
+        # Tables and pictures are no words; the lists that a table lays out in columns are.
+        ('{| class="wikitable"\n! head\n|-\n| a || b\n|}\n* [[c]]', [("c", None)]),
+        ("{|\n|\n* [[a]]\n|\n* [[b]]\n|}\n[[c]]", [("a", None), ("b", None), ("c", None)]),
+        (':{| class="x"\n{|\n|in\nner\n|}\n|-\n|}\n* c', [("c", None)]),
+        ("<gallery>\nFile:x.jpg|A [[cat]]\n</gallery>\n<table><tr>\n<td>a</td>\n</tr></table>\n* b", [("b", None)]),
+    ],
+)  # fmt: skip
+def test_lists_in_templates_and_tables(body: str, expected: list[tuple[str, list[str] | None]]):
+    assert listed(body) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("{{alt form|en|colour,coloure<q:obs>}}", [("colour", None), ("coloure", ["obs"])]),
+        ("{{init of|en|foo bar<t:x>,foo baz}}", [("foo bar", None), ("foo baz", None)]),
+        ("{{plural of|en|out of sight, out of mind}}", [("out of sight, out of mind", None)]),
+        ("{{alternative form of|en|10,000}}", [("10,000", None)]),
+    ],
+)
+def test_a_form_of_several_words(line: str, expected: list[tuple[str, list[str] | None]]):
+    assert forms(line) == expected
+
+
+def test_what_a_table_held_is_counted():
+    out = Yield()
+    Lists("w", "en", "noun", "synonym", out).read("\n{|\n! head\n|-\n| a || b\n| c\n|}")
+    assert out.outcomes["terms"] == {"in a table": 2}
+
+
+@pytest.mark.parametrize(
     "template",
     ["{{a}}", "{{a|b|c=d|3=e}}", "{{a|b<q:c>|<t:d=e>}}", "{{ a_b | c }}", "{{a||}}",
      "{{syn|en|[[a|b]]|[[c]] d|e=[[f|g]]}}", "{{a|1=|2=b}}", "{{Template:A|b}}",
-     "{{der3|en|{{l|en|a|t=b}} c|[[d]]|e={{f|g}}}}"],
+     "{{der3|en|{{l|en|a|t=b}} c|[[d]]|e={{f|g}}}}", "{{a|[[b|c}}", "{{a|[[b|{{c|d}}]]|e}}",
+     "{{a|<nowiki>|}}</nowiki>b|c}}", "{{a|<math>x|y</math>}}", "{{a|&nbsp;|b&c}}", "{{a|[[b]] [[c|d]]=e}}"],
 )  # fmt: skip
-def test_both_ways_to_take_a_template_apart_agree(template: str):
-    assert parse_simple(template) == parse_nested(template)
+def test_a_template_is_taken_apart_as_mwparserfromhell_does(template: str):
+    assert parse(template) == by_mwparserfromhell(template)
 
 
 def test_a_template_ends_where_its_braces_do():
-    assert end_of("x {{a|{{b}}}} y", 2) == 13
-    assert end_of("{{a|{{b}}", 0) is None
+    assert Braces("x {{a|{{b}}}} y").end(2) == 13
+    assert Braces("{{a|{{b}}").end(0) is None
+    assert Braces("{{a|<nowiki>}}</nowiki>}}").end(0) == 25
+    assert Braces("{{{a|b}}}").end(1) == Braces("{{{a|b}}}").end(0) == 8
+    assert Braces("{{a|" * 12 + "}}" * 12).end(0) == 72
+    assert Braces("{{a|" * 13 + "}}" * 13).end(0) is None
 
 
 @pytest.mark.parametrize(
@@ -122,6 +197,9 @@ def test_a_template_ends_where_its_braces_do():
         ("[[File:x.png|thumb|a [[b]]]]c", "c"),
         ("{{unclosed", "{{unclosed"),
         ("{{sense|is}}", "(is)"),
+        ("<nowiki>[[a]]</nowiki> <nowiki>''b'' [[c]]", "[[a]] b c"),
+        ("a&#99999999;b&#" + "9" * 5000 + ";c&#233;", "a\ufffdb\ufffdc\u00e9"),
+        ("[[Thesaurus:a  (b)|]] [https://example.org", "a [https://example.org"),
     ],
 )  # fmt: skip
 def test_plain_text(text: str, expected: str):

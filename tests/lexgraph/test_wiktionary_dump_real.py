@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from lexgraph_testing import rows
+from wikitext_testing import by_mwparserfromhell
 
 from lexgraph.ingest import Source, ingest
 from lexgraph.sources import READERS
@@ -102,11 +103,11 @@ def test_lines_cut_by_hand_are_cut_as_mwparserfromhell_does(bodies: list[str]):
     assert [line for line, found in by_hand if found != parsed_tokens(line, "en")] == []
 
 
-def test_templates_taken_apart_by_hand_are_taken_apart_as_mwparserfromhell_does(bodies: list[str]):
+def test_templates_are_taken_apart_as_mwparserfromhell_does(bodies: list[str]):
     found = {match for body in bodies for match in re.findall(r"\{\{(?:[^{}]|\{\{[^{}]*\}\})*\}\}", body)}
-    chosen = [text for text in sorted(found)[::4] if templates.parse_simple(text) is not None]
+    chosen = sorted(found)[::4]
     assert len(chosen) > 5000
-    assert [text for text in chosen if templates.parse_simple(text) != templates.parse_nested(text)] == []
+    assert [text for text in chosen if templates.parse(text) != by_mwparserfromhell(text)] == []
 
 
 def test_two_processes_read_what_one_reads(slice_: Path, tmp_path: Path):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from lexgraph.sources.dump import layout, templates
+from lexgraph.sources.dump import layout
 from lexgraph.sources.dump.lists import Lists
-from lexgraph.sources.dump.markup import plain, without_comments
+from lexgraph.sources.dump.markup import modifiers, plain, without_comments
 from lexgraph.sources.dump.pages import Page
-from lexgraph.sources.dump.rows import Yield
+from lexgraph.sources.dump.rows import TooCostlyError, Yield
 from lexgraph.sources.dump.sections import Section, language_sections, sections
 from lexgraph.sources.dump.senses import BROKEN, DEFINITION, NYM, Senses
+from lexgraph.sources.dump.templates import Braces, Template
+from lexgraph.sources.dump.tokens import said
 
+TOO_COSTLY = "too costly to read"
 _WS = re.compile(r"\{\{\s*ws\s*\|")
 _SENSE_HEADING = re.compile(r"\{\{\s*ws sense\s*\|([^{}]*)\}\}|Sense\s*\d*\s*:?\s*(.*)")
 
@@ -46,12 +49,18 @@ def read_page(page: Page, wanted: Wanted, out: Yield) -> None:
     elif not page.text.strip():
         out.count("pages", "no text", example=page.title)
     else:
-        kept = [_read_language(page, name, text, wanted, out) for name, text in language_sections(_text_of(page))]
-        out.count("pages", "kept" if any(kept) else "no entry of the language" if kept else "no language section")
+        try:
+            with out.page(len(page.text)):
+                outcome = _read_entries(page, wanted, out)
+        except TooCostlyError:
+            outcome = TOO_COSTLY
+        out.count("pages", outcome, example=page.title if outcome == TOO_COSTLY else None)
 
 
-def _text_of(page: Page) -> str:
-    return without_comments(page.text)
+def _read_entries(page: Page, wanted: Wanted, out: Yield) -> str:
+    text = without_comments(page.text)
+    kept = [_read_language(page, name, part, wanted, out) for name, part in language_sections(text)]
+    return "kept" if any(kept) else "no entry of the language" if kept else "no language section"
 
 
 def _read_language(page: Page, name: str, text: str, wanted: Wanted, out: Yield) -> bool:
@@ -102,15 +111,14 @@ def _read_thesaurus(word: str, code: str, text: str, out: Yield) -> None:
             sense, kind = plain((heading[1] or heading[2] or "").split("|")[-1]) or None, "synonym"
         else:
             kind = layout.section_kind(section.heading)
+        braces = Braces(section.body)
         for found in _WS.finditer(section.body):
-            _relate(word, code, kind, pos, sense, section.body, found.start(), out)
+            _relate(word, code, kind, pos, sense, braces.template(found.start()), out)
 
 
 def _relate(
-    word: str, code: str, kind: str | None, pos: str | None, sense: str | None, body: str, start: int, out: Yield
+    word: str, code: str, kind: str | None, pos: str | None, sense: str | None, template: Template | None, out: Yield
 ) -> None:
-    end = templates.end_of(body, start)
-    template = templates.parse(body[start:end]) if end else None
     if template is None or template.name != "ws":
         out.count("Thesaurus words", BROKEN, example=word)
         return
@@ -120,10 +128,10 @@ def _relate(
     positional = template.positional
     if len(positional) > 1 and positional[0] == code:  # newer pages name the language first
         positional = positional[1:]
-    related = plain(positional[0]) if positional else ""
-    if not related:
+    words, inline = modifiers(positional[0]) if positional else ("", {})
+    if not (related := plain(words)):
         out.count("Thesaurus words", "no word", example=word)
         return
-    said = plain(template.named.get("q", ""))
     out.count("Thesaurus words")
-    out.relations.append((word, related, code, kind, pos, None, sense, [said] if said else None))
+    tags = [*said(inline, template.named, [""])]
+    out.relations.append((word, related, code, kind, pos, None, sense, tags or None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -27,6 +28,9 @@ class Piece:
 
 # A comma and the like; between two links also a slash, `and`, `or` and a full stop.
 _SEPARATOR = re.compile(r"\s*[,;\u060c\u3001\uff0c\uff1b]\s*|\s+/\s+|^\s*(?:or|and)\s+|\s+(?:and|or)\s*$|^\s*[/.]\s*$")
+# What looks for blanks before something else takes quadratic time in long runs of them.
+_SHORT = 100
+_BLANKS = re.compile(r"\s+")
 _BRACKETS = re.compile(r"[()]")
 _SEE = re.compile(r"\s*(?:(?:for )?more,?\b[^:]*\b)?(see also|see)\b[\s:]*", re.IGNORECASE)
 
@@ -51,7 +55,7 @@ def pieces(found: list[Token], sense: str | None) -> Iterator[Piece]:
             if depth == 0:
                 piece.parts.append(token)
         else:
-            for text, bracket in _by_brackets(token.text):
+            for text, bracket in _by_brackets(token.text if len(token.text) < _SHORT else _BLANKS.sub(" ", token.text)):
                 if depth == 0:
                     first, *others = _SEPARATOR.split(text)
                     _append(piece, first)
@@ -124,7 +128,7 @@ def term(piece: Piece) -> tuple[str | None, str | None]:
         return None, REFERENCE
     if sum(len(part.text.split()) for part in parts if part.kind == TEXT) > _MOST_WORDS:
         return None, PROSE
-    return re.sub(r"\s+", " ", text), None
+    return _BLANKS.sub(" ", text), None
 
 
 def _without_taxa(parts: list[Token]) -> list[Token]:
@@ -137,34 +141,38 @@ def _without_taxa(parts: list[Token]) -> list[Token]:
 def _labelled(piece: Piece) -> list[Token]:
     """The parts behind `label:`, which goes to the tags, and before what explains the term."""
     parts = piece.parts
+    last_term = max((index for index, part in enumerate(parts) if part.kind == TERM), default=-1)
+    begun = False  # whether there is something to explain
     for index, part in enumerate(parts):
+        if index:
+            begun = begun or bool(parts[index - 1].text.strip(_EDGE))
         if part.kind != TEXT:
             continue
         before, colon, after = part.text.rpartition(":")
-        if colon and any(later.kind == TERM for later in parts[index + 1 :]):
+        if colon and index < last_term:
             label = ("".join(earlier.text for earlier in parts[:index]) + before).strip(_EDGE)
             if label:
                 piece.tags.append(label)
             return [Token(TEXT, after), *parts[index + 1 :]]
-        if any(earlier.text.strip(_EDGE) for earlier in parts[:index]) and (end := _EXPLAINED.search(part.text)):
+        if begun and (end := _EXPLAINED.search(part.text)):
             return [*parts[:index], Token(TEXT, part.text[: end.start()])]
     return parts
 
 
 def _trimmed(parts: list[Token]) -> list[Token]:
     """Without punctuation, conjunctions and a lone indefinite article at the edges; links stay as they are."""
-    parts = [part for part in parts if part.text]
-    while parts and parts[0].kind == TEXT:
-        lead = "" if _ARTICLE.match(parts[0].text) else _LEAD.sub("", parts[0].text).lstrip(_EDGE)
+    left = deque(part for part in parts if part.text)
+    while left and left[0].kind == TEXT:
+        lead = "" if _ARTICLE.match(left[0].text) else _LEAD.sub("", left[0].text).lstrip(_EDGE)
         if lead:
-            parts[0] = Token(TEXT, lead)
+            left[0] = Token(TEXT, lead)
             break
-        del parts[0]
-    while parts and parts[-1].kind == TEXT:
-        text = parts[-1].text.rstrip(" \t")
+        left.popleft()
+    while left and left[-1].kind == TEXT:
+        text = left[-1].text.rstrip(" \t")
         if end := text.rstrip(_EDGE):
             abbreviation = text[len(end) :] == "." and "." in end.split()[-1]  # Civ.E.
-            parts[-1] = Token(TEXT, text if abbreviation else end)
+            left[-1] = Token(TEXT, text if abbreviation else end)
             break
-        del parts[-1]
-    return parts
+        left.pop()
+    return list(left)

@@ -15,18 +15,21 @@ from lexgraph.sources.dump import layout
 
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _REF = re.compile(r"<ref\b[^<>]*?/>|<ref\b[^<>]*>.*?(?:</ref\s*>|\Z)", re.DOTALL | re.IGNORECASE)
-_NOWIKI = re.compile(r"<nowiki\s*/>|<nowiki>(.*?)</nowiki>", re.DOTALL | re.IGNORECASE)
+_NOWIKI = re.compile(r"<nowiki\s*/>|<nowiki>(?:(.*?)</nowiki>|(.*))", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r"</?[A-Za-z][^<>\n]*>")
 _TEMPLATE = re.compile(r"\{\{([^{}]*)\}\}")
 _LINK = re.compile(r"\[\[([^\[\]|]*)(?:\|([^\[\]]*))?\]\]")
-_EXTERNAL = re.compile(r"\[(?:https?:)?//[^\s\]]*\s*([^\]]*)\]")
+_EXTERNAL = re.compile(r"\[(?:https?:)?//[^\s\]]*+\s*+([^\]]*+)\]")
 _QUOTES = re.compile(r"'{2,5}")
 _SPACES = re.compile(r"\s+")
 _LOOSE = re.compile(r" +([,.;:!?)])")
-_EMPTY_BRACKETS = re.compile(r"\(\s*[,;:]*\s*\)")
+_EMPTY_BRACKETS = re.compile(r"\(\s*+[,;:]*+\s*+\)")
 _MARKS = re.compile(r"[\[\]{}<&']")
 _HIDDEN = re.compile(r"\s*:?(?:file|image|category|categoría|cat|media)\s*:", re.IGNORECASE)
+_LONG_NUMBER = re.compile(r"&#[0-9]{8,}+;?")
 _MODIFIER = re.compile(r"<([a-z]{1,4}):((?:[^<>]|<[^<>]*>)*)>")
+_TERM_MARKS = re.compile(r"\\.|[<\[{>\]}~]|(?<!\d),(?!\s)|,(?![\s\d])")
+_ESCAPED = re.compile(r"\\([,~])")
 _ROUNDS = 12  # templates nested deeper than this are vandalism
 
 
@@ -43,7 +46,8 @@ def plain(text: str) -> str:
     """The words of a piece of wikitext, on one line."""
     if not _MARKS.search(text):
         return _SPACES.sub(" ", text).strip()
-    text = _NOWIKI.sub(lambda match: html.escape(match[1] or "").replace("[", "&#91;").replace("{", "&#123;"), text)
+    if "<" in text:
+        text = _NOWIKI.sub(_verbatim, text)
     for _ in range(_ROUNDS):
         if "{{" not in text:
             break
@@ -57,10 +61,22 @@ def plain(text: str) -> str:
         if not found:
             break
     if "[" in text:
-        text = _EXTERNAL.sub(r"\1", text)
+        last = text.rfind("]") + 1  # so that every link which is looked at ends
+        text = _EXTERNAL.sub(r"\1", text[:last]) + text[last:]
     if "<" in text:
         text = _TAG.sub("", text)
-    return tidied(html.unescape(without_quotes(text)))
+    return tidied(unescaped(without_quotes(text)))
+
+
+def _verbatim(match: re.Match[str]) -> str:
+    if match[2]:  # it never ends, and so is none
+        return match[2]
+    return html.escape(match[1] or "").replace("[", "&#91;").replace("{", "&#123;")
+
+
+def unescaped(text: str) -> str:
+    """Text with letters in place of its entities; a number that no letter has, however long, is U+FFFD."""
+    return html.unescape(_LONG_NUMBER.sub("\ufffd", text)) if "&" in text else text
 
 
 def without_quotes(text: str) -> str:
@@ -82,7 +98,7 @@ def shown(link: re.Match[str]) -> str:
         return text
     target = target.lstrip(":")
     if text == "":  # the pipe trick: no namespace, nothing in brackets
-        return re.sub(r"^[^:]*:|\s*\([^()]*\)$", "", target)
+        return re.sub(r"^[^:]*:| ?\([^()]*\)$", "", " ".join(target.split()))
     return target.split("#")[0] or target.lstrip("#")
 
 
@@ -92,6 +108,27 @@ def modifiers(term: str) -> tuple[str, dict[str, str]]:
         return term, {}
     found = {match[1]: plain(match[2]) for match in _MODIFIER.finditer(term)}
     return _MODIFIER.sub("", term), found
+
+
+def split_terms(argument: str, separators: str) -> list[str]:
+    """The terms of an argument that may hold several: `daycare,day-care` and `all-day~allday<q:rare>`.
+
+    A comma before a blank, behind a backslash or between digits belongs to its word, as does what stands in brackets.
+    """
+    if "," not in argument and "~" not in argument:
+        return [argument]
+    terms: list[str] = []
+    depth = start = 0
+    for mark in _TERM_MARKS.finditer(argument):
+        if mark[0] in "<[{":
+            depth += 1
+        elif mark[0] in ">]}":
+            depth = max(0, depth - 1)
+        elif not depth and mark[0] in separators:
+            terms.append(argument[start : mark.start()])
+            start = mark.end()
+    terms.append(argument[start:])
+    return [part for term in terms if (part := _ESCAPED.sub(r"\1", term).strip())]
 
 
 def arguments(parts: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -142,7 +179,7 @@ def _words_of(template: re.Match[str]) -> str:
     if rule := _RULES.get(name):
         return rule(positional, named)
     if layout.form_of(name):
-        words = term_of(positional, named)
+        words = ", ".join(modifiers(term)[0] for term in split_terms(_target(positional, named), ","))
         return f"{name[3:] if name.startswith('en-') else name} {words}" if words else ""
     return ""
 
@@ -154,8 +191,13 @@ def _protected(text: str) -> str:
 
 def term_of(positional: list[str], named: Mapping[str, str]) -> str:
     """The word that a template like `{{l|en|target|shown}}` or `{{plural of|en|target}}` shows."""
+    words = modifiers(_target(positional, named))[0]
+    return words.split("#")[0] or words
+
+
+def _target(positional: list[str], named: Mapping[str, str]) -> str:
     target, shown_, *_ = [*without_language(positional, named), "", ""]
-    return modifiers(shown_ or target)[0].split("#")[0] or shown_ or target
+    return shown_ or target
 
 
 def _first(positional: list[str], named: Mapping[str, str]) -> str:

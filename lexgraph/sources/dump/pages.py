@@ -19,10 +19,12 @@ LARGEST_PAGE = 16 << 20
 
 END = b"</mediawiki>"
 
+_LONGEST_TITLE = 300  # with a namespace before it
+
 _OPEN, _CLOSE = b"<page>", b"</page>"
 _BLANK = re.compile(rb"\s*")
-_FRAME = re.compile(rb"\A\s*(?:<\?xml[^>]*\?>\s*)?<mediawiki\b.*(?:</siteinfo>|<mediawiki\b[^>]*>)\s*\Z", re.DOTALL)
-_LOG_ITEM = re.compile(rb"<logitem>.*?</logitem>", re.DOTALL)
+_FRAME = re.compile(rb"\A\s*(?:<\?xml[^>]*\?>\s*)?<mediawiki\b.*(?:</siteinfo>|<mediawiki\b[^<>]*>)\s*\Z", re.DOTALL)
+_LOG_ITEM = re.compile(rb"<logitem>(?:[^<]++|<(?!/?logitem>))*+</logitem>")
 
 
 @dataclass
@@ -173,6 +175,8 @@ def parse(xml: bytes) -> Page:
         raise DamagedPageError("the namespace is not a number") from None
     if not handler.page.title.strip():
         raise DamagedPageError("no title")
+    if len(handler.page.title) > _LONGEST_TITLE:
+        raise DamagedPageError(f"a title of {len(handler.page.title)} characters; MediaWiki has none above 255 bytes")
     return handler.page
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
@@ -18,9 +20,16 @@ RELATIONS = pa.schema(
 REDIRECTS = pa.schema([("word", _TEXT), ("target", _TEXT)])
 ENTRIES = pa.schema([("word", _TEXT), ("lang", _TEXT)])
 
+LARGEST_COST = 10_000_000
+"""Steps that a page may cost (see `Yield.spend`), about a second; the costliest real pages cost a hundredth of it."""
+
 Tags = list[str] | None
 Sense = tuple[str, str, str | None, str, Tags]
 Relation = tuple[str, str, str, str, str | None, str | None, str | None, Tags]
+
+
+class TooCostlyError(Exception):
+    """A page is made so that reading it would take too long, or make too much of it."""
 
 
 @dataclass
@@ -29,24 +38,80 @@ class Yield:
 
     Attributes:
         senses, relations, redirects, entries: rows, columns as in the schemas above.
-        outcomes: unit -> outcome -> how many, as `Intake` has it.
+        counts: (unit, outcome) -> how many.
         examples: outcome -> where it occurred, the first few.
         newest: the newest timestamp of the pages.
+        cost: of the page at hand, in steps of work that grows faster than the text it is done on.
     """
 
     senses: list[Sense] = field(default_factory=list)
     relations: list[Relation] = field(default_factory=list)
     redirects: list[tuple[str, str]] = field(default_factory=list)
     entries: list[tuple[str, str]] = field(default_factory=list)
-    outcomes: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    counts: dict[tuple[str, str], int] = field(default_factory=dict)
     examples: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     newest: str = ""
+    cost: int = 0
+
+    @property
+    def outcomes(self) -> defaultdict[str, Counter[str]]:
+        """Unit -> outcome -> how many, as `Intake` has it."""
+        outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for (unit, outcome), rows in self.counts.items():
+            outcomes[unit][outcome] = rows
+        return outcomes
 
     def count(self, unit: str, outcome: str = KEPT, rows: int = 1, *, example: str | None = None) -> None:
         """Count `rows` of `unit` under `outcome`."""
-        self.outcomes[unit][outcome] += rows
+        key = unit, outcome
+        self.counts[key] = self.counts.get(key, 0) + rows
         if example is not None and len(self.examples[outcome]) < 5:
             self.examples[outcome].append(example)
+
+    def spend(self, steps: int) -> None:
+        """Account for work on the page at hand that grows faster than its text.
+
+        Raises:
+            TooCostlyError: the page has cost more than `LARGEST_COST`.
+        """
+        self.cost += steps
+        if self.cost > LARGEST_COST:
+            raise TooCostlyError
+
+    @contextmanager
+    def page(self, size: int) -> Iterator[None]:
+        """What is added meanwhile is a page's; if it is too costly, all of it is taken back.
+
+        Its rows may be longer than the page, where each repeats a long gloss, but not by far.
+
+        Args:
+            size: of the page, in characters.
+
+        Raises:
+            TooCostlyError: from within, or for what the rows hold.
+        """
+        rows: tuple[list[Any], ...] = (self.senses, self.relations, self.redirects, self.entries)
+        before = [len(kind) for kind in rows]
+        counts, examples = self.counts.copy(), {outcome: len(kept) for outcome, kept in self.examples.items()}
+        self.cost = 0
+        try:
+            yield
+            if (sum(map(len, rows)) - sum(before)) * size > LARGEST_COST:
+                added = (row for kind, start in zip(rows, before, strict=True) for row in kind[start:])
+                self.spend(sum(map(_size, added)))
+        except TooCostlyError:
+            for kind, start in zip(rows, before, strict=True):
+                del kind[start:]
+            self.counts = counts
+            for outcome, kept in self.examples.items():
+                del kept[examples.get(outcome, 0) :]
+            raise
+
+
+def _size(row: tuple[object, ...]) -> int:
+    """Characters in the cells of a row, those of lists included."""
+    lists = (cell if isinstance(cell, list) else [cell] for cell in row)
+    return sum(len(text) for cells in lists for text in cells if isinstance(text, str))
 
 
 def table(rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> pa.Table:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 from lexgraph.sources.dump import layout
 
-_LANGUAGE = re.compile(r"\n==[ \t]*([^=\s](?:[^\n]*[^=\s])?)[ \t]*==[ \t]*(?=\n|\Z)")
-_HEADING = re.compile(r"\n(={3,6})[ \t]*([^\n]*?)[ \t]*\1[ \t]*(?=\n|\Z)")
+# Nearly all headings have no other equals sign in them; the last group takes what has.
+_LANGUAGE = re.compile(r"\n(?:(==)([^=\n]++)==[ \t]*+(?=\n|\Z)|(==[^=\n][^\n]*))")
+_HEADING = re.compile(r"\n(?:(={3,6})([^=\n]++)\1[ \t]*+(?=\n|\Z)|(===[^\n]+))")
+_DEEPEST = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,42 +28,68 @@ class Section:
     pos: str | None
 
 
+_Heading = tuple[int, str, int, int]
+"""Level, title, and where the line begins (at the line feed before it) and ends."""
+
+
 def language_sections(text: str) -> Iterator[tuple[str, str]]:
     """(language's name, text) of each language section of a page."""
     text = "\n" + text
-    heads = list(_LANGUAGE.finditer(text))
-    ends = [*(head.start() for head in heads[1:]), len(text)]
-    for head, end in zip(heads, ends, strict=False):
-        yield head[1], text[head.end() : end]
+    heads = [head for head in _headings(text, _LANGUAGE) if head[1]]
+    ends = [*(start for _, _, start, _ in heads[1:]), len(text)]
+    for (_, title, _, begin), end in zip(heads, ends, strict=False):
+        yield title, text[begin:end]
 
 
 def sections(text: str) -> Iterator[Section]:
     """The sections of a language section; those of relations with the part of speech they belong to, where clear."""
-    heads = list(_HEADING.finditer(text))
-    levels = [len(head[1]) for head in heads]
-    named = [layout.part_of_speech(head[2]) for head in heads]
-    for index, head in enumerate(heads):
-        end = heads[index + 1].start() if index + 1 < len(heads) else len(text)
-        pos = named[index] or (_pos_above(index, levels, named) if layout.section_kind(head[2]) else None)
-        yield Section(levels[index], head[2], text[head.end() : end], pos)
+    heads = list(_headings(text, _HEADING))
+    ends = [*(start for _, _, start, _ in heads[1:]), len(text)]
+    for (level, title, _, begin), end, pos in zip(heads, ends, _parts_of_speech(heads), strict=False):
+        yield Section(level, title, text[begin:end], pos)
 
 
-def _pos_above(index: int, levels: list[int], named: list[str | None]) -> str | None:
-    """The part of speech of the headings above; failing that, of the one beside, if there is but one."""
-    level, scope = levels[index], 0
-    for above in range(index - 1, -1, -1):
-        if levels[above] < level:
-            if named[above]:
-                return named[above]
-            level = levels[above]
-            scope = scope or above + 1
-    level = levels[index]
-    beside: list[str] = []
-    before: str | None = None
-    for other in range(scope, len(levels)):
-        if other > index and levels[other] < level:
-            break
-        if levels[other] == level and (pos := named[other]):
-            beside.append(pos)
-            before = pos if other < index else before
-    return before or (beside[0] if len(set(beside)) == 1 else None)
+def _headings(text: str, lines: re.Pattern[str]) -> Iterator[_Heading]:
+    """The lines that begin and end with equals signs: as many as both ends have make the level, the rest is title."""
+    for line in lines.finditer(text):
+        if line[1]:
+            yield len(line[1]), line[2].strip(" \t"), line.start(), line.end()
+            continue
+        content = line[3].rstrip(" \t")
+        size = len(content)
+        before, after = size - len(content.lstrip("=")), size - len(content.rstrip("="))
+        level = min(before, after, size // 2, _DEEPEST)
+        if level == before == after or level > 2:
+            yield level, content[level : size - level].strip(" \t"), line.start(), line.end()
+
+
+def _parts_of_speech(heads: list[_Heading]) -> list[str | None]:
+    """Of each heading the part of speech that it names; of one that names a relation, the one that this belongs to.
+
+    That is the one named by the headings above it; failing that, by those beside it (same level, same heading above):
+    the last one before it, or the only one.
+    """
+    named = [layout.part_of_speech(title) for _, title, _, _ in heads]
+    above: list[str | None] = []  # what the headings above each one name
+    before: list[str | None] = []  # what the last one beside it and before it names
+    families: list[tuple[int, int]] = []  # (heading above, level), the same for all that stand beside each other
+    beside: dict[tuple[int, int], list[str]] = {}
+    open_: list[int] = []  # the headings above the next one
+    for index, (level, *_) in enumerate(heads):
+        while open_ and heads[open_[-1]][0] >= level:
+            open_.pop()
+        parent = open_[-1] if open_ else -1
+        open_.append(index)
+        family = (parent, level)
+        families.append(family)
+        above.append(named[parent] or above[parent] if parent >= 0 else None)
+        others = beside.setdefault(family, [])
+        before.append(others[-1] if others else None)
+        if pos := named[index]:
+            others.append(pos)
+    only = {family: others[0] for family, others in beside.items() if len(set(others)) == 1}
+    return [
+        named[index]
+        or ((above[index] or before[index] or only.get(families[index])) if layout.section_kind(title) else None)
+        for index, (_, title, _, _) in enumerate(heads)
+    ]

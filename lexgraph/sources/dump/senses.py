@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterator
 
-from lexgraph.sources.dump import layout, templates
-from lexgraph.sources.dump.markup import arguments, modifiers, plain, template_name, without_language
+from lexgraph.sources.dump import layout
+from lexgraph.sources.dump.markup import arguments, modifiers, plain, split_terms, template_name, without_language
 from lexgraph.sources.dump.rows import Yield
-from lexgraph.sources.dump.templates import Template
-from lexgraph.sources.dump.tokens import OTHER_LANGUAGE
+from lexgraph.sources.dump.templates import Braces, Template
+from lexgraph.sources.dump.terms import in_arguments
+from lexgraph.sources.dump.tokens import OTHER_LANGUAGE, said
 
 DEFINITION = re.compile(r"\n(#+)[ \t]*(?![#:*])([^\n]+)")
 _LABEL = re.compile(r"\{\{\s*(?:" + "|".join(sorted(layout.LABELS)) + r")\s*\|([^{}]*)\}\}")
 NYM = re.compile(r"\{\{\s*(?:" + "|".join(sorted(layout.NYMS, key=len, reverse=True)) + r")\s*\|", re.IGNORECASE)
-_FORM = re.compile(r"\{\{\s*([a-zA-Z][^{}|\n]*?)\s*\|")
+_FORM = re.compile(r"\{\{\s*([a-zA-Z][^{}|\n]{0,250}+)\|")
 _JOINS = frozenset({"", "_", "and", "or", "&", ",", ";", "but"})
 BROKEN = "its braces do not match"
 _MARKS = re.compile(r"[#*:]*")
@@ -25,7 +28,9 @@ class Senses:
 
     def __init__(self, word: str, lang: str, pos: str, body: str, out: Yield) -> None:
         self._word, self._lang, self._pos, self._body, self._out = word, lang, pos, body, out
-        self._at: list[tuple[int, int, str | None]] = []  # (place, depth, gloss)
+        self._braces = Braces(body)
+        # Of the senses at each depth: places in the body, in order, and glosses.
+        self._at: defaultdict[int, tuple[list[int], list[str | None]]] = defaultdict(lambda: ([], []))
 
     def read(self) -> None:
         """Add the rows of the whole body."""
@@ -34,12 +39,15 @@ class Senses:
             if text.count("{{") > text.count("}}"):
                 text = self._whole(line.start(2), text)
             self._add(line.start(2), len(line[1]), text)
+        begins = seen = 0  # where the present line begins, and how far line feeds have been looked for
         for found in NYM.finditer(self._body):
-            self._nym(found.start())
+            begins = self._body.rfind("\n", seen, found.start()) + 1 or begins
+            seen = found.start()
+            self._nym(seen, begins)
 
     def _whole(self, start: int, text: str) -> str:
         """A line whose template goes on in the next ones."""
-        end = templates.end_of(self._body, start + text.find("{{"))
+        end = self._braces.end(start + text.find("{{"))
         if end is None:
             return text
         line_end = self._body.find("\n", end)
@@ -51,24 +59,27 @@ class Senses:
             self._form_of(text)
         gloss = plain(text)
         if not gloss.strip(" .,;:()"):
-            self._at.append((place, depth, None))
+            self._note(place, depth, None)
             only_nym = NYM.match(text) is not None
             if not only_nym:
                 out.count("definitions", "no text left", example=f"{self._word}: {text[:60]}")
             return
         tags = [tag for labels in _LABEL.findall(text) for tag in _labels(labels)] if "{{" in text else []
-        self._at.append((place, depth, gloss))
+        self._note(place, depth, gloss)
         out.count("definitions")
         out.senses.append((self._word, self._lang, self._pos, gloss, tags or None))
 
+    def _note(self, place: int, depth: int, gloss: str | None) -> None:
+        places, glosses = self._at[depth]
+        places.append(place)
+        glosses.append(gloss)
+
     def _form_of(self, text: str) -> None:
+        braces = Braces(text)
         for match in _FORM.finditer(text):
             name = template_name(match[1])
-            if (kind := layout.form_of(name)) is None:
-                continue
-            end = templates.end_of(text, match.start())
-            template = templates.parse(text[match.start() : end]) if end else None
-            self._relate_form(kind, name, template)
+            if (kind := layout.form_of(name)) is not None:
+                self._relate_form(kind, name, braces.template(match.start()))
 
     def _relate_form(self, kind: str, name: str, template: Template | None) -> None:
         out = self._out
@@ -82,33 +93,34 @@ class Senses:
         if lang not in (self._lang, "mul") and len(positional) > 1:
             out.count("form-of templates", OTHER_LANGUAGE, example=f"{self._word}: {name}")
             return
-        rest = without_language(positional, named)
-        target = plain(modifiers(rest[0])[0]).split("#")[0] if rest else ""
-        if not target:
-            out.count("form-of templates", "no word", example=f"{self._word}: {name}")
-            return
-        out.count("form-of templates")
-        name = name.removeprefix(f"{self._lang}-")
-        if kind in ("alternative", "form"):
-            out.relations.append((target, self._word, self._lang, kind, self._pos, None, name, None))
+        found = 0
+        note = name.removeprefix(f"{self._lang}-")
+        for term in split_terms(next(iter(without_language(positional, named)), ""), ","):
+            words, inline = modifiers(term)
+            if target := plain(words).split("#")[0]:
+                found += 1
+                # The word is a form of what the template names; synonyms and antonyms stand for themselves.
+                ends = (target, self._word) if kind in ("alternative", "form") else (self._word, target)
+                out.relations.append((*ends, self._lang, kind, self._pos, None, note, [*said(inline, {}, [])] or None))
+        if found:
+            out.count("form-of templates")
         else:
-            out.relations.append((self._word, target, self._lang, kind, self._pos, None, name, None))
+            out.count("form-of templates", "no word", example=f"{self._word}: {name}")
 
-    def _nym(self, start: int) -> None:
-        end = templates.end_of(self._body, start)
-        template = templates.parse(self._body[start:end]) if end else None
+    def _nym(self, start: int, line: int) -> None:
+        template = self._braces.template(start)
         if template is None or template.name not in layout.NYMS:  # what is broken may yield a template within it
             self._out.count("relation templates", BROKEN, example=self._word)
             return
-        relate_nym(self._out, template, self._word, self._lang, self._pos, self._gloss_of(start), None)
+        relate_nym(self._out, template, self._word, self._lang, self._pos, self._gloss_of(start, line), None)
 
-    def _gloss_of(self, place: int) -> str | None:
+    def _gloss_of(self, place: int, line: int) -> str | None:
         """The gloss that a template at `place` stands under: the last one before it at the depth of its line."""
-        line = self._body.rfind("\n", 0, place) + 1
-        marks = _MARKS.match(self._body, line)
+        marks = _MARKS.match(self._body, line, place)
         depth = marks[0].count("#") if marks else 0
-        before = [sense for sense in self._at if sense[0] <= place]
-        return next((gloss for _, at, gloss in reversed(before) if at == depth), None) if depth else None
+        places, glosses = self._at[depth]
+        before = bisect_right(places, place)
+        return glosses[before - 1] if before else None
 
 
 def _labels(text: str) -> Iterator[str]:
@@ -134,35 +146,16 @@ def relate_nym(
         kind = "alternative"
         labels = [plain(label) for label in terms[terms.index("") :] if label] if "" in terms else []
         terms = terms[: terms.index("")] if "" in terms else terms
+        out.spend(len(terms) * len(labels))
     else:
         kind, labels = layout.NYMS[template.name], []
-    found = 0
-    for number, term in enumerate(terms, start=1):
-        words, inline = modifiers(term)
-        words, said = _qualified(words)
-        if words in ("", ";", ","):
+    kept, reasons = 0, []
+    for related, page, tags, reason in in_arguments(terms, named, lang, out.spend, columns=False):
+        if related is None:
+            reasons.append(reason)
             continue
-        found += 1
-        of_term = [
-            inline.get(key) or plain(named.get(f"{key}{number}", "")) for key in ("q", "qq", "l", "ll", "a", "aa")
-        ]
-        tags = [*said, *filter(None, of_term), *labels]
-        thesaurus = words.lower().startswith(("thesaurus:", "wikisaurus:"))
-        out.relations.append((
-            word, words.partition(":")[2].strip() if thesaurus else words, lang, kind, pos, gloss,
-            "Thesaurus" if thesaurus else note, tags or None,
-        ))  # fmt: skip
-    out.count("relation templates", "kept" if found else "no word")
-
-
-_QUALIFIER = re.compile(
-    r"\{\{\s*(?:" + "|".join(sorted(layout.QUALIFIERS | layout.LABELS | layout.GLOSSES)) + r")\s*\|([^{}]*)\}\}"
-)
-
-
-def _qualified(term: str) -> tuple[str, list[str]]:
-    """A term that is still wikitext, as words, and the qualifiers that stand in it as templates."""
-    if "{{" not in term:
-        return plain(term), []
-    said = [plain(match[1]) for match in _QUALIFIER.finditer(term)]
-    return plain(_QUALIFIER.sub("", term)), said
+        kept += 1
+        out.relations.append((word, related, lang, kind, pos, gloss, page or note, [*tags, *labels] or None))
+    for reason in filter(None, reasons):
+        out.count("terms", reason, example=f"{word}: {template.name}")
+    out.count("relation templates", "kept" if kept else reasons[0] or "no word" if reasons else "no word")

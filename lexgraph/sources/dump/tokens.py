@@ -6,16 +6,15 @@ line goes to mwparserfromhell. A test holds that both give the same tokens on a 
 
 from __future__ import annotations
 
-import html
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import mwparserfromhell
 
 from lexgraph.sources.dump import layout
-from lexgraph.sources.dump.markup import modifiers, plain, term_of, without_language
-from lexgraph.sources.dump.templates import Template, of_node, parse_simple
+from lexgraph.sources.dump.markup import modifiers, plain, split_terms, term_of, unescaped, without_language
+from lexgraph.sources.dump.templates import Template, parse
 
 TERM, TAXON, THESAURUS, TEXT, QUALIFIER, SENSE, NYM, DROPPED = (
     "term", "taxon", "thesaurus", "text", "qualifier", "sense", "nym", "dropped",
@@ -47,14 +46,26 @@ _SIMPLE = re.compile(
     r"|(?P<link>\[\[(?P<target>[^{}\[\]<>&|\n]+)(?:\|(?P<shown>[^{}\[\]<>&|\n]+))?\]\])(?P<trail>[a-z]*)"
     r"|(?P<text>[^{}\[\]<>&\n~]+)"
 )
+_OPENING = re.compile(r"[\[{<&]|''")
+_CALL = 200  # steps of a call with nothing to do
+QUALIFYING = ("q", "qq", "l", "ll", "lb", "a", "aa")
 _SCHEME = re.compile(r":(?=\S)|----|__|//")
 _QUOTES = re.compile(r"'{2,5}")
 
 
-def tokens(line: str, code: str) -> list[Token]:
-    """The tokens of a line (without its list marks) in a section of the language `code`."""
+def tokens(line: str, code: str, spend: Callable[[int], None]) -> list[Token]:
+    """The tokens of a line (without its list marks) in a section of the language `code`.
+
+    Args:
+        line: in wikitext.
+        code: of the language.
+        spend: is told a bound of the steps that mwparserfromhell may take, before it is asked.
+    """
     simple = simple_tokens(line, code)
-    return parsed_tokens(line, code) if simple is None else simple
+    if simple is not None:
+        return simple
+    spend(_CALL + len(line) * len(_OPENING.findall(line)))  # it may read the rest of the line again for each mark
+    return parsed_tokens(line, code)
 
 
 def simple_tokens(line: str, code: str) -> list[Token] | None:
@@ -68,10 +79,8 @@ def simple_tokens(line: str, code: str) -> list[Token] | None:
         if match["lang"] == code:  # nearly all of them
             found.append(Token(TERM, match["word"], match["word"]))
         elif match[1]:
-            template = parse_simple(match[1])
-            if template is None:
-                return None
-            found.append(_of_template(template, code))
+            if template := parse(match[1]):
+                found.append(_of_template(template, code))
         elif match["link"]:
             found.append(_of_link(match["target"], match["shown"] or "", match["trail"]))
         else:
@@ -94,36 +103,30 @@ def parsed_tokens(line: str, code: str) -> list[Token]:
     return found
 
 
-def _of_nodes(nodes: Any, code: str) -> Iterator[Token]:
-    trail = False  # letters that follow a link at once belong to it
-    for node in nodes:
+def _of_nodes(nodes: Sequence[Any], code: str) -> Iterator[Token]:
+    for before, node, after in zip([None, *nodes], nodes, [*nodes[1:], None], strict=False):
         name = type(node).__name__
         if name == "Text":
             text = str(node)
-            if trail and (letters := re.match(r"[a-z]+", text)):
+            # Letters that follow a link at once belong to it.
+            if type(before).__name__ == "Wikilink" and (letters := re.match(r"[a-z]+", text)):
                 text = text[letters.end() :]
             if text:
                 yield Token(TEXT, _QUOTES.sub("", text))
         elif name == "Template":
-            yield _of_template(of_node(node), code)
+            if template := parse(str(node)):
+                yield _of_template(template, code)
         elif name == "Wikilink":
-            following = re.match(r"[a-z]*", str(_next(nodes, node)))
+            following = re.match(r"[a-z]*", str(after) if type(after).__name__ == "Text" else "")
             yield _of_link(
                 str(node.title), "" if node.text is None else str(node.text), following[0] if following else ""
             )
         elif name == "HTMLEntity":
-            yield Token(TEXT, html.unescape(str(node)))
+            yield Token(TEXT, unescaped(str(node)))
         elif name == "Tag" and str(node.tag).lower() not in ("ref", "math", "gallery", "table"):
             yield from _of_nodes(node.contents.nodes if node.contents else [], code)
         elif name == "ExternalLink":
             yield Token(DROPPED, plain(str(node.title or "")), REFERENCE)
-        trail = name == "Wikilink"
-
-
-def _next(nodes: list[Any], node: Any) -> Any:
-    index = next(i for i, other in enumerate(nodes) if other is node)
-    following = nodes[index + 1] if index + 1 < len(nodes) else ""
-    return following if type(following).__name__ == "Text" else ""
 
 
 _NAMESPACE = re.compile(r"(?i)(?:appendix|category|file|image|help|index|wiktionary|template|rhymes|citations|talk|"
@@ -134,19 +137,49 @@ _INTERWIKI = re.compile(
 )
 
 
+def thesaurus(target: str) -> Token | None:
+    """The token of a link to the Thesaurus; None if `target` is no page there.
+
+    What stands under another relation's heading of that page is not what the page's name is related to.
+    """
+    prefix = _THESAURUS.match(target)
+    if prefix is None:
+        return None
+    page, _, anchor = target[prefix.end() :].partition("#")
+    if layout.section_kind(anchor.strip()):
+        return Token(DROPPED, "", REFERENCE)
+    return Token(THESAURUS, page.strip())
+
+
+def said(inline: Mapping[str, str], named: Mapping[str, str], suffixes: Sequence[str]) -> tuple[str, ...]:
+    """Qualifiers and labels of a term, as its inline modifiers have them or the template's arguments (`q2=rare`).
+
+    Args:
+        inline: of the term.
+        named: of the template.
+        suffixes: what the names of the arguments for this term may end in.
+    """
+    if not inline and not named:
+        return ()
+    tags: list[str] = []
+    for key in QUALIFYING:
+        if given := inline.get(key) or next(filter(None, (named.get(key + suffix) for suffix in suffixes)), ""):
+            tags += map(plain, [given] if key in ("q", "qq") else split_terms(given, ","))
+    return tuple(filter(None, tags))
+
+
 def _of_link(target: str, text: str, trail: str) -> Token:
     """`[[target|text]]trail`."""
     target = target.strip()
     words = plain(f"[[{target}|{text}]]" if text else f"[[{target}]]") + trail
     target = target.removeprefix(":").strip()
-    if prefix := _THESAURUS.match(target):
-        return Token(THESAURUS, target[prefix.end() :].split("#")[0].strip())
+    if page := thesaurus(target):
+        return page
     if _NAMESPACE.match(target):
         return Token(DROPPED, words, REFERENCE)
     if wiki := _INTERWIKI.match(target):
         return Token(TERM, words if text else wiki[1] + trail, words if text else wiki[1])
-    page = target.split("#")[0].strip()
-    return Token(TERM, words, plain(page) or words)
+    return Token(TERM, words, plain(target.split("#")[0].strip()) or words)
 
 
 def _of_template(template: Template, code: str) -> Token:
@@ -175,13 +208,12 @@ def _of_template(template: Template, code: str) -> Token:
 def _of_link_template(template: Template, code: str) -> Token:
     positional, named = template.positional, template.named
     lang = named.get("lang", positional[0] if positional else code)
-    words, inline = modifiers(term_of(positional, named))
-    target, _ = modifiers(next(iter(without_language(positional, named)), ""))
+    words = term_of(positional, named)
+    target, inline = modifiers(next(iter(without_language(positional, named)), ""))
     if lang not in (code, "mul") and lang in layout.codes():
         return Token(DROPPED, plain(words), OTHER_LANGUAGE)
-    if prefix := _THESAURUS.match(target):
-        return Token(THESAURUS, target[prefix.end() :].split("#")[0].strip())
+    if page := thesaurus(target):
+        return page
     if _NAMESPACE.match(target):
         return Token(DROPPED, plain(words), REFERENCE)
-    tags = [named.get(name, "") or inline.get(name, "") for name in ("q", "qq")]
-    return Token(TERM, plain(words), plain(target).split("#")[0] or plain(words), tuple(plain(t) for t in tags if t))
+    return Token(TERM, plain(words), plain(target).split("#")[0] or plain(words), said(inline, named, [""]))
