@@ -84,13 +84,15 @@ def whole_words(tokenizer: PreTrainedTokenizerBase, vocabulary: int, words: list
     """For each token id the index of the word that it is, or -1.
 
     A token is a whole word if it carries the mark that the tokenizer puts before a word (with WordPiece: if it does
-    not carry the mark of a continuation) and its text, case aside, is one of `words` (sorted).
+    not carry the mark of a continuation) and its text, case aside, is one of `words` (sorted). Special tokens are none,
+    whatever they are called.
     """
     pieces = pa.array(tokenizer.convert_ids_to_tokens(list(range(vocabulary))), pa.string())
     mark = word_mark(tokenizer)
     begins = pc.starts_with(pieces, mark) if mark else pc.invert(pc.starts_with(pieces, "##"))
     texts = pa.array(tokenizer.batch_decode([[token] for token in range(vocabulary)]), pa.string())
-    texts = pc.if_else(begins, pc.utf8_lower(pc.utf8_trim_whitespace(texts)), None)
+    special = np.isin(np.arange(vocabulary), tokenizer.all_special_ids)
+    texts = pc.if_else(pc.and_(begins, pa.array(~special)), pc.utf8_lower(pc.utf8_trim_whitespace(texts)), None)
     found: Int = pc.fill_null(pc.index_in(texts, value_set=pa.array(words, pa.string())), -1).to_numpy(
         zero_copy_only=False
     )

@@ -211,10 +211,16 @@ def _moments(batch: Batch) -> tuple[int, Tensor, Tensor]:
 
 
 def _nearest_members(batch: Batch, found: Clusters) -> Tensor:
-    """The members of each cluster that are nearest to its centroid: (batch, k, EXAMPLES), -1 where there are fewer."""
-    distance = torch.cdist(batch.states.float(), found.centroids)
-    foreign = torch.ones_like(distance, dtype=torch.bool).scatter_(2, found.labels[..., None], False)
-    distance = distance.masked_fill(foreign | ~batch.real[..., None], torch.inf)
+    """The members of each cluster that are nearest to its centroid: (batch, k, EXAMPLES), -1 where there are fewer.
+
+    Distances are norms of differences: |a|^2 - 2ab + |b|^2 would lose them beside the dimensions that states have in
+    common.
+    """
+    width = found.centroids.shape[2]
+    own = found.centroids.gather(1, found.labels[..., None].expand(-1, -1, width))
+    to_own = torch.linalg.vector_norm(batch.states.float() - own, dim=-1).masked_fill(~batch.real, torch.inf)
+    distance = to_own.new_full((*to_own.shape, found.centroids.shape[1]), torch.inf)
+    distance.scatter_(2, found.labels[..., None], to_own[..., None])
     values, members = distance.transpose(1, 2).topk(min(EXAMPLES, distance.shape[1]), largest=False)
     members = torch.where(torch.isfinite(values), members, -1)
     return torch.nn.functional.pad(members, (0, EXAMPLES - members.shape[2]), value=-1)

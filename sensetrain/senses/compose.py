@@ -47,7 +47,7 @@ def compose(graph: Path, dictionary_path: Path, teacher: ModelFolder, out: Path,
     """Compose every word of the graph's synonym and antonym pairs into the artefact `composed`.
 
     The artefact lists all words of at most `max_tokens` tokens; words of one token have no rows of their own here,
-    theirs are in the dictionary.
+    theirs are in the dictionary. Words with a token that stands for unknown text are left out.
 
     Raises:
         UserError: the dictionary was made with another tokenizer.
@@ -61,7 +61,7 @@ def compose(graph: Path, dictionary_path: Path, teacher: ModelFolder, out: Path,
         words = relation_words(graph)
         ids = tokenize_words(teacher.tokenizer(), words)
         lengths = np.array([len(part) for part in ids])
-        short = np.flatnonzero(lengths <= settings.max_tokens)
+        short = np.flatnonzero((lengths > 0) & (lengths <= settings.max_tokens))
         rows, counts = compose_all(dictionary, [ids[i] for i in short])
         table = {
             "word": [words[i] for i in short], "tokens": [ids[i] for i in short],
@@ -73,7 +73,8 @@ def compose(graph: Path, dictionary_path: Path, teacher: ModelFolder, out: Path,
         draft.facts.update(
             words=len(words),
             single_token=int(single.sum()),
-            too_long=int(len(words) - len(short)),
+            too_long=int((lengths > settings.max_tokens).sum()),
+            unknown_to_tokenizer=int((lengths == 0).sum()),
             composed=int((counts > 0).sum()),
             without_senses=int((~single & (counts == 0)).sum()),
             rows=len(rows),
@@ -90,12 +91,15 @@ def relation_words(graph: Path) -> list[str]:
 
 
 def tokenize_words(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> list[list[int]]:
-    """The tokens of each word as it stands inside a text."""
+    """The tokens of each word as it stands inside a text; none if the tokenizer cannot write the word.
+
+    Its token for what it does not know stands for all such words, so it says nothing of any of them.
+    """
     if not words:
         return []
-    prefix = word_prefix(tokenizer)
+    prefix, unknown = word_prefix(tokenizer), tokenizer.unk_token_id
     ids: list[list[int]] = tokenizer([prefix + word for word in words], add_special_tokens=False)["input_ids"]
-    return ids
+    return [[] if unknown in part else part for part in ids]
 
 
 def compose_all(dictionary: SenseDictionary, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Ints]:

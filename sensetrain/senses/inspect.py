@@ -140,12 +140,14 @@ class Inspector:
         """Everything about a word, tokenized as it stands inside a text.
 
         Raises:
-            UserError: the word has no text, or none of its tokens has senses.
+            UserError: the word has no text, the tokenizer cannot write it, or none of its tokens has senses.
         """
         word = word.strip()
-        ids = tokenize_words(self.tokenizer, [word])[0] if word else []
-        if not ids:
+        if not word:
             raise UserError("the word is empty", field="WORD")
+        ids = tokenize_words(self.tokenizer, [word])[0]
+        if not ids:
+            raise UserError(f"the tokenizer has no tokens to write {word!r} with", field="WORD")
         texts = token_texts(self.tokenizer, ids)
         counts = self.dictionary.counts()[torch.tensor(ids)]
         known = [token for token, count in zip(ids, counts.tolist(), strict=True) if count]

@@ -122,12 +122,15 @@ def word_ids(path: Path, words: Sequence[str], teacher: ModelFolder) -> list[int
     """All tokens of some words as they stand inside a text.
 
     Raises:
-        UserError: the dictionary was made with another tokenizer.
+        UserError: the dictionary was made with another tokenizer, or it cannot write one of them.
     """
     made = read_manifest(path, "senses", name=MANIFEST)
     made.require(path / MANIFEST, {"tokenizer": teacher.tokenizer_fingerprint})
     texts = [word.strip() for word in words if word.strip()]
-    return [token for ids in tokenize_words(teacher.tokenizer(), texts) for token in ids]
+    found = tokenize_words(teacher.tokenizer(), texts)
+    if unknown := [text for text, ids in zip(texts, found, strict=True) if not ids]:
+        raise UserError(f"words that the tokenizer cannot write: {', '.join(unknown)}", field="words")
+    return [token for ids in found for token in ids]
 
 
 def convert(path: Path, out: Path, dtype: DType) -> Manifest:

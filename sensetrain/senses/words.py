@@ -54,10 +54,14 @@ class Pieces:
         mark, size = word_mark(tokenizer), len(tokenizer)
         names = tokenizer.convert_ids_to_tokens(list(range(size)))
         special = set(tokenizer.all_special_ids)
+        unknown = {tokenizer.unk_token_id} - {tokenizer.bos_token_id, tokenizer.eos_token_id}
         texts, begins = [], []
         for token, name in enumerate(names):
             name = name or ""
-            if token in special:
+            if token in unknown:  # some text: with WordPiece a whole word, else a part of one
+                begins.append(not mark)
+                texts.append("\ufffd")
+            elif token in special:
                 begins.append(True)
                 texts.append("")
             elif mark:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -14,7 +15,10 @@ from sensetrain import stages
 from sensetrain.config import ClusterSettings, CollectSettings
 from sensetrain.models import ModelFolder
 from sensetrain.senses import collect as collecting
-from sensetrain.senses.dictionary import SenseDictionary
+from sensetrain.senses.batches import Batch
+from sensetrain.senses.cluster import _nearest_members
+from sensetrain.senses.dictionary import EXAMPLES, SenseDictionary
+from sensetrain.senses.kmeans import kmeans
 from sensetrain.senses.plan import Plan
 
 
@@ -106,6 +110,24 @@ def test_examples_are_the_states_nearest_to_the_sense(line) -> None:
             nearest = states[place[sequence, position, token]]
             distance = float((nearest - dictionary.rows[row]).norm())
             assert distance <= float((members - dictionary.rows[row]).norm(dim=1).min()) + 1e-3
+
+
+def test_examples_are_exact_beside_dimensions_that_all_states_share() -> None:
+    """A few dimensions of a teacher's states are a thousand times as large as the others, and nearly constant."""
+    torch.manual_seed(0)
+    states = 0.02 * torch.randn(20, 40, 16) + torch.randn(20, 40, 1).sign()
+    states[..., :3] += torch.tensor([900.0, -2500.0, 400.0])
+    counts = torch.full((20,), 40)
+    counts[3], states[3, 30:] = 30, 0
+    batch = Batch(np.arange(20), counts, states)
+    found = kmeans(states, counts, 4, np.arange(20), seed=0)
+    members = _nearest_members(batch, found)
+    for token in range(20):
+        for sense in range(4):
+            own = torch.nonzero((found.labels[token] == sense) & (torch.arange(40) < counts[token])).flatten()
+            distance = (states[token, own].double() - found.centroids[token, sense].double()).norm(dim=1)
+            expected = own[distance.argsort()[:EXAMPLES]].tolist()
+            assert members[token, sense].tolist() == expected + [-1] * (EXAMPLES - len(expected))
 
 
 def _samples(plan: Plan):
