@@ -22,7 +22,7 @@ VOCABULARY, LENGTH, GROUP, PART = 50_000, 128, 2048, 64  # sequences a row group
 PLAIN = """
 SELECT token, sequence, position FROM (
     SELECT *, row_number() OVER (PARTITION BY token ORDER BY draw(sequence, position), sequence, position) AS place
-    FROM (SELECT sequence, unnest(input_ids[2:]) AS token, unnest(range(len(input_ids) - 1)) AS position
+    FROM (SELECT sequence, unnest(input_ids[3:]) AS token, unnest(range(1, len(input_ids) - 1)) AS position
           FROM read_parquet($files))
 ) WHERE place <= 2000 ORDER BY token, sequence, position
 """

@@ -2,7 +2,8 @@
 
 A document is cut into sequences of at most `sequence_length` tokens. Each sequence repeats the last token of the one
 before it in the same document, so that every token but a document's first is predicted exactly once; `start` says
-where in the document a sequence begins. Whole documents are held out.
+where in the document a sequence begins. A tokenizer that puts a token before a text (Llama's BOS) has it before each
+sequence. Whole documents are held out.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from sensetrain.encoding import Encoded, InOrder, encode, one_by_one, sequences_
 from sensetrain.hashing import hash64
 from sensetrain.manifest import Manifest, find_manifest, making, read_manifest
 from sensetrain.mapped import read_arrays, write_arrays
-from sensetrain.models import ModelFolder
+from sensetrain.models import ModelFolder, added_tokens
 
 __all__ = [
     "DOCUMENTS", "HELDOUT", "TRAIN", "Tokens", "hold_out", "text_files", "text_inputs", "token_files", "tokenize",
@@ -76,7 +77,7 @@ def tokenize(
     with making(out, "tokens", settings.shape(), text_inputs(sources, teacher)) as draft:
         answers = settings.loss == "answer"
         with (
-            _Writer(draft.folder, settings.sequence_length, answers=answers) as writer,
+            _Writer(draft.folder, settings.sequence_length, _prefix(teacher, tokenizer), answers=answers) as writer,
             progress("tokenize (documents)") as advance,
         ):
             special = not teacher.is_encoder
@@ -110,6 +111,11 @@ def tokenize(
             **_written_by(sources),
         )  # fmt: skip
     return read_manifest(out, "tokens")
+
+
+def _prefix(teacher: ModelFolder, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """What a decoder's tokenizer puts before a text. An encoder's special tokens are added in the forward pass."""
+    return () if teacher.is_encoder else added_tokens(tokenizer).before
 
 
 def _written_by(sources: Sequence[Source]) -> dict[str, Any]:
@@ -147,13 +153,13 @@ class _Writer:
         cut_off: answers that are in another sequence than their prompt's beginning.
     """
 
-    def __init__(self, folder: Path, sequence_length: int, *, answers: bool) -> None:
+    def __init__(self, folder: Path, sequence_length: int, prefix: tuple[int, ...], *, answers: bool) -> None:
         self.lengths = array("q")
         self.sequences = self.words = self.answer_tokens = self.cut_off = 0
         self._answers = answers
         self.dropped: Counter[str] = Counter()
         self._folder = folder
-        self._sequence_length = sequence_length
+        self._sequence_length, self._prefix = sequence_length, prefix
         self._parts = self._in_part = 0
         self._part: pq.ParquetWriter | None = None
         self._documents = pa.ipc.new_stream(folder / _UNSPLIT, _READ)
@@ -171,8 +177,9 @@ class _Writer:
         """Write the next documents."""
         first = len(self.lengths)
         table = sequences_of(
-            some.ids, self._sequence_length, first, self.sequences, some.answers if self._answers else None
-        )
+            some.ids, self._sequence_length, first, self.sequences, some.answers if self._answers else None,
+            self._prefix,
+        )  # fmt: skip
         sizes = [len(ids) for ids in some.ids]
         if self._answers:
             self.answer_tokens += sum(sizes) - sum(some.answers)
@@ -252,6 +259,8 @@ class Tokens:
         start: int64, shape (sequences,): where in its document each sequence begins.
         heldout: bool, shape (sequences,).
         loss_from: int32, shape (sequences,): the first token of each that is a target; None if all but the first are.
+        prefix: int32, shape (sequences,): how many tokens stand before the document's, see `encoding.PREFIX`; None if
+            the tokenizer puts none there.
     """
 
     manifest: Manifest
@@ -260,6 +269,7 @@ class Tokens:
     start: npt.NDArray[np.int64]
     heldout: npt.NDArray[np.bool_]
     loss_from: npt.NDArray[np.int32] | None = None
+    prefix: npt.NDArray[np.int32] | None = None
 
     @classmethod
     def open(cls, path: Path) -> Tokens:
@@ -279,6 +289,11 @@ class Tokens:
         """`first_target` of each sequence."""
         plain = np.ones(len(self.start), dtype=np.int64)
         return plain if self.loss_from is None else self.loss_from.astype(np.int64)
+
+    def prefixes(self) -> npt.NDArray[np.int64]:
+        """`prefix`, zeros where there is none."""
+        none = np.zeros(len(self.start), dtype=np.int64)
+        return none if self.prefix is None else self.prefix.astype(np.int64)
 
     def lengths(self) -> npt.NDArray[np.int64]:
         """The length of each sequence."""

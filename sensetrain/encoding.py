@@ -38,6 +38,10 @@ SEQUENCES = pa.schema(
 LOSS_FROM = pa.field("loss_from", pa.int32())
 """Where there is this column, only the answers carry loss: the first token of the sequence that is a target."""
 
+PREFIX = pa.field("prefix", pa.int32())
+"""Where there is this column: how many tokens at the beginning of the sequence are the tokenizer's own, such as BOS,
+put before a part that begins inside its document."""
+
 Coded = tuple[Ids, int, int]
 """Of a document its tokens, where among them its answer begins, and how many words it has."""
 
@@ -259,9 +263,13 @@ def _token_at(offsets: Sequence[tuple[int, int]], begin: int) -> int:
 
 
 def sequences_of(
-    ids: Sequence[Ids], length: int, first_document: int, first_sequence: int, answers: Sequence[int] | None = None
-) -> pa.Table:
+    ids: Sequence[Ids], length: int, first_document: int, first_sequence: int, answers: Sequence[int] | None = None,
+    prefix: Sequence[int] = (),
+) -> pa.Table:  # fmt: skip
     """The sequences of some documents, each beginning with the last token of the one before in its document.
+
+    Where documents begin with a `prefix` that the tokenizer puts there, all of their sequences do: a model that was
+    trained so takes whatever stands first for it, and its states there are unlike all others.
 
     Args:
         ids: of each document.
@@ -269,20 +277,30 @@ def sequences_of(
         first_document: number of the first document.
         first_sequence: number of its first sequence.
         answers: where the answer begins in each document, if only answers carry loss.
+        prefix: what the tokenizer puts before a text.
 
     Returns:
-        A table in the schema SEQUENCES, with LOSS_FROM if there are `answers`; a document of fewer than two tokens has
-        no sequence in it.
+        A table in the schema SEQUENCES, with LOSS_FROM and PREFIX if there is a `prefix`, with LOSS_FROM if there are
+        `answers`; a document of fewer than two tokens has no sequence in it.
     """
-    step = length - 1
     sizes = np.array([len(part) for part in ids], dtype=np.int64)
-    count = np.maximum(0, -((1 - sizes) // step))  # sequences of each document
+    # Of each document: how many tokens its later sequences begin with, and how far these are from each other.
+    own = [len(prefix) if tuple(part[: len(prefix)]) == tuple(prefix) else 0 for part in ids] if prefix else [0]
+    before = np.broadcast_to(np.array(own, dtype=np.int64), sizes.shape)
+    step = length - 1 - before
+    count = np.where(sizes < 2, 0, 1 + np.maximum(0, -((length - sizes) // step)))  # sequences of each document
     document = np.repeat(np.arange(len(ids)), count)
-    start = (np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)) * step
-    size = np.minimum(length, sizes[document] - start)
+    number = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    start = np.where(number > 0, length - 1 + (number - 1) * step[document], 0)
+    added = np.where(number > 0, before[document], 0)
+    size = added + np.minimum(length - added, sizes[document] - start)
     offsets = np.concatenate([[0], np.cumsum(size)])
-    begin = (np.cumsum(sizes) - sizes)[document] + start  # where each sequence begins in all ids end to end
-    flat = np.concatenate([*ids, np.empty(0, np.int32)])[np.repeat(begin - offsets[:-1], size) + np.arange(offsets[-1])]
+    # Where each sequence would begin in all ids end to end, if what is added stood there, too.
+    begin = (np.cumsum(sizes) - sizes)[document] + start - added
+    place = np.repeat(begin - offsets[:-1], size) + np.arange(offsets[-1])
+    flat = np.concatenate([*ids, np.empty(0, np.int32)])[place]
+    for position, token in enumerate(prefix):
+        flat[offsets[:-1][added > position] + position] = token
     columns = [
         first_sequence + np.arange(len(document)),
         first_document + document,
@@ -290,7 +308,11 @@ def sequences_of(
         pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(flat, pa.int32())),
     ]
     table = pa.Table.from_arrays([pa.array(column) for column in columns], schema=SEQUENCES)
-    if answers is None:
+    if prefix:
+        table = table.append_column(PREFIX, pa.array(added, pa.int32()))
+    elif answers is None:
         return table
-    loss_from = np.clip(np.asarray(answers, dtype=np.int64)[document] - start, 1, size)
+    # What is added predicts the repeated token, which the sequence before has as a target already.
+    answer = np.zeros(len(ids), dtype=np.int64) if answers is None else np.asarray(answers, dtype=np.int64)
+    loss_from = np.clip(answer[document] - start + added, 1 + added, size)
     return table.append_column(LOSS_FROM, pa.array(loss_from, pa.int32()))

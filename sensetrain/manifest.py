@@ -28,9 +28,9 @@ from sensetrain import __version__
 from sensetrain.claims import require_nobody
 
 FORMATS = {
-    "plan_shard": 1,
+    "plan_shard": 2,
     "tasks": 1, "targets": 1,
-    "tokens": 5, "plan": 2, "predicted": 1, "states": 1, "senses": 2, "composed": 1, "neighbours": 2, "cache": 4,
+    "tokens": 6, "plan": 3, "predicted": 1, "states": 1, "senses": 2, "composed": 2, "neighbours": 3, "cache": 4,
     "student": 3,
 }  # fmt: skip
 """Format of each kind. It goes up with every change of layout or of what the numbers mean, and what was made by an

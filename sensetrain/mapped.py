@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 FOLDER = "mapped"
 
 _TYPES: dict[str, type[np.generic]] = {
-    "ids": np.int32, "offsets": np.int64, "start": np.int64, "heldout": np.bool_, "loss_from": np.int32
+    "ids": np.int32, "offsets": np.int64, "start": np.int64, "heldout": np.bool_, "loss_from": np.int32,
+    "prefix": np.int32,
 }  # fmt: skip
 _ROWS = 4096
 
@@ -26,15 +27,14 @@ def write_arrays(folder: Path, parts: Sequence[Path], heldout: npt.NDArray[np.bo
 
     Args:
         folder: the artefact `tokens`; the arrays go to its folder `mapped`.
-        parts: files with the columns `document`, `start`, `input_ids` and perhaps `loss_from`.
+        parts: files with the columns `document`, `start`, `input_ids` and perhaps `loss_from` and `prefix`.
         heldout: bool, shape (documents,).
     """
     (folder / FOLDER).mkdir()
     metadata = [pq.read_metadata(part) for part in parts]
     sequences = sum(part.num_rows for part in metadata)
     sizes = {"ids": sum(map(_values, metadata)), "offsets": sequences + 1, "start": sequences, "heldout": sequences}
-    if "loss_from" in pq.read_schema(parts[0]).names:
-        sizes["loss_from"] = sequences
+    sizes |= dict.fromkeys({"loss_from", "prefix"} & set(pq.read_schema(parts[0]).names), sequences)
     arrays = {
         name: np.lib.format.open_memmap(folder / FOLDER / f"{name}.npy", "w+", _TYPES[name], (size,))
         for name, size in sizes.items()
@@ -49,7 +49,7 @@ def write_arrays(folder: Path, parts: Sequence[Path], heldout: npt.NDArray[np.bo
                 arrays["ids"][at : at + len(ids)] = ids
                 arrays["offsets"][rows] = at + ends[:-1] - ends[0]
                 arrays["heldout"][rows] = heldout[batch["document"].to_numpy()]
-                for name in {"start", "loss_from"} & sizes.keys():
+                for name in {"start", "loss_from", "prefix"} & sizes.keys():
                     arrays[name][rows] = batch[name].to_numpy()
                 row, at = rows.stop, at + len(ids)
     arrays["offsets"][row] = at
@@ -64,7 +64,7 @@ def _values(part: pq.FileMetaData) -> int:
 
 
 def read_arrays(folder: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays by name, mapped: `ids`, `offsets`, `start`, `heldout`, and `loss_from` if the corpus has it."""
+    """The arrays by name, mapped: `ids`, `offsets`, `start`, `heldout`; `loss_from` and `prefix` if there are any."""
     # Copy on write: PyTorch warns of arrays that cannot be written to.
     paths = [folder / FOLDER / f"{name}.npy" for name in _TYPES]
     return {path.stem: np.load(path, mmap_mode="c") for path in paths if path.exists()}

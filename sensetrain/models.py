@@ -147,12 +147,7 @@ class ModelFolder:
 
         A decoder's BOS, where there is one, is part of the document, so it is in the tokens already.
         """
-        if not self.is_encoder:
-            return NO_SPECIAL_TOKENS
-        encoded = self.tokenizer()("word", return_special_tokens_mask=True)
-        ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
-        before, after = special.index(0), special[::-1].index(0)
-        return SpecialTokens(tuple(ids[:before]), tuple(ids[len(ids) - after :]))
+        return added_tokens(self.tokenizer()) if self.is_encoder else NO_SPECIAL_TOKENS
 
     def load(self, compute: Compute = "auto") -> PreTrainedModel:
         """The model in evaluation mode on `device()`: a decoder with its LM head, of an encoder the body only.
@@ -275,6 +270,14 @@ class ModelFolder:
         if (self.path / "generation_config.json").is_file():
             return {"generation_config": GenerationConfig.from_pretrained(self.path)}
         return {"generation_config": GenerationConfig.from_model_config(config)}
+
+
+def added_tokens(tokenizer: PreTrainedTokenizerBase) -> SpecialTokens:
+    """What a tokenizer puts around a text by itself."""
+    encoded = tokenizer("word", return_special_tokens_mask=True)
+    ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
+    before, after = special.index(0), special[::-1].index(0)
+    return SpecialTokens(tuple(ids[:before]), tuple(ids[len(ids) - after :]))
 
 
 def find_model(name: str) -> ModelFolder:

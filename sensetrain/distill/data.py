@@ -98,8 +98,11 @@ class CachedSequences(Dataset[Item]):
         """Which targets have relations, and which carry the sense term."""
         if self._has_relations is None:
             return np.zeros_like(own), np.zeros_like(own)
+        place = np.arange(first, len(ids) - 1)
+        # No sense is made of states that stand first (see senses.occurrences), so none is compared with one there.
+        own, has_negative = own & (place > 0), has_negative & (place > 0)
         related = self._has_relations[ids[first + 1 :]] & (own | has_negative)
-        draw = hash64(self.seed, self.epoch, sequence, np.arange(first, len(ids) - 1))
+        draw = hash64(self.seed, self.epoch, sequence, place)
         return related, sampled_positions(self.positions, related, own & ~related, draw)
 
 

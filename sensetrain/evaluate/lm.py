@@ -90,7 +90,8 @@ def heldout_nll(model: PreTrainedModel, tokens: Tokens, batch_tokens: int, name:
     total, count = 0.0, 0
     with progress(f"perplexity {name} (batches)", len(batches)) as advance:
         for members in batches:
-            losses = target_losses(model, *padded(tokens, members, tokens.lengths()[members]))
+            first = torch.from_numpy(tokens.prefixes()[members]).to(device())
+            losses = target_losses(model, *padded(tokens, members, tokens.lengths()[members]), first)
             total, count = total + float(losses.double().sum()), count + len(losses)
             advance()
     return total, count

@@ -23,8 +23,12 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.files import numbered_lines
 from sensetrain.config import StateOf
 from sensetrain.corpus import DOCUMENTS, word_mark
+from sensetrain.encoding import PREFIX
 
 WORDS = "words.parquet"
+
+FIRST_STATE = 1
+"""The first position of a sequence whose state stands for the token that follows it; see `occurrences`."""
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -113,7 +117,9 @@ class Found:
     texts: pa.StringArray
 
 
-def find_words(ids: npt.NDArray[np.int32], offsets: Ints, start: Bools, end: Bools, pieces: Pieces) -> Found:
+def find_words(
+    ids: npt.NDArray[np.int32], offsets: Ints, start: Bools, end: Bools, pieces: Pieces, prefix: Ints | int = 0
+) -> Found:
     """All words of some sequences.
 
     Args:
@@ -122,15 +128,17 @@ def find_words(ids: npt.NDArray[np.int32], offsets: Ints, start: Bools, end: Boo
         start: whether each sequence begins its document.
         end: whether it ends it.
         pieces: of the tokenizer.
+        prefix: how many tokens stand before the document's in each.
     """
     size = np.diff(offsets)
+    own = offsets[:-1] + prefix
     full = np.flatnonzero(size)
     head, tail = np.zeros(len(ids), np.bool_), np.zeros(len(ids), np.bool_)
-    head[offsets[full]] = True
+    head[offsets[full]] = head[own[full]] = True
     tail[offsets[full + 1] - 1] = True
     # A run of joined tokens that stands at a border may go on beyond it.
     cut = np.zeros(len(ids), np.bool_)
-    cut[offsets[full][~start[full]]] = True
+    cut[own[full][~start[full]]] = True
     cut &= ~pieces.begins[ids]
     cut[offsets[full + 1][~end[full]] - 1] = True
     joined = ~head & ~pieces.begins[ids] & pieces.open_left[ids]
@@ -162,7 +170,8 @@ class WordSource:
         tokens: the artefact `tokens`.
         tokenizer: the one they were made by.
         state_of: `next`: a word's states are those that predict its tokens, so that one at the very beginning of a
-            sequence has none; `same`: its tokens' own.
+            sequence has none, nor one whose first state is the sequence's first (see `FIRST_STATE`); `same`: its
+            tokens' own.
     """
 
     def __init__(self, tokens: Path, tokenizer: PreTrainedTokenizerBase, state_of: StateOf) -> None:
@@ -176,11 +185,12 @@ class WordSource:
         offsets = np.asarray(lists.offsets, dtype=np.int64)
         ids = np.asarray(lists.values)[offsets[0] : offsets[-1]]
         start = sequences["start"].to_numpy()
-        end = start + np.diff(offsets) >= self._document_tokens[sequences["document"].to_numpy()]
-        found = find_words(ids, offsets - offsets[0], start == 0, end, self._pieces)
+        prefix = prefix_of(sequences)
+        end = start + np.diff(offsets) - prefix >= self._document_tokens[sequences["document"].to_numpy()]
+        found = find_words(ids, offsets - offsets[0], start == 0, end, self._pieces, prefix)
         if not self._shift:
             return found
-        there = found.position >= self._shift
+        there = found.position >= self._shift + FIRST_STATE
         return Found(
             found.sequence[there], found.position[there] - self._shift, found.length[there],
             found.texts.filter(pa.array(there)),
@@ -201,6 +211,13 @@ class WordSource:
         for batch in batches:
             words.update(text.casefold() for text in pc.unique(self.find(batch).texts).to_pylist())
         return sorted(words)
+
+
+def prefix_of(sequences: pa.RecordBatch) -> Ints:
+    """How many tokens of each sequence stand before its document's; see `encoding.PREFIX`."""
+    if PREFIX.name not in sequences.schema.names:
+        return np.zeros(len(sequences), dtype=np.int64)
+    return np.asarray(sequences[PREFIX.name].to_numpy(), dtype=np.int64)
 
 
 def numbers_of(texts: pa.StringArray, words: pa.StringArray) -> Ints:

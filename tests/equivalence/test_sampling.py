@@ -78,7 +78,7 @@ class Corpus:
             if self.split[row["document"]] == HELDOUT:
                 continue
             for position, token in enumerate(row["input_ids"]):
-                if state_of == "next" and position > 0:  # the state before it predicts it
+                if state_of == "next" and position > 1:  # the state before it predicts it; none is the first
                     found[token].append((row["sequence"], position - 1))
                 if state_of == "same" and (position > 0 or row["start"] == 0):  # the repeated token counts once
                     found[token].append((row["sequence"], position))
@@ -126,11 +126,13 @@ def test_the_sample_equals_a_loop(tmp_path, state_of, seed, most, files):
     tokens = corpus.write(tmp_path / "tokens", [shuffled[number::files] for number in range(files)])
     rows, counts = draw(tokens, PlanSettings(state_of=state_of, max_samples=most, seed=seed))
     assert rows == smallest(corpus.occurrences(state_of, corpus.rows), seed, most)
-    # Counted on whole documents: each token once, in `next` all but a document's first.
+    # Counted on whole documents: each token once; in `next` all but a document's first and each sequence's second.
     whole = Counter()
     for ids, split in zip(corpus.documents, corpus.split, strict=True):
         whole.update(ids[state_of == "next" :] if split == TRAIN else [])
-    assert counts == dict(whole)
+    if state_of == "next":
+        whole.subtract(row["input_ids"][1] for row in corpus.rows if corpus.split[row["document"]] == TRAIN)
+    assert counts == dict(+whole)
     assert [path.name for path in tmp_path.iterdir()] == ["tokens"], "nothing is left beside it"
 
 
@@ -193,14 +195,14 @@ def test_every_position_and_sequence_is_as_likely(tmp_path):
     places = Counter()
     for seed in range(40):
         places.update(draw(tokens, PlanSettings(max_samples=100, seed=seed))[0])
-    counts = np.array([[places[7, sequence, position] for position in range(20)] for sequence in range(50)])
-    assert counts.sum() == 4000
+    counts = np.array([[places[7, sequence, position] for position in range(1, 20)] for sequence in range(50)])
+    assert counts.sum() == 4000, "none at the first position"
     for axis in (0, 1):
         found = counts.sum(axis)
         expected = 4000 / len(found)
         assert ((found - expected) ** 2 / expected).sum() < chi2.ppf(0.999, len(found) - 1)
-    # One place is drawn about 4 times in 40 seeds: no seed repeats another's choice.
-    assert counts.var() == pytest.approx(40 * 0.1 * 0.9, rel=0.25)
+    # One place of 950 is drawn about 4 times in 40 seeds: no seed repeats another's choice.
+    assert counts.var() == pytest.approx(40 * (100 / 950) * (850 / 950), rel=0.25)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

@@ -64,6 +64,44 @@ def test_sequences_are_those_of_the_loop(sizes, length):
     ] == expected
 
 
+def prefixed_sequences(ids, length, prefix):
+    """Of one document: where in it each sequence begins, what is added, the ids, and the first target."""
+    if ids[: len(prefix)] != prefix:
+        prefix = []
+    rows = []
+    start = 0
+    while start < len(ids) - 1:
+        added = prefix if start else []
+        part = ids[start : start + length - len(added)]
+        rows.append((start, len(added), added + part, len(added) + 1))
+        start += len(part) - 1
+    return rows
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 40)), max_size=8), st.integers(4, 12), st.integers(1, 2))
+def test_sequences_with_a_prefix_are_those_of_the_loop(sizes, length, width):
+    prefix = [7, 8][:width]
+    documents = [
+        np.array([*(prefix if has else []), *range(100 * i + 9, 100 * i + 9 + size)], dtype=np.int32)
+        for i, (has, size) in enumerate(sizes)
+    ]
+    table = sequences_of(documents, length, 0, 0, prefix=prefix)
+    expected = [row for ids in documents for row in prefixed_sequences(ids.tolist(), length, prefix)]
+    columns = [table[name].to_pylist() for name in ("start", "prefix", "input_ids", "loss_from")]
+    assert list(zip(*columns, strict=True)) == expected
+    # Each token but a document's first is a target once.
+    targets = [token for *_, ids, first in expected for token in ids[first:]]
+    assert targets == [token for ids in documents for token in ids[1:].tolist()]
+    answers = [min(5, len(ids)) for ids in documents]
+    with_answers = sequences_of(documents, length, 0, 0, answers, prefix)
+    rows = zip(
+        *(with_answers[name].to_pylist() for name in ("document", "start", "loss_from")), columns[1], strict=True
+    )
+    for (document, start, first, added), (_, _, ids, least) in zip(rows, expected, strict=True):
+        assert first == min(len(ids), max(least, answers[document] - start + added))
+
+
 @pytest.mark.parametrize("special", [True, False])
 @pytest.mark.parametrize("limit", [None, 1, 17, 300])
 @pytest.mark.parametrize("at_once", [1, 40, 1 << 20])
@@ -114,7 +152,7 @@ def test_threads_do_not_change_a_byte(tmp_path: Path):
         command = [sys.executable, "-c", program, str(tmp_path), str(tmp_path / f"out{threads}")]
         subprocess.run(command, env=environment, check=True, timeout=HANG)
     names = sorted(str(f.relative_to(tmp_path / "out1")) for f in (tmp_path / "out1").rglob("*.*"))
-    arrays = [f"mapped/{name}.npy" for name in ("heldout", "ids", "offsets", "start")]
+    arrays = [f"mapped/{name}.npy" for name in ("heldout", "ids", "loss_from", "offsets", "prefix", "start")]
     assert names == ["documents.parquet", "manifest.json", *arrays, "part-00000.parquet"]
     for name in names:
         assert (tmp_path / "out1" / name).read_bytes() == (tmp_path / "out3" / name).read_bytes()
