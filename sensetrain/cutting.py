@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from lexgraph.common.errors import UserError
+from sensetrain.weights import quiet_loading
 
 _NUMBERS = ("attn_layer_indices", "full_attn_idxs", "mlp_only_layers", "moe_layers")
 """Settings that list layers by their numbers; lists of length num_hidden_layers have an entry for each layer."""
@@ -111,9 +112,10 @@ def keep_layers(model: PreTrainedModel, kept: Sequence[int], path: Path) -> PreT
     kind: Any = type(model)
     try:
         wanted = some_logits(model)
-        again, info = kind.from_pretrained(
-            None, config=config, state_dict=model.state_dict(), dtype=model.dtype, output_loading_info=True
-        )
+        with quiet_loading():
+            again, info = kind.from_pretrained(
+                None, config=config, state_dict=model.state_dict(), dtype=model.dtype, output_loading_info=True
+            )
     except (RuntimeError, TypeError, ValueError) as error:
         raise _not_cut(model, path, kept, str(error).splitlines()[0]) from None
     if any(info[problem] for problem in ("missing_keys", "unexpected_keys", "mismatched_keys")):
@@ -121,6 +123,7 @@ def keep_layers(model: PreTrainedModel, kept: Sequence[int], path: Path) -> PreT
     if not same_logits(some_logits(again), wanted):
         raise _not_cut(model, path, kept, "they do not do the same in other places")
     loaded: PreTrainedModel = again
+    loaded.generation_config = model.generation_config
     return loaded
 
 

@@ -32,7 +32,7 @@ from sensetrain import fetch
 from sensetrain.config import Compute
 from sensetrain.cutting import cut_config, require_own_layers
 from sensetrain.logits import LogitForm
-from sensetrain.weights import check_finite, check_loaded, check_no_pointer, reason_of, weight_files
+from sensetrain.weights import check_finite, check_loaded, check_no_pointer, quiet_loading, reason_of, weight_files
 
 # Loading a model shows no bar of its own: stages show theirs, on stderr.
 transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -245,14 +245,13 @@ class ModelFolder:
             config, options = config or self.config(), {**options, "key_mapping": _TEXT_MODEL}
         config = config or whole
         folder = self.weights[0].parent
-        level = transformers.utils.logging.get_verbosity()
-        # The report of keys that were not used is what load_layers is about, not a warning to the user.
-        transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        beside = {} if folder == self.path else self._generation(config)
         try:
-            model, info = kind.from_pretrained(
-                folder, config=config, use_safetensors=True, trust_remote_code=False, output_loading_info=True,
-                ignore_mismatched_sizes=True, **({} if folder == self.path else self._generation(config)), **options,
-            )  # fmt: skip
+            with quiet_loading():
+                model, info = kind.from_pretrained(
+                    folder, config=config, use_safetensors=True, trust_remote_code=False, output_loading_info=True,
+                    ignore_mismatched_sizes=True, **beside, **options,
+                )  # fmt: skip
             return model, info
         except Exception as error:  # a damaged or foreign checkpoint ends in errors of any kind
             quantised = getattr(config, "quantization_config", None) is not None
@@ -262,8 +261,6 @@ class ModelFolder:
                 remedy="install what it needs, or take the model as it was before it was quantised"
                 if quantised else "copy or download the model again",
             ) from error  # fmt: skip
-        finally:
-            transformers.utils.logging.set_verbosity(level)
 
     def _generation(self, config: Any) -> dict[str, GenerationConfig]:
         """What lies beside the configuration, where the weights lie elsewhere."""

@@ -19,6 +19,7 @@ from lexgraph.common.errors import UserError
 from sensetrain.config import StudentSettings
 from sensetrain.cutting import decoder_layers, keep_layers, require_own_layers, same_logits, some_logits
 from sensetrain.models import ModelFolder, device, find_model, state_width
+from sensetrain.weights import quiet_loading
 
 ALIGNMENT = "sense_alignment"
 """Name of W_align inside a student of another width than the teacher; it is no part of the checkpoint."""
@@ -159,12 +160,12 @@ def add_lora(student: PreTrainedModel, rank: int) -> None:
     for name, module in stack.named_modules():
         if module in passed_by:
             continue
-        own = [n for n, p in module.named_parameters(recurse=False) if not p.requires_grad and p.dim() == 3]
         if type(module) in (nn.Linear, Conv1D) and not module.weight.requires_grad:
             modules.append(name)
-        elif not isinstance(module, nn.Conv1d):
-            # Experts are one stack of matrices, [experts, out, in] or [experts, in, out].
-            parameters += [f"{name}.{n}" for n in own]
+        elif "Experts" in type(module).__name__:
+            # One stack of matrices, [experts, out, in] or [experts, in, out].
+            own = module.named_parameters(recurse=False)
+            parameters += [f"{name}.{n}" for n, p in own if not p.requires_grad and p.dim() == 3]
     if not modules and not parameters:
         raise UserError("no frozen layer has a linear map that LoRA could work on", field="lora_rank")
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=modules, target_parameters=parameters)
@@ -228,7 +229,8 @@ def write_student(student: PreTrainedModel, state: Mapping[str, Tensor], folder:
 
 def _require_same(student: PreTrainedModel, state: Mapping[str, Tensor], folder: Path) -> None:
     kind: Any = type(student)
-    again, info = kind.from_pretrained(folder, dtype=student.dtype, output_loading_info=True)
+    with quiet_loading():
+        again, info = kind.from_pretrained(folder, dtype=student.dtype, output_loading_info=True)
     wrong = sorted(str(key) for of in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in info[of])
     wrong += [name for name, weight in again.state_dict().items() if not torch.equal(weight, state[name].to(weight))]
     if wrong:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -135,6 +137,17 @@ def _tensors(file: Path) -> dict[str, Tensor]:
         seen.add(storage.data_ptr())
         tensors[str(name)] = tensor.contiguous() if own else tensor.clone(memory_format=torch.contiguous_format)
     return tensors
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Without transformers' report of keys that were missing or not used: who loads looks at them, or asked for it."""
+    level = transformers.utils.logging.get_verbosity()
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        transformers.utils.logging.set_verbosity(level)
 
 
 def check_loaded(info: Mapping[str, Any], path: Path, optional: Collection[str] = ()) -> None:

@@ -33,8 +33,8 @@ from sensetrain.models import ModelFolder
 from sensetrain.students import add_lora, build_student, merged_state, write_student
 
 IDS = (torch.arange(40) * 7 % VOCABULARY)[None]
-NO_LINEAR_MAP = r"conv|A_log|router|\.gate\.weight|bias|\.mamba\."
-"""Names of matrices that LoRA is not for: convolutions, routers of experts, experts' biases, Mamba's mixers."""
+NO_LINEAR_MAP = r"conv|A_log|router|\.gate\.weight|bias|\.mamba\.|rg_lru"
+"""Names of matrices that LoRA is not for: convolutions, routers of experts, experts' biases, recurrences."""
 CUTS = {"first": ({"layers": 2}, [0, 1]), "spaced": ({"layers": 3, "keep": "spaced"}, [0, 2, 3]),
         "last": ({"keep_layers": (2, 3)}, [2, 3])}  # fmt: skip
 

@@ -75,6 +75,14 @@ def test_a_student_is_the_teachers_layers_in_a_row(source: ModelFolder, tmp_path
     assert torch.equal(loaded, mine)
 
 
+@pytest.mark.parametrize("settings", [{"layers": 2}, {"layers": 2, "keep": "spaced"}])
+def test_a_student_generates_as_its_teacher_is_set_to(settings, tmp_path: Path) -> None:
+    model = LlamaForCausalLM(LlamaConfig(**SMALL))
+    model.generation_config.repetition_penalty = 1.05
+    student = build_student(written(model, tmp_path / "model"), StudentSettings(**settings, train_layers=1))
+    assert student.generation_config.repetition_penalty == 1.05
+
+
 def test_only_the_last_layers_are_trained(source: ModelFolder) -> None:
     student = build_student(source, StudentSettings(layers=4, train_layers=2))
     trained = {name.split(".")[2] for name, p in student.named_parameters() if p.requires_grad}
