@@ -1,6 +1,6 @@
 """Teachers and students: finding, checking, loading and cutting them.
 
-Models never run code of their own; see `sensetrain.weights` for what their weights are read from.
+Models never run code of their own; see `sensetrain.model_files` and `sensetrain.weights` for how their files are read.
 """
 
 from __future__ import annotations
@@ -16,10 +16,8 @@ import torch
 import transformers
 from torch import Tensor, nn
 from transformers import (
-    AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
-    AutoTokenizer,
     GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -27,19 +25,19 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from lexgraph.common.errors import UserError
-from lexgraph.common.files import read_json, sha256_of, sha256_of_json
+from lexgraph.common.files import sha256_of, sha256_of_json
 from sensetrain import fetch
 from sensetrain.config import Compute
 from sensetrain.cutting import cut_config, require_own_layers
 from sensetrain.logits import LogitForm
-from sensetrain.weights import check_finite, check_loaded, check_no_pointer, quiet_loading, reason_of, weight_files
+from sensetrain.model_files import raw_config, read_config, read_tokenizer
+from sensetrain.weights import check_finite, check_loaded, quiet_loading, reason_of, weight_files
 
 # Loading a model shows no bar of its own: stages show theirs, on stderr.
 transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 _BESIDE_WEIGHTS = ("*.json", "*.model", "*.txt", "*.jinja")
-_TOKENIZER_FILES = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json")
 
 _TEXT_MODEL = {
     r"^(model\.)?language_model\.lm_head\.": "lm_head.",
@@ -78,7 +76,7 @@ class ModelFolder:
     @functools.cached_property
     def fingerprint(self) -> str:
         """Hash of the configuration and the weights."""
-        config = self._raw_config()
+        config = raw_config(self.path)
         for key in ("_name_or_path", "transformers_version"):
             config.pop(key, None)
         return sha256_of_json([config, {file.name: sha256_of(file) for file in self.weights}])
@@ -109,33 +107,7 @@ class ModelFolder:
             UserError: there is none, it needs code of its own, it is only a slow one, whose rules cannot be hashed, or
                 it has tokens that the model has no embedding for.
         """
-        rows = self.config().vocab_size
-        files = [file for pattern in _TOKENIZER_FILES for file in sorted(self.path.glob(pattern))]
-        if not files:
-            raise UserError(
-                "the folder has no tokenizer", path=self.path,
-                remedy="copy the tokenizer's files (tokenizer.json or *.model, tokenizer_config.json) into it",
-            )  # fmt: skip
-        for file in files:
-            check_no_pointer(file)
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(self.path, trust_remote_code=False)
-        except Exception as error:  # a damaged file ends in errors of any kind, far inside the library
-            self._refuse_own_code("tokenizer_config.json")
-            raise UserError(
-                f"no tokenizer can be loaded: {reason_of(error)}", path=self.path,
-                remedy="copy or download the tokenizer's files again",
-            ) from error  # fmt: skip
-        if not hasattr(tokenizer, "backend_tokenizer"):
-            raise UserError("the tokenizer has no fast form (tokenizer.json)", path=self.path)
-        last = max(tokenizer.get_vocab().values(), default=-1)
-        if last >= rows:
-            raise UserError(
-                f"the tokenizer has a token of number {last}, and the model has embeddings for {rows} tokens",
-                path=self.path, field="vocab_size",
-                remedy="take the model's own tokenizer, or enlarge the model: resize_token_embeddings",
-            )  # fmt: skip
-        return tokenizer
+        return read_tokenizer(self.path, self.config().vocab_size)
 
     @functools.cached_property
     def is_encoder(self) -> bool:
@@ -206,40 +178,10 @@ class ModelFolder:
         Raises:
             UserError: it cannot be read, or the model needs code of its own.
         """
-        return self._config().get_text_config()
-
-    def _config(self) -> Any:
-        raw = self._raw_config()
-        try:
-            config = AutoConfig.from_pretrained(self.path, trust_remote_code=False)
-        except Exception as error:  # each family has errors of its own for values that it cannot take
-            self._refuse_own_code("config.json")
-            raise UserError(
-                f"the configuration cannot be read: {reason_of(error)}", path=self.path / "config.json",
-                field=None if "model_type" in raw else "model_type",
-                remedy="take the config.json that belongs to the model, of a family that transformers knows",
-            ) from error  # fmt: skip
-        # How attention was computed when the model was saved says nothing about it, and may not be installed here.
-        config._attn_implementation = None
-        return config
-
-    def _raw_config(self) -> dict[str, Any]:
-        raw = read_json(self.path / "config.json")
-        if not isinstance(raw, dict):
-            raise UserError("not a model's configuration: not a JSON object", path=self.path / "config.json")
-        return raw
-
-    def _refuse_own_code(self, name: str) -> None:
-        file = self.path / name
-        raw = read_json(file) if file.is_file() else None
-        if isinstance(raw, dict) and raw.get("auto_map"):
-            raise UserError(
-                "it needs Python code of its own, which is never run", path=file, field="auto_map",
-                remedy="take a model of a family that transformers has itself",
-            )  # fmt: skip
+        return read_config(self.path).get_text_config()
 
     def _from_pretrained(self, kind: Any, config: Any = None, **options: Any) -> tuple[Any, dict[str, Any]]:
-        whole = self._config()
+        whole = read_config(self.path)
         if kind is AutoModelForCausalLM and whole.get_text_config() is not whole:
             # A model of images and text: its text model is loaded by itself, at every stage alike.
             config, options = config or self.config(), {**options, "key_mapping": _TEXT_MODEL}
