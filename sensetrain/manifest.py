@@ -31,7 +31,7 @@ FORMATS = {
     "plan_shard": 2,
     "tasks": 1, "targets": 1,
     "tokens": 6, "plan": 3, "predicted": 1, "states": 1, "senses": 2, "composed": 2, "neighbours": 3, "cache": 4,
-    "student": 3,
+    "student": 4,
 }  # fmt: skip
 """Format of each kind. It goes up with every change of layout or of what the numbers mean, and what was made by an
 earlier one is then made again instead of being taken for current."""

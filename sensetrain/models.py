@@ -185,6 +185,11 @@ class ModelFolder:
         if kind is AutoModelForCausalLM and whole.get_text_config() is not whole:
             # A model of images and text: its text model is loaded by itself, at every stage alike.
             config, options = config or self.config(), {**options, "key_mapping": _TEXT_MODEL}
+            if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+                raise UserError(
+                    f"{whole.model_type} is a model of images and text, whose text model is none by itself",
+                    path=self.path / "config.json", field="model_type", remedy="take a model of text",
+                )  # fmt: skip
         config = config or whole
         folder = self.weights[0].parent
         beside = {} if folder == self.path else self._generation(config)

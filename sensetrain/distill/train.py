@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from transformers import EarlyStoppingCallback, PreTrainedModel, PrinterCallback, TrainerCallback
 
+from lexgraph.common.errors import UserError
 from lexgraph.common.folders import require_apart
 from lexgraph.common.terminal import Advance, progress, say
 from sensetrain import processes
@@ -269,7 +270,12 @@ def _live_teacher(
 
 
 def _head_of(teacher: ModelFolder) -> nn.Module:
-    head: nn.Module = teacher.load_layers(1).get_output_embeddings()  # type: ignore[no-untyped-call]
+    try:
+        model = teacher.load_layers(1)
+    except UserError:
+        # A family that cannot be cut: all of it is read for its head.
+        model = teacher.load("fp32")
+    head: nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     return head.to(device()).requires_grad_(False)
 
 

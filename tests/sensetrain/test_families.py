@@ -25,6 +25,7 @@ from sensetrain.config import (
     TeachSettings,
 )
 from sensetrain.cutting import decoder_layers
+from sensetrain.distill import train
 from sensetrain.distill.arguments import KDConfig
 from sensetrain.distill.live_teacher import LiveTeacher
 from sensetrain.distill.sense_source import SenseSource
@@ -129,6 +130,16 @@ def test_lora_is_on_every_linear_map_and_ends_in_the_weights(name: str, tmp_path
     write_student(student, student.state_dict(), tmp_path / "out")
     again = AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
     torch.testing.assert_close(logits(again), logits(student), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["MiniMax", "Gemma 3n"])
+def test_a_family_that_cannot_be_cut_can_be_the_teacher_of_a_model_of_its_own(name: str, line, tmp_path: Path) -> None:
+    teacher = ModelFolder(name, FAMILIES[name].written(tmp_path / "teacher"))
+    line.teacher.tokenizer().save_pretrained(teacher.path)
+    head = train._head_of(teacher)
+    assert torch.equal(head.weight, AutoModelForCausalLM.from_pretrained(teacher.path).get_output_embeddings().weight)
+    settings = DistilSettings(student=line.teacher.path, train_layers=1, epochs=0.02, compute="fp32")
+    train.kd(None, line.tokens, teacher, tmp_path / "kd", settings)
 
 
 @pytest.mark.parametrize("name", ["Granite", "OPT"])

@@ -16,6 +16,8 @@ from transformers import (
     Gemma3ForConditionalGeneration,
     LlamaConfig,
     LlamaForCausalLM,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
     Qwen2Config,
     Qwen2ForCausalLM,
 )
@@ -271,3 +273,13 @@ def test_the_text_model_of_a_model_of_images_is_teacher_at_every_stage(tmp_path:
         for number in (0, 2):
             layers[number].register_forward_hook(lambda module, given, out: given[0])
         torch.testing.assert_close(student(IDS).logits, whole(IDS, use_cache=False).logits)
+
+
+def test_a_model_of_images_whose_text_model_is_none_by_itself_is_refused(tmp_path: Path) -> None:
+    text = {**SMALL, "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4}}
+    vision = {"depth": 1, "hidden_size": 16, "out_hidden_size": 16, "num_heads": 2, "intermediate_size": 16}
+    config = Qwen2_5_VLConfig(text_config=text, vision_config=vision)
+    folder = written(Qwen2_5_VLForConditionalGeneration(config), tmp_path / "both")
+    for load in (folder.load, lambda: folder.load_layers(2)):
+        with pytest.raises(UserError, match="model of images and text"):
+            load()
