@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import sentencepiece
 import torch
 from transformers import DebertaV2Config, DebertaV2ForMaskedLM
 
+from lexgraph.common.files import sha256_of
 from sensetrain import stages
 from sensetrain.config import ClusterSettings, CollectSettings, PlanSettings, TokenizeSettings
 from sensetrain.corpus import Tokens
@@ -77,3 +79,24 @@ def test_from_text_to_senses(deberta: ModelFolder, corpus_folder: Path, tmp_path
         expected = last_hidden_state(deberta.load("fp32"), whole, torch.ones_like(whole))[0, position + 1]
     torch.testing.assert_close(made[row][0], expected, rtol=1e-4, atol=1e-4)
     assert {file.name: file.stat().st_mtime_ns for file in deberta.path.iterdir()} == before
+
+
+def test_it_loads_from_the_hubs_cache(
+    folder: Path, deberta: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A snapshot is links to blobs; the weights are looked for as safetensors first, then as a pickle."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    cached = tmp_path / "hub/models--sensetrain-tests--deberta"
+    revision = cached / "snapshots" / ("0" * 40)
+    for part in (cached / "refs", cached / "blobs", revision):
+        part.mkdir(parents=True)
+    (cached / "refs/main").write_text(revision.name, encoding="utf-8")
+    for file in folder.iterdir():
+        blob = cached / "blobs" / sha256_of(file)
+        shutil.copyfile(file, blob)
+        (revision / file.name).symlink_to(Path("../../blobs") / blob.name)
+    found = find_model("sensetrain-tests/deberta")
+    assert found.fingerprint == deberta.fingerprint
+    assert found.tokenizer_fingerprint == deberta.tokenizer_fingerprint
+    found.load("fp32")
