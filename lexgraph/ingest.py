@@ -162,7 +162,7 @@ def _refuse_nothing(connection: Connection, source: Source, intake: Intake) -> N
         "SELECT 1 WHERE $name IN (SELECT source FROM senses UNION ALL SELECT source FROM relations "
         "UNION ALL SELECT source FROM morphology)", {"name": source.label},
     ).fetchone()  # fmt: skip
-    if kept is None and not source.options.skip_malformed:
+    if kept is None:
         read = (
             ", ".join(f"{rows:,} {unit}: {outcome}" for unit, outcome, rows in intake.rows()) or "the files are empty"
         )

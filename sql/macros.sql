@@ -27,9 +27,10 @@ CREATE OR REPLACE TEMP MACRO word_key(w) AS CASE
     THEN array_to_string(list_transform(string_split(w, ''), lambda c: coalesce(getvariable('letter_folds')[c], lower(c))), '')
     ELSE translate(replace(lower(w), 'ß', 'ss'), 'ςſ', 'σs') END;
 
--- A word as it is stored: NFC, no link anchor (`bank#English`, but C# keeps its sign), no namespace prefix, single spaces.
+-- A word as it is stored: NFC, no link anchor, no namespace prefix, single spaces. An anchor is spelled as a heading is
+-- (`bank#English`, `bank#Etymology 2`): C#, C#m and F#7 are words.
 CREATE OR REPLACE TEMP MACRO cut_namespace(w) AS regexp_replace(w, '^\s*(Thesaurus|Wikisaurus|w|wikipedia):', '');
-CREATE OR REPLACE TEMP MACRO cut_anchor(w) AS regexp_replace(w, '([^#\s])#[^#\s].*$', '\1');
+CREATE OR REPLACE TEMP MACRO cut_anchor(w) AS regexp_replace(w, '([^#\s])#[A-Z]\p{Ll}{2}.*$', '\1');
 CREATE OR REPLACE TEMP MACRO single_spaces(w) AS trim(regexp_replace(w, '[\s\p{Z}\x{85}]+', ' ', 'g'));
 CREATE OR REPLACE TEMP MACRO clean_word(w) AS nfc_normalize(single_spaces(cut_anchor(cut_namespace(w))));
 

@@ -17,7 +17,9 @@ from typing import Any
 KINDS = {
     "synonyms": "synonym", "antonyms": "antonym", "hypernyms": "hypernym", "hyponyms": "hyponym",
     "holonyms": "holonym", "meronyms": "meronym", "coordinate_terms": "coordinate", "derived": "derived",
+    "troponyms": "hyponym", "instances": "hyponym", "abbreviations": "alternative",
 }  # fmt: skip
+TAGS = {"instances": ["instance"], "abbreviations": ["abbreviation"]}
 NO_FORM = {"auxiliary", "canonical", "romanization", "table-tags", "inflection-template", "class"}
 
 Edge = tuple[str, str, str, str | None, str | None, str | None]
@@ -48,14 +50,20 @@ def _edges_of(entry: dict[str, Any]) -> Iterator[tuple[Edge, Iterable[str]]]:
         gloss = glosses[-1] if glosses else None
         for field, kind in KINDS.items():
             for link in sense.get(field, ()):
-                yield (word, link.get("word"), kind, pos, gloss, link.get("sense")), link.get("tags", ())
+                yield (
+                    (word, link.get("word"), kind, pos, gloss, link.get("sense")),
+                    [*link.get("tags", ()), *TAGS.get(field, ())],
+                )
         for link in sense.get("alt_of", ()):
             yield (link.get("word"), word, "alternative", pos, None, gloss), _own(sense)
         for link in sense.get("form_of", ()):
             yield (link.get("word"), word, "form", pos, None, gloss), _own(sense)
     for field, kind in KINDS.items():
         for link in entry.get(field, ()):
-            yield (word, link.get("word"), kind, pos, None, link.get("sense")), link.get("tags", ())
+            yield (
+                (word, link.get("word"), kind, pos, None, link.get("sense")),
+                [*link.get("tags", ()), *TAGS.get(field, ())],
+            )
     for form in entry.get("forms", ()):
         tags = form.get("tags", ())
         if "alternative" in tags:
@@ -86,7 +94,7 @@ def clean_edges(path: Path, lang: str = "en") -> dict[Edge, set[str]]:
 def clean(word: str | None) -> str:
     """NFC, no link anchor, no namespace prefix, single spaces."""
     word = re.sub(r"^\s*(Thesaurus|Wikisaurus|w|wikipedia):", "", word or "")
-    word = re.sub(r"([^#\s])#[^#\s].*$", r"\1", word)
+    word = re.sub(r"([^#\s])#[A-Z][^\W\d_A-Z]{2}.*$", r"\1", word)
     return unicodedata.normalize("NFC", re.sub(r"\s+", " ", word).strip())
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import tarfile
 import zipfile
 import zlib
@@ -13,17 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from lexgraph.common import packed
 from lexgraph.common.errors import UserError
 
 LARGEST = 1 << 29
 """Bytes that a compressed file may unpack to; five times the largest wordnet there is."""
 
 _BLOCK = 1 << 20
-_OPENERS: dict[str, Any] = {
-    ".gz": gzip.open, ".tgz": gzip.open, ".xz": lzma.open, ".txz": lzma.open, ".bz2": bz2.open, ".tbz2": bz2.open,
-}  # fmt: skip
-_DAMAGE = (OSError, EOFError, lzma.LZMAError, zlib.error)
-_ARCHIVE_DAMAGE = (*_DAMAGE, RuntimeError, tarfile.TarError, zipfile.BadZipFile)  # RuntimeError: a zip with a password
+_ARCHIVE_DAMAGE = (  # RuntimeError: a zip with a password
+    OSError, EOFError, zlib.error, RuntimeError, tarfile.TarError, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 class Bounded:
@@ -68,16 +64,15 @@ def _is_packed_tar(path: Path) -> bool:
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Bounded]:
-    """Open a plain file for reading, or a .gz, .xz or .bz2 file within bounds.
+    """Open a plain file for reading, or a .gz, .xz, .bz2 or .zst file within bounds.
 
     Raises:
         UserError: the file is damaged, or unpacks to more than `LARGEST` bytes.
     """
-    opener = _OPENERS.get(path.suffix.lower())
     try:
-        with opener(path) if opener else path.open("rb") as stream:
-            yield Bounded(stream, path, LARGEST if opener else None)
-    except _DAMAGE as error:
+        with packed.opened(path) as stream:
+            yield Bounded(stream, path, LARGEST if packed.is_packed(path) else None)
+    except OSError as error:
         raise UserError(f"cannot be read: {error}", path=path, remedy="fetch the file again") from None
 
 

@@ -6,12 +6,13 @@ So the same code, ours and lm-evaluation-harness's, reads them from either place
 from __future__ import annotations
 
 import csv
+import io
 import json
-import lzma
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from lexgraph.common import packed
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import read_json
 
@@ -82,9 +83,8 @@ def _json_rows(file: Path) -> Iterator[tuple[int, Record]]:
     """Line number and object of each line of a plain or .xz file."""
     line = 0
     try:
-        opener: Callable[..., Any] = lzma.open if file.suffix == ".xz" else open
-        with opener(file, "rt", encoding="utf-8") as handle:
-            for line, text in enumerate(handle, start=1):
+        with packed.opened(file) as stream:
+            for line, text in enumerate(io.TextIOWrapper(stream, encoding="utf-8"), start=1):
                 if text.strip():
                     row = json.loads(text)
                     if not isinstance(row, dict):
@@ -94,7 +94,7 @@ def _json_rows(file: Path) -> Iterator[tuple[int, Record]]:
         raise UserError(f"not valid JSON: {error.msg}", path=file, line=line) from None
     except UnicodeDecodeError as error:
         raise UserError(f"not UTF-8 text: {error.reason}", path=file, line=line + 1) from None
-    except (lzma.LZMAError, EOFError) as error:
+    except packed.DamagedFileError as error:
         raise UserError(f"the compressed file is damaged or cut off: {error}", path=file) from None
 
 

@@ -6,10 +6,29 @@ CREATE OR REPLACE TEMP MACRO wiktionary_fact(kind_, related_, gloss_, note_, tag
 CREATE OR REPLACE TEMP MACRO wiktionary_links(links, kind_, gloss_) AS
     list_transform(links, lambda l: wiktionary_fact(kind_, l.word, gloss_, l.sense, l.tags));
 
+-- The kinds of a dictionary that the graph has under another name: a troponym is the hyponym of a verb.
+CREATE OR REPLACE TEMP MACRO wiktionary_tagged_links(links, kind_, tag, gloss_) AS
+    list_transform(links, lambda l: wiktionary_fact(kind_, l.word, gloss_, l.sense, list_append(l.tags, tag)));
+
+-- A list that no kind of the graph fits is counted: the number of its links stands in place of a gloss.
+CREATE OR REPLACE TEMP MACRO wiktionary_untaken(links, name) AS
+    CASE WHEN json_array_length(links) > 0 THEN [wiktionary_fact('untaken', name, json_array_length(links), NULL, NULL)] END;
+
+-- All links of an entry or of one of its senses.
+CREATE OR REPLACE TEMP MACRO wiktionary_all_links(e, gloss_) AS list_concat(
+    wiktionary_links(e.synonyms, 'synonym', gloss_), wiktionary_links(e.antonyms, 'antonym', gloss_),
+    wiktionary_links(e.hypernyms, 'hypernym', gloss_), wiktionary_links(e.hyponyms, 'hyponym', gloss_),
+    wiktionary_links(e.troponyms, 'hyponym', gloss_), wiktionary_tagged_links(e.instances, 'hyponym', 'instance', gloss_),
+    wiktionary_links(e.holonyms, 'holonym', gloss_), wiktionary_links(e.meronyms, 'meronym', gloss_),
+    wiktionary_links(e.coordinate_terms, 'coordinate', gloss_), wiktionary_links(e.derived, 'derived', gloss_),
+    wiktionary_tagged_links(e.abbreviations, 'alternative', 'abbreviation', gloss_),
+    wiktionary_untaken(e.related, 'related'), wiktionary_untaken(e.proverbs, 'proverbs'));
+
 -- Few senses have links, and looking for each kind of them in all senses costs as much as parsing the file.
 CREATE OR REPLACE TEMP MACRO wiktionary_has_links(s) AS
-    coalesce(s.synonyms, s.antonyms, s.hypernyms, s.hyponyms, s.holonyms, s.meronyms, s.coordinate_terms, s.derived) IS NOT NULL
-    OR coalesce(s.alt_of, s.form_of) IS NOT NULL;
+    coalesce(s.synonyms, s.antonyms, s.hypernyms, s.hyponyms, s.holonyms, s.meronyms, s.coordinate_terms, s.derived,
+             s.troponyms, s.instances, s.abbreviations) IS NOT NULL
+    OR coalesce(s.alt_of, s.form_of) IS NOT NULL OR coalesce(s.related, s.proverbs) IS NOT NULL;
 
 -- The forms of a head line are alternatives or inflections; those of a table come with labels, auxiliaries and
 -- phrases among them, and their own entries say more.

@@ -26,7 +26,7 @@ class Case:
     named: str
 
 
-INNER = '{"word": "x", "lang_code": "en", "synonyms": [{"word": {"a": 1}}]}'
+INNER = '{"word": "x", "lang_code": "en", "synonyms": [{"word": {"a": 1}}]}\n' + GOOD[0]
 TYPED = [GOOD[0], '{"word": "x", "senses": "s"}\n']
 LIST = [GOOD[0], "", "[1, 2]", GOOD[1]]
 SURROGATE = f'{GOOD[0]}\n{{"word": "x'.encode() + b"\xed\xa0\x80" + f'"}}\n{GOOD[1]}\n'.encode()
@@ -155,7 +155,7 @@ def test_a_graph_of_a_newer_schema_is_refused(command, graph_copy):
 def test_an_ingest_that_keeps_nothing_leaves_the_source_as_it_was(graph_copy, sample_state, tmp_path):
     empty = write(tmp_path / "empty.jsonl", "")
     sample = SAMPLE / "wiktionary/sample-en.jsonl"
-    for arguments in ([empty], [sample, "--lang", "xx"]):
+    for arguments in ([empty], [sample, "--lang", "xx"], [sample, "--lang", "xx", "--skip-malformed"]):
         done = run("ingest", "wiktionary", *arguments, "--db", graph_copy)
         assert done.status == 1
         assert "nothing in it is kept" in done.err

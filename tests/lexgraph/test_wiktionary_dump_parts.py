@@ -7,7 +7,7 @@ from wikitext_testing import by_mwparserfromhell
 
 from lexgraph.sources.dump import layout, pages
 from lexgraph.sources.dump.lists import Lists
-from lexgraph.sources.dump.markup import plain
+from lexgraph.sources.dump.markup import plain, without_anchor
 from lexgraph.sources.dump.rows import Yield
 from lexgraph.sources.dump.sections import language_sections, sections
 from lexgraph.sources.dump.senses import Senses, relate_nym
@@ -260,3 +260,13 @@ def test_a_history_dump_yields_the_newest_revision():
     )
     page = pages.parse(xml.encode())
     assert (page.text, page.timestamp) == ("new", "2021")
+
+
+@pytest.mark.parametrize(
+    ("target", "word"),
+    [("bank#English", "bank"), ("sea#Noun_2", "sea"), ("C#", "C#"), ("C#m", "C#m"), ("F#7", "F#7"), ("G#M7", "G#M7")],
+)
+def test_an_anchor_is_spelled_as_a_heading(target, word):
+    assert without_anchor(target) == word
+    assert plain(f"[[{target}]]") == word
+    assert plain(f"{{{{l|en|{target}}}}}") == word

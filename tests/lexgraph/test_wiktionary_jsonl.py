@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
+import lzma
 
 import pyarrow as pa
 import pytest
@@ -54,6 +55,7 @@ def test_links_of_a_sense_are_tied_to_its_gloss_and_links_of_an_entry_keep_their
     ]
     assert rows(database, "SELECT word, pos, gloss, tags, source FROM senses ORDER BY gloss") == [
         ("bank", "noun", "A house for money.", None, "wiktionary"),
+        ("bank", "noun", "Land.", None, "wiktionary"),
         ("bank", "noun", "The edge of a river.", ["geography"], "wiktionary"),
     ]
 
@@ -150,13 +152,14 @@ def test_words_are_cleaned(database, tmp_path):
     stored = {
         "bank#English": "bank", "shore#Etymology 1": "shore", "Thesaurus:joyful": "joyful", "Wikisaurus:merry": "merry",
         "w:Happy_Days": "Happy_Days", "  over   joyed ": "over joyed", "cafe\u0301": "caf\u00e9", "C#": "C#",
-        "#MeToo": "#MeToo", "F# minor": "F# minor",
+        "#MeToo": "#MeToo", "F# minor": "F# minor", "C#m": "C#m", "F#7": "F#7", "F#9": "F#9", "G#M7": "G#M7",
+        "sea#Noun_2": "sea",
     }  # fmt: skip
     entry = {"word": "x1", "pos": "noun", "synonyms": [{"word": raw} for raw in stored]}
     (intake,) = ingest(database, [wiktionary(tmp_path, entry)])
     assert {related for _, related, *_ in links(database)} == set(stored.values())
     assert intake.outcomes["words mended"] == {
-        "link anchor cut off": 2, "namespace prefix cut off": 3, "white space": 1, "normalised to NFC": 1,
+        "link anchor cut off": 3, "namespace prefix cut off": 3, "white space": 1, "normalised to NFC": 1,
     }  # fmt: skip
 
 
@@ -186,19 +189,43 @@ def test_a_sense_without_gloss_keeps_its_links_and_ties_them_to_nothing(database
     assert rows(database, "FROM senses") == []
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".zst"])
-def test_compressed_files_read_like_plain_ones(database, tmp_path, suffix):
-    plain = (json.dumps(HAPPY | {"lang_code": "en"}) + "\n").encode()
-    path = tmp_path / f"w.jsonl{suffix}"
-    if suffix == ".gz":
-        path.write_bytes(gzip.compress(plain))
-    elif suffix == ".bz2":
-        path.write_bytes(bz2.compress(plain))
-    else:
-        with pa.output_stream(str(path), compression="zstd") as stream:
-            stream.write(plain)
-    read(database, path)
-    assert edges(database) == {("glad", "happy", "synonym")}
+def zstd(content):
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(content)
+    return sink.getvalue().to_pybytes()
+
+
+PACKERS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstd}
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
+def test_compressed_files_read_like_plain_ones(database, tmp_path, suffix, mark):
+    lines = [json.dumps(HAPPY | {"lang_code": "en", "word": word}).encode() + b"\n" for word in ("happy", "merry")]
+    for packer in (PACKERS[suffix], None):
+        pack = packer or bytes
+        content = pack(mark + lines[0]) + pack(lines[1])  # two members
+        for skip in (False, True):
+            path = write(tmp_path / f"w.jsonl{suffix if packer else ''}", content)
+            assert read(database, path, skip_malformed=skip).outcomes["entries"] == {"kept": 2}
+            assert edges(database) == {("glad", "happy", "synonym"), ("glad", "merry", "synonym")}
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+@pytest.mark.parametrize("damage", ["header", "cut off", "header cut off", "something else"])
+def test_a_damaged_second_member_is_refused_with_its_byte(database, tmp_path, suffix, damage):
+    first, second = (PACKERS[suffix](json.dumps(HAPPY | {"word": word}).encode() + b"\n") for word in ("aa", "bb"))
+    damaged = {
+        "header": b"\1\1\1" + second[3:], "cut off": second[:-3], "header cut off": second[:3],
+        "something else": b"and more",
+    }[damage]  # fmt: skip
+    path = write(tmp_path / f"w.jsonl{suffix}", first + damaged)
+    for skip in (False, True):
+        with pytest.raises(UserError, match=r"w\.jsonl\..*(damaged|cut off).* byte (\d+)") as refusal:
+            read(database, path, skip_malformed=skip)
+        assert "byte " + str(len(first)) in str(refusal.value) or suffix == ".zst"
+    assert not database.exists()
 
 
 @pytest.mark.parametrize("packer", [gzip, bz2], ids=["gz", "bz2"])
@@ -214,7 +241,7 @@ def test_a_cut_off_file_is_refused_even_when_damage_is_skipped(database, tmp_pat
 def test_skipped_damage_is_named_by_its_line_and_costs_nothing_else(database, tmp_path):
     good = [json.dumps(HAPPY | {"lang_code": "en", "word": f"word{n}"}) for n in range(4)]
     bad = ['{"word": "a", "word": "b"}', '{"word": "\\ud800"}', '{"word": ["a"]}', '{"synonyms": [{"word": {}}]}',
-           '{"senses": "text"}', "[1]", "null", '{"word": NaN}', "{"]  # fmt: skip
+           '{"senses": "text"}', "[1]", "null", "{"]  # fmt: skip
     lines = [good[0], "", *bad[:4], good[1], "  ", *bad[4:], good[2], good[3], '{"word": "cut']
     source = Source(
         READERS["wiktionary"],
@@ -288,6 +315,88 @@ def test_what_goes_wrong_in_the_feed_is_not_taken_for_the_end_of_the_file(databa
     with pytest.raises(MemoryError):
         read(database, path, skip_malformed=True)
     assert not database.exists()
+
+
+NESTED = "[" * 100_000 + "]" * 100_000
+ODD_BUT_READ = [
+    '"x": "a", "x": "b"', '"x": NaN', '"x": -Infinity', '"x": nan', f'"x": {NESTED}',
+    '"x": ' + "1" * 5000, '"x": 1e999',
+    '"x": {"word": 1, "word": 2}', '"x": [1,]', '"related": 5', '"related": {"a": 1, "a": 2}',
+    '"forms": [{"form": "glads", "source": ["a"]}]', '"senses": [{"glosses": ["g"], "x": 1, "x": 2}]',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD_BUT_READ, ids=lambda odd: odd[:30])
+def test_skipping_damage_keeps_whatever_is_read_without(database, tmp_path, odd):
+    lines = [json.dumps(HAPPY | {"lang_code": "en"}), f'{{"word": "lone", "lang_code": "en", {odd}, "synonyms": '
+             '[{"word": "zed"}]}']  # fmt: skip
+    path = write(tmp_path / "w.jsonl", "\n".join(lines) + "\n")
+    strict = read(database, path).outcomes
+    assert strict["entries"] == {"kept": 2}
+    assert read(database, path, skip_malformed=True).outcomes == strict
+    assert ("lone", "zed", "synonym") in edges(database)
+
+
+@pytest.mark.parametrize(
+    "odd", ['"word": "b"', '"x": "\\ud800"', '"x": 01', '"related": [], "related": []', '"x": "\t"']
+)
+def test_what_is_refused_without_is_skipped(database, tmp_path, odd):
+    good = json.dumps(HAPPY | {"lang_code": "en"})
+    path = write(tmp_path / "w.jsonl", f'{good}\n{{"word": "a", {odd}}}\n{good}\n')
+    with pytest.raises(UserError) as refusal:
+        read(database, path)
+    assert refusal.value.line == 2
+    intake = read(database, path, skip_malformed=True)
+    assert intake.outcomes["entries"].pop("kept") == 2
+    assert intake.examples == {reason: [f"{path}:2"] for reason in intake.outcomes["entries"]}
+
+
+@pytest.mark.parametrize("sense", [{"glosses": ["g"], "tags": [["x"]]}, {"glosses": [["x"]]}])
+def test_a_list_in_place_of_a_text_is_damage_wherever_it_stands(database, tmp_path, sense):
+    with pytest.raises(UserError, match="has the wrong type"):
+        ingest(database, [wiktionary(tmp_path, HAPPY | {"senses": [sense]})])
+
+
+def test_the_longest_line_is_the_same_in_every_way(database, tmp_path, monkeypatch):
+    longest = 1 << 25  # DuckDB's smallest buffer
+    monkeypatch.setattr("lexgraph.sources.jsonl_lines.LONGEST", longest)
+    for length, fits in ((longest - 1000, True), (longest + 1000, False)):
+        padding = "x" * (length - len(json.dumps(HAPPY)))
+        path = write(tmp_path / "w.jsonl", json.dumps(HAPPY | {"lang_code": "en", "x": padding}) + "\n")
+        for skip in (False, True):
+            if fits:
+                assert read(database, path, skip_malformed=skip).outcomes["entries"] == {"kept": 1}
+            else:
+                with pytest.raises(UserError, match="longer than"):
+                    read(database, path, skip_malformed=skip)
+
+
+def test_lists_without_a_kind_of_their_own(database, tmp_path):
+    walk = {
+        "word": "walk", "pos": "verb", "senses": [
+            {"glosses": ["To go."], "troponyms": [{"word": "stroll"}], "related": [{"word": "gait"}]}],
+        "troponyms": [{"word": "march"}], "instances": [{"word": "Long March", "tags": ["historical"]}],
+        "abbreviations": [{"word": "wlk"}], "related": [{"word": "walker"}, {"word": "pace"}],
+        "proverbs": [{"word": "walk before you run"}],
+    }  # fmt: skip
+    (intake,) = ingest(database, [wiktionary(tmp_path, walk, walk | {"word": "go"})])
+    assert rows(database, "SELECT related, kind, tags FROM relations WHERE word = 'walk' ORDER BY 1") == [
+        ("Long March", "hyponym", ["historical", "instance"]), ("march", "hyponym", None),
+        ("stroll", "hyponym", None), ("wlk", "alternative", ["abbreviation"]),
+    ]  # fmt: skip
+    assert intake.outcomes["links"] == {
+        "kept": 8, "not a relation we keep: related": 6, "not a relation we keep: proverbs": 2,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("lang", "found"), [("zh", {"zh"}), ("ko", set()), ("all", {"zh"})])
+def test_a_redirect_in_one_language_is_none_in_another(database, tmp_path, lang, found):
+    entries = [{"word": "處", "lang_code": code, "senses": [{"glosses": ["g"]}]} for code in ("zh", "ja", "ko")]
+    soft = {"word": "䖏", "lang_code": "zh", "redirects": ["處"], "pos": "soft-redirect"}
+    (intake,) = ingest(database, [wiktionary(tmp_path, *entries, soft, lang=lang)])
+    assert {code for (code,) in rows(database, "SELECT lang FROM relations WHERE related = '䖏'")} == found
+    assert intake.read("entries") == 4
+    assert intake.outcomes["entries"]["kept"] == {"zh": 2, "ko": 1, "all": 4}[lang]
 
 
 def test_a_byte_order_mark_is_no_damage(database, tmp_path):

@@ -30,6 +30,7 @@ _LONG_NUMBER = re.compile(r"&#[0-9]{8,}+;?")
 _MODIFIER = re.compile(r"<([a-z]{1,4}):((?:[^<>]|<[^<>]*>)*)>")
 _TERM_MARKS = re.compile(r"\\.|[<\[{>\]}~]|(?<!\d),(?!\s)|,(?![\s\d])")
 _ESCAPED = re.compile(r"\\([,~])")
+_ANCHOR = re.compile(r"(?<=[^#\s])#[A-Z][^\W\d_A-Z]{2}.*", re.DOTALL)
 _ROUNDS = 12  # templates nested deeper than this are vandalism
 
 
@@ -99,7 +100,12 @@ def shown(link: re.Match[str]) -> str:
     target = target.lstrip(":")
     if text == "":  # the pipe trick: no namespace, nothing in brackets
         return re.sub(r"^[^:]*:| ?\([^()]*\)$", "", " ".join(target.split()))
-    return target.split("#")[0] or target.lstrip("#")
+    return without_anchor(target) or target.lstrip("#")
+
+
+def without_anchor(target: str) -> str:
+    """A link's target without the heading that it leads to, as in sql/macros.sql: C#m and F#7 are words."""
+    return "" if target.startswith("#") else _ANCHOR.sub("", target)
 
 
 def modifiers(term: str) -> tuple[str, dict[str, str]]:
@@ -192,7 +198,7 @@ def _protected(text: str) -> str:
 def term_of(positional: list[str], named: Mapping[str, str]) -> str:
     """The word that a template like `{{l|en|target|shown}}` or `{{plural of|en|target}}` shows."""
     words = modifiers(_target(positional, named))[0]
-    return words.split("#")[0] or words
+    return without_anchor(words) or words
 
 
 def _target(positional: list[str], named: Mapping[str, str]) -> str:

@@ -8,7 +8,15 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from lexgraph.sources.dump import layout
-from lexgraph.sources.dump.markup import arguments, modifiers, plain, split_terms, template_name, without_language
+from lexgraph.sources.dump.markup import (
+    arguments,
+    modifiers,
+    plain,
+    split_terms,
+    template_name,
+    without_anchor,
+    without_language,
+)
 from lexgraph.sources.dump.rows import Yield
 from lexgraph.sources.dump.templates import Braces, Template
 from lexgraph.sources.dump.terms import in_arguments
@@ -97,7 +105,7 @@ class Senses:
         note = name.removeprefix(f"{self._lang}-")
         for term in split_terms(next(iter(without_language(positional, named)), ""), ","):
             words, inline = modifiers(term)
-            if target := plain(words).split("#")[0]:
+            if target := without_anchor(plain(words)):
                 found += 1
                 # The word is a form of what the template names; synonyms and antonyms stand for themselves.
                 ends = (target, self._word) if kind in ("alternative", "form") else (self._word, target)

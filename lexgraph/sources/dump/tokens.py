@@ -13,7 +13,15 @@ from typing import Any, NamedTuple
 import mwparserfromhell
 
 from lexgraph.sources.dump import layout
-from lexgraph.sources.dump.markup import modifiers, plain, split_terms, term_of, unescaped, without_language
+from lexgraph.sources.dump.markup import (
+    modifiers,
+    plain,
+    split_terms,
+    term_of,
+    unescaped,
+    without_anchor,
+    without_language,
+)
 from lexgraph.sources.dump.templates import Template, parse
 
 TERM, TAXON, THESAURUS, TEXT, QUALIFIER, SENSE, NYM, DROPPED = (
@@ -179,7 +187,7 @@ def _of_link(target: str, text: str, trail: str) -> Token:
         return Token(DROPPED, words, REFERENCE)
     if wiki := _INTERWIKI.match(target):
         return Token(TERM, words if text else wiki[1] + trail, words if text else wiki[1])
-    return Token(TERM, words, plain(target.split("#")[0].strip()) or words)
+    return Token(TERM, words, plain(without_anchor(target).strip()) or words)
 
 
 def _of_template(template: Template, code: str) -> Token:
@@ -216,4 +224,4 @@ def _of_link_template(template: Template, code: str) -> Token:
         return page
     if _NAMESPACE.match(target):
         return Token(DROPPED, plain(words), REFERENCE)
-    return Token(TERM, plain(words), plain(target).split("#")[0] or plain(words), said(inline, named, [""]))
+    return Token(TERM, plain(words), without_anchor(plain(target)) or plain(words), said(inline, named, [""]))
