@@ -129,6 +129,11 @@ def run_sql(
                 f"the graph is open read-only, and a query reaches no other file: {reason_of(error)}", field="--sql",
                 remedy="name the files that it reads: --file NAME=PATH; --out writes its answer",
             ) from None  # fmt: skip
+        except duckdb.OutOfMemoryException as error:
+            raise UserError(
+                str(error).partition("\n")[0], field="--sql",
+                remedy="ask for less at a time, or ask a copy of the graph with DuckDB itself, which can use the disk",
+            ) from None  # fmt: skip
         except duckdb.Error as error:
             raise UserError(f"DuckDB refuses the query: {reason_of(error)}", field="--sql") from None
 

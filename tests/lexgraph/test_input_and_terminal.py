@@ -48,6 +48,11 @@ def test_arguments_that_are_not_utf8(arguments, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["list.txt"]
 
 
+def test_arguments_of_the_other_command(tmp_path):
+    done = subprocess.run([sys.executable, "-m", "sensetrain", "fetch", BAD], capture_output=True, check=False)
+    assert (done.returncode, b"sensetrain: error: argument 2 is not UTF-8" in done.stderr) == (2, True), done.stderr
+
+
 def test_a_variable_that_is_not_utf8(tmp_path):
     done = command("sources", env={**os.environb, b"LEXGRAPH_DB": BAD}, cwd=tmp_path)
     assert (done.returncode, b"LEXGRAPH_DB is not UTF-8" in done.stderr) == (2, True), done.stderr

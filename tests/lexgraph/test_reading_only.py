@@ -15,6 +15,7 @@ from lexgraph_testing import run, write
 from sqlalchemy import text
 
 import lexgraph
+from lexgraph import database
 from lexgraph.common.errors import UserError
 
 WRITES = [
@@ -252,6 +253,20 @@ def test_closing_a_graph_ends_the_connections_of_all_threads(sample_graph):
 def test_full_text_search_works_beside_it(sample_graph):
     with lexgraph.open(sample_graph) as graph:
         assert graph.search_glosses("not happy", limit=1).column("word").to_pylist() == ["unhappy"]
+
+
+MUCH = "SELECT count(*) FROM (SELECT DISTINCT range || 'x' FROM range(2000000))"
+
+
+def test_what_does_not_fit_into_memory_is_an_error(sample_graph, monkeypatch):
+    monkeypatch.setitem(database._CONFIG, "memory_limit", "30MB")
+    done = run("query", "--db", sample_graph, "--sql", MUCH)
+    assert (done.status, done.err.startswith("lexgraph: error: [--sql]: Out of Memory Error")) == (1, True), done.err
+    assert "SET " not in done.err
+    with lexgraph.open(sample_graph) as graph:  # what a command asks by itself
+        monkeypatch.setattr(type(graph), "sources", lambda self: self.connection.execute(MUCH).to_arrow_table())
+    done = run("sources", "--db", sample_graph)
+    assert (done.status, done.err.startswith("lexgraph: error: Out of Memory Error")) == (1, True), done.err
 
 
 def test_a_query_may_come_from_standard_input(sample_graph):
