@@ -21,8 +21,8 @@ from lexgraph.sources.base import KEPT, Intake
 _HEAD = re.compile(r"^\s+#\s*(\d+[a-z]?)\.\s*(.*)$")
 _END = re.compile(r"\*\*\* ?END OF (THE|THIS) PROJECT GUTENBERG", re.IGNORECASE)  # what follows is the licence
 # A comment that is never closed must not reach into the next one, or over a head.
-_COMMENT = re.compile(r"<--(?:(?!<--|\n\s+#\s*\d).)*?-->", re.DOTALL)
-_OPPOSITE = re.compile(r"\{(?:ant|opp)\b[^}\d]*(\d+[a-z]?)")
+_COMMENT = re.compile(r"<--(?:(?!<--|\n[^\S\n]+#[^\S\n]*\d).)*?-->", re.DOTALL)
+_OPPOSITE = re.compile(r"\{(?:ant|opp)\b[^{}\d]*(\d+[a-z]?)")
 _POS_NAMES = {
     "N": "noun", "V": "verb", "Adj": "adj", "Adv": "adv", "Phr": "phrase", "Int": "intj", "Pron": "pron",
     "Pref": "prefix",
@@ -35,7 +35,8 @@ _REFERENCE = r"""
     (?: &\s?c(?=v?\b) | [7*]c\b | \bc(?=\.\s*[(\d]) ) \.?\s*
     (?: \([^()]*\)\s* )? (?: (?:[Aa]dj|adv|v|n|phr|int)\b\.?\s* )? @? (?P<head>\d+[a-z]?\b)?"""
 _TOKEN = re.compile(
-    rf"""(?P<quotation> "[^"]*"? ) | (?P<bracket> \[[^\[\]]*\] | <gr/.*?/(?:gr)?> ) | (?P<brace> \{{[^{{}}]*\}} )
+    rf"""(?P<quotation> "[^"]*"? ) | (?P<bracket> \[[^\[\]]*\] | <gr/(?:(?!<gr/).)*?/(?:gr)?> )
+       | (?P<brace> \{{[^{{}}]*\}} )
        | (?P<reference> {_REFERENCE} ) | (?P<paren> \([^()]*\) ) | (?P<semicolon> ; ) | (?P<comma> , )
        | (?P<label> \b(?:N|V|Adj|Adv|Phr|Int|Pref|Pron|n|v|adj|adv|phr)\.+(?=[\s\w]) )
        | (?P<stop> (?<!\b\w)(?<!\bnem)(?: (?<!\b[Ss]t)(?<!\bMr)(?<!\bMrs)(?<!\bDr)(?<!\bNo)\.\s | \.\s(?=[a-z]) ) )

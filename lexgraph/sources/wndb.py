@@ -34,7 +34,7 @@ _RELATIONS = {
 }  # fmt: skip
 
 _MARKED = re.compile(r"(.+)\((a|p|ip)\)$")
-_EXAMPLE = re.compile(r"\s*[;:]\s*((as in )?e\.g\.,?\s*)?\"")
+_EXAMPLE = re.compile(r"[;:]\s*+((as in )?e\.g\.,?\s*+)?\"")
 _COPYRIGHT = re.compile(rb"WordNet (\d+(?:\.\d+)*) Copyright")
 
 
@@ -165,7 +165,7 @@ def gloss(text: str) -> str:
     """The definition without the examples that follow it in quotation marks; the whole text if it has no other part."""
     text = text.strip()
     cut = _EXAMPLE.search(text)
-    return text[: cut.start()] if cut and cut.start() else text
+    return (text[: cut.start()].rstrip() if cut else "") or text
 
 
 def _read_exceptions(path: Path, content: bytes, wordnet: Wordnet, options: Options, intake: Intake) -> None:

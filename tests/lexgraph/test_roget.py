@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from lexgraph_testing import edges, rows, write
@@ -254,6 +255,14 @@ def test_a_remark_that_is_never_closed_swallows_no_head_and_a_head_may_lack_its_
     found, intake = heads("     #1. Test. -- N. one; <-- a note.\n     #2. -- N. two.\n     #3.\n     three -->\n")
     assert [(head.number, head.title) for head in found] == [("1", "test"), ("2", ""), ("3", "")]
     assert intake.outcomes["heads"] == {"kept": 3}
+
+
+@pytest.mark.parametrize("opening", ["<--", "<gr/", "<gr/a/", "{ant ", "[", "(", '"', "&c (", "\n", " "])
+def test_what_is_never_closed_takes_no_longer_for_each_time_it_stands_there(opening):
+    text = "     #1. Test. -- N. one; " + opening * (200_000 // len(opening)) + "x\n     #2. End. -- N. two.\n"
+    start = time.process_time()
+    assert [head.number for head in heads(text)[0]] == ["1", "2"]
+    assert time.process_time() - start < 20  # it was quadratic, a minute and more
 
 
 @pytest.mark.parametrize("text", ["", "Just a text, with; commas.\n", "#1. Not indented. -- N. word, other.\n"])

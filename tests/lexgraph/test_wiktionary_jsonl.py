@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import lzma
+import time
 
 import pyarrow as pa
 import pytest
@@ -15,6 +16,7 @@ from lexgraph.common.errors import UserError
 from lexgraph.ingest import Source, ingest
 from lexgraph.sources import READERS
 from lexgraph.sources.base import Options
+from lexgraph.sources.jsonl_lines import damage
 
 HAPPY = {"word": "happy", "pos": "adj", "senses": [{"glosses": ["Glad."]}], "synonyms": [{"word": "glad"}]}
 
@@ -402,3 +404,10 @@ def test_a_redirect_in_one_language_is_none_in_another(database, tmp_path, lang,
 def test_a_byte_order_mark_is_no_damage(database, tmp_path):
     path = write(tmp_path / "w.jsonl", b"\xef\xbb\xbf" + json.dumps(HAPPY | {"lang_code": "en"}).encode())
     assert read(database, path, skip_malformed=True).outcomes["entries"] == {"kept": 1}
+
+
+def test_a_repeated_key_among_many_is_found_at_once():
+    keys = ", ".join(f'"k{i}": 0' for i in range(100_000))
+    start = time.process_time()
+    assert "k99999" in str(damage(f'{{{keys}, "k99999": 1}}'.encode(), {"k99999": str}))
+    assert time.process_time() - start < 10  # it was quadratic, minutes

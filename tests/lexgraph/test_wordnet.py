@@ -7,6 +7,7 @@ import io
 import lzma
 import shutil
 import tarfile
+import time
 import zipfile
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
@@ -33,6 +34,16 @@ NOUNS = """\
 00000300 14 n 01 pack 0 001 %m 00000100 n 0000 | they hunt
 00000400 18 n 01 Rex 0 002 @i 00000100 n 0000 + 00000900 v 0101 | a dog of renown
 """
+
+
+def test_a_gloss_ends_where_its_examples_begin():
+    assert wndb.gloss('not cold  ; "hot soup"; "hot tea"') == "not cold"
+    assert wndb.gloss('of soup :  as in e.g., "cold soup"') == "of soup"
+    assert wndb.gloss('"scalding" is what burns') == '"scalding" is what burns'
+    assert wndb.gloss('; "only an example"') == '; "only an example"'
+    start = time.process_time()
+    assert wndb.gloss("a" + " " * 200_000 + "b").endswith(" b")
+    assert time.process_time() - start < 10  # it was quadratic, minutes
 
 
 @pytest.fixture
