@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from lexgraph.common.errors import UserError
@@ -231,11 +231,26 @@ def finer(computed: torch.dtype) -> str | None:
 
 
 class States:
-    """The artefact `states`: rows are read from disk as they are asked for."""
+    """The artefact `states`: rows are read from disk as they are asked for.
+
+    Args:
+        path: its folder.
+
+    Raises:
+        UserError: there are none, or the file is damaged.
+    """
 
     def __init__(self, path: Path) -> None:
         self.manifest = read_manifest(path, "states")
-        self._slice = safe_open(path / STATES, framework="pt").get_slice("states")  # type: ignore[no-untyped-call]
+        try:
+            file = safe_open(path / STATES, framework="pt")  # type: ignore[no-untyped-call]
+            self._slice = file.get_slice("states")
+        except SafetensorError as error:
+            raise UserError(
+                f"the states are damaged: {error}",
+                path=path / STATES,
+                remedy="remove the folder and make them again: sensetrain collect",
+            ) from None  # fmt: skip
 
     def rows(self, start: int, end: int) -> Tensor:
         """Rows start to end, as stored, shape (end - start, width)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -17,6 +19,7 @@ from sensetrain.models import ModelFolder
 from sensetrain.senses import collect as collecting
 from sensetrain.senses.batches import Batch
 from sensetrain.senses.cluster import _nearest_members
+from sensetrain.senses.collect import STATES, States
 from sensetrain.senses.dictionary import EXAMPLES, SenseDictionary
 from sensetrain.senses.kmeans import kmeans
 from sensetrain.senses.plan import Plan
@@ -164,3 +167,20 @@ def test_artefacts_open_with_public_tools(line) -> None:
     assert connection.sql(f"SELECT count(*) > 0 FROM '{line.composed}/words.parquet' WHERE rows > 0").fetchone() == (
         True,
     )
+
+
+@pytest.mark.parametrize("sizes", [True, False])
+def test_states_that_were_cut_off_are_not_current_and_a_clear_error(line, tmp_path: Path, *, sizes: bool) -> None:
+    """Also those of an earlier version, whose manifest has no sizes."""
+    states = shutil.copytree(line.states, tmp_path / "states")
+    with (states / STATES).open("r+b") as file:
+        file.truncate((states / STATES).stat().st_size // 2)
+    if not sizes:
+        manifest = json.loads((states / "manifest.json").read_text(encoding="utf-8")) | {"bytes": {}}
+        (states / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(UserError, match="cut off" if sizes else "the states are damaged"):
+        States(states)
+    stage = stages.collect_stage(line.tokens, line.plan, line.teacher, states, CollectSettings(dtype="fp32"))
+    if sizes:
+        stage.ensure()
+        assert (states / STATES).read_bytes() == (line.states / STATES).read_bytes()

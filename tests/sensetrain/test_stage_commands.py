@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 
 from lexgraph.common.command import run
 from lexgraph.common.errors import UserError
-from sensetrain import config
+from sensetrain import config, corpus, stages
 from sensetrain.cli import cli
 from sensetrain.models import ModelFolder
 
@@ -193,3 +195,27 @@ def test_results_replace_results_only(line, teacher: ModelFolder, tmp_path: Path
     assert [sensetrain(*evaluate, "results.json", cwd=tmp_path).returncode for _ in range(2)] == [0, 0]
     assert (tmp_path / "mine.json").read_text(encoding="utf-8") == '{"mine": 1}'
     assert questions.read_text(encoding="utf-8") == QUESTION
+
+
+def test_a_stage_that_runs_twice_at_once_is_made_once(
+    teacher: ModelFolder, corpus_folder: Path, tmp_path: Path, monkeypatch
+) -> None:
+    """Whoever comes second waits, and finds it made."""
+    real, made = corpus.tokenize, []
+
+    def slow(*arguments: object) -> object:
+        made.append(arguments)
+        time.sleep(0.5)
+        return real(*arguments)
+
+    monkeypatch.setattr(corpus, "tokenize", slow)
+
+    def ensure(_: int) -> str:
+        stage = stages.tokenize_stage([corpus_folder], teacher, tmp_path / "tokens", config.TokenizeSettings())
+        return stage.ensure().fingerprint
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(ensure, range(2))
+    assert first == second
+    assert len(made) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["tokens"]
