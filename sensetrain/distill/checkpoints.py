@@ -12,7 +12,7 @@ from transformers import TrainerState
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import read_json, sha256_of_json
-from lexgraph.common.folders import partial_of
+from lexgraph.common.folders import alone_at, partial_of
 from lexgraph.common.terminal import say
 from sensetrain import processes
 from sensetrain.config import DistilSettings
@@ -37,11 +37,13 @@ def prepare(out: Path, settings: Mapping[str, Any], inputs: Mapping[str, str], *
     """Look at what an interrupted training left: it is gone on with, or removed.
 
     Raises:
-        UserError: it is to be gone on with, but was of other settings or inputs; the message names them.
+        UserError: it is to be gone on with, but was of other settings or inputs, which the message names; or another
+            process is at work on it.
     """
     if not resume:
         if processes.index() == 0 and (partial_of(out) / PURPOSE).is_file():
-            shutil.rmtree(folder_of(partial_of(out)), ignore_errors=True)
+            with alone_at(out):
+                shutil.rmtree(folder_of(partial_of(out)), ignore_errors=True)
         return
     purpose = partial_of(out) / PURPOSE
     if not purpose.exists() or last(folder_of(partial_of(out))) is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from lexgraph.common.errors import UserError
+from lexgraph.common.folders import alone_at
 from sensetrain.config import DSKDSettings
 from sensetrain.distill import train
 from sensetrain.distill.data import CachedSequences
@@ -138,3 +140,15 @@ def test_a_training_goes_on_in_the_number_type_that_it_began_with(line, tmp_path
     dskd(line, out, settings.model_copy(update={"compute": "auto", "resume": True}))
     made = read_manifest(out, "student")
     assert made.settings["compute"] == made.facts["compute"]["student"] == "bf16"
+
+
+def test_a_second_training_at_the_same_place_takes_nothing_from_the_first(line, tmp_path: Path, interrupt) -> None:
+    out = tmp_path / "dskd"
+    interrupt(10)
+    with pytest.raises(KeyboardInterrupt):
+        dskd(line, out, SETTINGS)
+    with alone_at(out), ThreadPoolExecutor() as pool:
+        second = pool.submit(dskd, line, out, SETTINGS)
+        with pytest.raises(UserError, match="another process makes something here"):
+            second.result()
+    assert list((tmp_path / ".dskd.partial" / ".training").glob("checkpoint-*"))
