@@ -68,32 +68,34 @@ def generate(sources: Sequence[Source], teacher: ModelFolder, out: Path, setting
         raise UserError("an encoder writes no text", path=teacher.path, remedy="take a decoder (Llama)")
     tokenizer = teacher.tokenizer()
     inputs = generate_inputs(sources, teacher)
-    settings = settled(out, "targets", settings, inputs)
-    model = _without_habits(teacher.load(settings.compute), tokenizer)
-    limit = longest_input(model)
-    prompts, dropped = _prompts(sources, tokenizer, settings, limit)
-    lengths = np.array([len(prompt.ids) for prompt in prompts])
-    # Prompts of one length share a batch, the longest first, so that little is padding and what is too much shows soon.
-    order = np.argsort(-lengths, kind="stable")
-    batches = np.split(order, range(settings.batch_size, len(order), settings.batch_size))
+    with settled(out, "targets", settings, inputs) as settings:
+        model = _without_habits(teacher.load(settings.compute), tokenizer)
+        limit = longest_input(model)
+        prompts, dropped = _prompts(sources, tokenizer, settings, limit)
+        lengths = np.array([len(prompt.ids) for prompt in prompts])
+        # Prompts of one length share a batch, the longest first: little is padding, and what is too much shows soon.
+        order = np.argsort(-lengths, kind="stable")
+        batches = np.split(order, range(settings.batch_size, len(order), settings.batch_size))
 
-    def fill(folder: Path, number: int) -> None:
-        chosen = [prompts[index] for index in batches[number]]
-        answers = _answers(model, tokenizer, [prompt.ids for prompt in chosen], number, settings)
-        with replacing(_part(folder, number)) as partial:
-            partial.write_text(json.dumps(answers), encoding="utf-8")
+        def fill(folder: Path, number: int) -> None:
+            chosen = [prompts[index] for index in batches[number]]
+            answers = _answers(model, tokenizer, [prompt.ids for prompt in chosen], number, settings)
+            with replacing(_part(folder, number)) as partial:
+                partial.write_text(json.dumps(answers), encoding="utf-8")
 
-    def finish(folder: Path) -> dict[str, Any]:
-        written: dict[int, str | None] = {}
-        for number, batch in enumerate(batches):
-            answers = json.loads(_part(folder, number).read_text(encoding="utf-8"))
-            written.update(zip(batch.tolist(), answers, strict=True))
-        kept = _write(folder / TARGETS, prompts, [written[index] for index in range(len(prompts))], settings, dropped)
-        return {"teacher": teacher.name, "prompts": len(prompts), "kept": kept, "dropped": dict(dropped)}
+        def finish(folder: Path) -> dict[str, Any]:
+            written: dict[int, str | None] = {}
+            for number, batch in enumerate(batches):
+                answers = json.loads(_part(folder, number).read_text(encoding="utf-8"))
+                written.update(zip(batch.tolist(), answers, strict=True))
+            kept = _write(
+                folder / TARGETS, prompts, [written[index] for index in range(len(prompts))], settings, dropped
+            )
+            return {"teacher": teacher.name, "prompts": len(prompts), "kept": kept, "dropped": dict(dropped)}
 
-    sizes = np.array([len(batch) for batch in batches])
-    job = Job("generate", "prompts", "batches", sizes, lambda folder: FileWork(folder, fill), finish)
-    return work_together(job, out, "targets", settings.shape(), inputs)
+        sizes = np.array([len(batch) for batch in batches])
+        job = Job("generate", "prompts", "batches", sizes, lambda folder: FileWork(folder, fill), finish)
+        return work_together(job, out, "targets", settings.shape(), inputs)
 
 
 def generate_inputs(sources: Sequence[Source], teacher: ModelFolder) -> dict[str, str]:

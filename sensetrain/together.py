@@ -23,7 +23,7 @@ import torch
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import place_of
-from lexgraph.common.folders import alone_at, partial_of, replacing_folder, require_replaceable
+from lexgraph.common.folders import alone_at, discard, partial_of, replacing_folder, require_replaceable
 from lexgraph.common.terminal import Advance, progress, say
 from sensetrain.claims import Claims, claims_of
 from sensetrain.config import ForwardSettings
@@ -120,11 +120,13 @@ class Job:
 S = TypeVar("S", bound=ForwardSettings)
 
 
-def settled(path: Path, kind: str, settings: S, inputs: Mapping[str, str]) -> S:
-    """The settings with a number type in the place of `auto`, the same for all processes that make the artefact.
+@contextmanager
+def settled(path: Path, kind: str, settings: S, inputs: Mapping[str, str]) -> Iterator[S]:
+    """Give the settings with a number type in the place of `auto`, the same for all processes that make the artefact.
 
     The first process says what `auto` stands for, by its hardware. Those that come later, or go on with the work, take
-    what it said, whatever they run on; where the artefact is there already, it says so.
+    what it said, whatever they run on; where the artefact is there already, it says so. The block loads models in that
+    type and does the work; if it refuses to begin, nothing is left of what was said.
 
     Args:
         path: the artefact's folder.
@@ -135,8 +137,17 @@ def settled(path: Path, kind: str, settings: S, inputs: Mapping[str, str]) -> S:
     Raises:
         UserError: another process makes something else at `path`, or something else lies there.
     """
-    if settings.compute != "auto":
-        return settings
+    if settings.compute == "auto":
+        settings = settings.model_copy(update={"compute": _agreed_type(path, kind, settings, inputs)})
+    try:
+        yield settings
+    except BaseException:
+        _forget(path)
+        raise
+
+
+def _agreed_type(path: Path, kind: str, settings: ForwardSettings, inputs: Mapping[str, str]) -> str:
+    """The number type that all processes compute in."""
     wanted = settings.shape()
     place_of(path).parent.mkdir(parents=True, exist_ok=True)
     while (found := computed_in(path, kind, wanted, inputs)) is None:
@@ -150,7 +161,17 @@ def settled(path: Path, kind: str, settings: S, inputs: Mapping[str, str]) -> S:
                     begin(partial_of(path), purpose_of(kind, settings.resolved().shape(), inputs))
             elif claims.is_new:
                 claims.path.unlink()
-    return settings.model_copy(update={"compute": found})
+    return found
+
+
+def _forget(path: Path) -> None:
+    """Remove an unfinished artefact that no process has begun to work on."""
+    file = claims_of(path)
+    if file.exists():
+        with closing(Claims(file, 0)) as claims, claims.alone():
+            if claims.in_place and claims.fits() and claims.nobody_at_work():
+                discard(partial_of(path))
+                claims.path.unlink()
 
 
 @contextmanager

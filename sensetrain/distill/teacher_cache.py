@@ -63,30 +63,30 @@ def teach(tokens_path: Path, teacher: ModelFolder, senses: SenseSource, out: Pat
     sequences = tokens.split(TRAIN)
     offsets = target_offsets(tokens, sequences)
     inputs = teach_inputs(tokens.manifest, teacher, senses)
-    settings = settled(out, "cache", settings, inputs)
-    model = teacher.load(settings.compute)
-    check_length(model, int(tokens.lengths().max()), teacher.name)
-    layout, shards, pass_ = (
-        _layout(model, settings),
-        list(_shards(offsets)),
-        _TeacherPass(model, tokens, senses, settings),
-    )
+    with settled(out, "cache", settings, inputs) as settings:
+        model = teacher.load(settings.compute)
+        check_length(model, int(tokens.lengths().max()), teacher.name)
+        layout, shards, pass_ = (
+            _layout(model, settings),
+            list(_shards(offsets)),
+            _TeacherPass(model, tokens, senses, settings),
+        )
 
-    def fill(folder: Path, number: int) -> None:
-        start, end = shards[number]
-        write_shard(folder / shard_name(number), layout, pass_.columns(sequences[start:end]))
+        def fill(folder: Path, number: int) -> None:
+            start, end = shards[number]
+            write_shard(folder / shard_name(number), layout, pass_.columns(sequences[start:end]))
 
-    def finish(folder: Path) -> dict[str, Any]:
-        files = [folder / shard_name(number) for number in range(len(shards))]
-        return {
-            "targets": int(offsets[-1]), "first_sequences": [start for start, _ in shards],
-            "vocab_size": _vocabulary(model), "bytes": sum(file.stat().st_size for file in files),
-            "bytes_uncompressed": int(offsets[-1]) * row_bytes(layout), **_coverage(files, settings),
-        }  # fmt: skip
+        def finish(folder: Path) -> dict[str, Any]:
+            files = [folder / shard_name(number) for number in range(len(shards))]
+            return {
+                "targets": int(offsets[-1]), "first_sequences": [start for start, _ in shards],
+                "vocab_size": _vocabulary(model), "bytes": sum(file.stat().st_size for file in files),
+                "bytes_uncompressed": int(offsets[-1]) * row_bytes(layout), **_coverage(files, settings),
+            }  # fmt: skip
 
-    sizes = np.array([offsets[end] - offsets[start] for start, end in shards])
-    job = Job("teach", "targets", "shards", sizes, lambda folder: FileWork(folder, fill), finish)
-    return work_together(job, out, "cache", settings.shape(), inputs)
+        sizes = np.array([offsets[end] - offsets[start] for start, end in shards])
+        job = Job("teach", "targets", "shards", sizes, lambda folder: FileWork(folder, fill), finish)
+        return work_together(job, out, "cache", settings.shape(), inputs)
 
 
 def target_offsets(tokens: Tokens, sequences: Ints) -> Ints:

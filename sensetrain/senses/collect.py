@@ -62,23 +62,23 @@ def collect(tokens_path: Path, plan_path: Path, teacher: ModelFolder, out: Path,
     tokens.manifest.require(tokens_path, {"tokenizer": teacher.tokenizer_fingerprint})
     _check_teacher(plan, plan_path, teacher)
     inputs = collect_inputs(plan.manifest, teacher)
-    settings = settled(out, "states", settings, inputs)
-    reader = StateReader(teacher, tokens, settings.compute, int(plan.manifest.settings["batch_tokens"]))
-    batches = plan.batches()
-    shape = (len(plan.sequence), reader.width)
+    with settled(out, "states", settings, inputs) as settings:
+        reader = StateReader(teacher, tokens, settings.compute, int(plan.manifest.settings["batch_tokens"]))
+        batches = plan.batches()
+        shape = (len(plan.sequence), reader.width)
 
-    def fill(file: TensorFile, number: int) -> None:
-        batch = batches[number]
-        chosen = on_cpu(reader.states(batch, plan.length[batch.rows]).to(TYPES[settings.dtype]))
-        _check_finite(chosen, batch, reader.dtype)
-        file.write("states", batch.rows, chosen)
+        def fill(file: TensorFile, number: int) -> None:
+            batch = batches[number]
+            chosen = on_cpu(reader.states(batch, plan.length[batch.rows]).to(TYPES[settings.dtype]))
+            _check_finite(chosen, batch, reader.dtype)
+            file.write("states", batch.rows, chosen)
 
-    job = Job(
-        "collect", "samples", "batches", batches.sizes,
-        lambda folder: TensorWork(TensorFile(folder / STATES, {"states": (settings.dtype, shape)}), fill),
-        lambda _: {"states": shape[0], "width": shape[1], "batches": len(batches)},
-    )  # fmt: skip
-    return work_together(job, out, "states", settings.shape(), inputs)
+        job = Job(
+            "collect", "samples", "batches", batches.sizes,
+            lambda folder: TensorWork(TensorFile(folder / STATES, {"states": (settings.dtype, shape)}), fill),
+            lambda _: {"states": shape[0], "width": shape[1], "batches": len(batches)},
+        )  # fmt: skip
+        return work_together(job, out, "states", settings.shape(), inputs)
 
 
 def _check_teacher(plan: Plan, path: Path, teacher: ModelFolder) -> None:
@@ -243,8 +243,8 @@ class States:
     def __init__(self, path: Path) -> None:
         self.manifest = read_manifest(path, "states")
         try:
-            file = safe_open(path / STATES, framework="pt")  # type: ignore[no-untyped-call]
-            self._slice = file.get_slice("states")
+            file = safe_open(path / STATES, framework="pt")
+            self._slice = file.get_slice("states")  # type: ignore[no-untyped-call]
         except SafetensorError as error:
             raise UserError(
                 f"the states are damaged: {error}",

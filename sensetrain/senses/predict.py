@@ -53,31 +53,31 @@ def predict(tokens_path: Path, teacher: ModelFolder, out: Path, settings: Predic
     if teacher.is_encoder:
         raise UserError("an encoder predicts no next token", path=teacher.path, remedy="take a decoder (Llama)")
     inputs = predict_inputs(tokens.manifest, teacher)
-    settings = settled(out, "predicted", settings, inputs)
-    model = teacher.load(settings.compute)
-    check_length(model, int(tokens.lengths().max()), teacher.name)
-    sequences = tokens.split(TRAIN)
-    counts = tokens.lengths()[sequences] - 1
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    some = counts > 0
-    batches = list(members_of(plan_batches(sequences[some], counts[some], settings.batch_tokens)))
+    with settled(out, "predicted", settings, inputs) as settings:
+        model = teacher.load(settings.compute)
+        check_length(model, int(tokens.lengths().max()), teacher.name)
+        sequences = tokens.split(TRAIN)
+        counts = tokens.lengths()[sequences] - 1
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        some = counts > 0
+        batches = list(members_of(plan_batches(sequences[some], counts[some], settings.batch_tokens)))
 
-    def fill(file: TensorFile, number: int) -> None:
-        batch = batches[number]
-        place = np.searchsorted(sequences, batch)
-        rows = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in place])
-        file.write("ids", rows, _most_probable(model, tokens, batch, counts[place]))
+        def fill(file: TensorFile, number: int) -> None:
+            batch = batches[number]
+            place = np.searchsorted(sequences, batch)
+            rows = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in place])
+            file.write("ids", rows, _most_probable(model, tokens, batch, counts[place]))
 
-    def finish(folder: Path) -> dict[str, Any]:
-        _write_lists(folder, sequences, offsets)
-        return {"sequences": len(sequences), "positions": int(offsets[-1]), "batches": len(batches)}
+        def finish(folder: Path) -> dict[str, Any]:
+            _write_lists(folder, sequences, offsets)
+            return {"sequences": len(sequences), "positions": int(offsets[-1]), "batches": len(batches)}
 
-    layout = {"ids": ("int32", (int(offsets[-1]),))}
-    job = Job(
-        "predict", "positions", "batches", np.array([counts[np.searchsorted(sequences, b)].sum() for b in batches]),
-        lambda folder: TensorWork(TensorFile(folder / _IDS, layout), fill), finish,
-    )  # fmt: skip
-    return work_together(job, out, "predicted", settings.shape(), inputs)
+        layout = {"ids": ("int32", (int(offsets[-1]),))}
+        job = Job(
+            "predict", "positions", "batches", np.array([counts[np.searchsorted(sequences, b)].sum() for b in batches]),
+            lambda folder: TensorWork(TensorFile(folder / _IDS, layout), fill), finish,
+        )  # fmt: skip
+        return work_together(job, out, "predicted", settings.shape(), inputs)
 
 
 @torch.inference_mode()

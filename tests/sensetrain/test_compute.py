@@ -137,13 +137,23 @@ def test_an_unfinished_artefact_goes_on_with_the_type_that_it_began_with(line, t
 
 def test_processes_of_different_hardware_agree_on_one_type(tmp_path: Path, monkeypatch) -> None:
     """Whoever comes first says which; a process that comes before the first one is at work finds it said already."""
-    asked, named = CollectSettings(), CollectSettings(compute="fp32")
+    asked, named, out = CollectSettings(), CollectSettings(compute="fp32"), tmp_path / "out"
     monkeypatch.setenv(COMPUTE_VARIABLE, "bf16")
-    assert settled(tmp_path / "out", "states", asked, {"plan": "p"}).compute == "bf16"
-    monkeypatch.setenv(COMPUTE_VARIABLE, "fp32")
-    assert settled(tmp_path / "out", "states", asked, {"plan": "p"}).compute == "bf16"
-    assert settled(tmp_path / "out", "states", named, {"plan": "p"}).compute == "fp32"
-    assert settled(tmp_path / "out", "states", asked, {"plan": "another"}).compute == "fp32"
+    with settled(out, "states", asked, {"plan": "p"}) as first:
+        monkeypatch.setenv(COMPUTE_VARIABLE, "fp32")
+        with settled(out, "states", asked, {"plan": "p"}) as second:
+            assert (first.compute, second.compute) == ("bf16", "bf16")
+        with settled(out, "states", named, {"plan": "p"}) as third:
+            assert third.compute == "fp32"
+    with settled(out, "states", asked, {"plan": "another"}) as other:
+        assert other.compute == "fp32"
+
+
+def test_what_is_refused_before_it_begins_leaves_nothing(tmp_path: Path) -> None:
+    refused = pytest.raises(UserError, match="too long")
+    with refused, settled(tmp_path / "out", "states", CollectSettings(), {}):
+        raise UserError("too long")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("compute", "used"), [("auto", "fp32"), ("bf16", "bf16")])

@@ -92,7 +92,7 @@ def test_longer_sequences_are_refused(stage: str, line, short: ModelFolder, tmp_
     assert Tokens.open(line.tokens).lengths().max() > POSITIONS
     with pytest.raises(UserError, match=rf"\[sequence_length\]: sequences of 48 tokens.* takes at most {POSITIONS}"):
         STAGES[stage](line, short, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob("*out*"))
 
 
 def test_longer_texts_and_questions_are_refused(short: ModelFolder) -> None:
