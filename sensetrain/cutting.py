@@ -195,9 +195,9 @@ def some_logits(model: PreTrainedModel) -> Tensor:
     return logits.float().cpu()
 
 
-def same_logits(ours: Tensor, theirs: Tensor) -> bool:
-    """Whether they are the same but for rounding; another weight is off by far more."""
-    return torch.allclose(ours, theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max()))
+def same_logits(ours: Tensor, theirs: Tensor, tolerance: float = 1e-3) -> bool:
+    """Whether they are the same but for rounding; another weight or setting is off by far more."""
+    return torch.allclose(ours, theirs, rtol=tolerance, atol=tolerance * float(theirs.abs().max()))
 
 
 def _not_cut(model: PreTrainedModel, path: Path, kept: Sequence[int], why: str) -> UserError:

@@ -235,9 +235,10 @@ def _require_same(student: PreTrainedModel, state: Mapping[str, Tensor], folder:
     wrong += [name for name, weight in again.state_dict().items() if not torch.equal(weight, state[name].to(weight))]
     if wrong:
         raise UserError("the student is not what was trained once it is saved", path=folder, field=", ".join(wrong[:3]))
-    # Where the student is sharded no process can run it alone.
+    # Where the student is sharded no process can run it alone. Where it lies on a GPU, matrices may be multiplied more
+    # coarsely there than on the CPU, to which it is loaded.
     whole = not any(isinstance(weight, DTensor) for weight in student.parameters())
-    if whole and not same_logits(some_logits(again), some_logits(student)):
+    if whole and not same_logits(some_logits(again), some_logits(student), tolerance=0.02):
         raise UserError("the student gives other logits once it is saved", path=folder, field="config.json")
 
 
