@@ -232,7 +232,7 @@ def _require_same(student: PreTrainedModel, state: Mapping[str, Tensor], folder:
     with quiet_loading():
         again, info = kind.from_pretrained(folder, dtype=student.dtype, output_loading_info=True)
     wrong = sorted(str(key) for of in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in info[of])
-    wrong += [name for name, weight in again.state_dict().items() if not torch.equal(weight, state[name].to(weight))]
+    wrong += [n for n, w in again.state_dict().items() if n not in state or not torch.equal(w, state[n].to(w))]
     if wrong:
         raise UserError("the student is not what was trained once it is saved", path=folder, field=", ".join(wrong[:3]))
     # Where the student is sharded no process can run it alone. Where it lies on a GPU, matrices may be multiplied more
