@@ -132,7 +132,7 @@ def _synset(line: str, letters: str, prefix: str, wordnet: Wordnet, keys: set[in
     if words < 1 or len(fields) < ends or (len(fields) > ends and letter != "v"):
         raise _LineError("it has not the number of words and pointers that it states")
     found = [_pointer(key, words, *fields[at : at + 4]) for at in range(after + 1, ends, 4)]
-    members = [(key, number, *_word(fields[2 + 2 * number])) for number in range(1, words + 1)]
+    members = [(key, number, *_word(fields[2 + 2 * number], letter)) for number in range(1, words + 1)]
     wordnet.synsets.append((key, f"{prefix}-{offset}-{letter}", POS_NAMES[letter], gloss(text), words))
     wordnet.members += members
     wordnet.pointers += found
@@ -153,12 +153,16 @@ def _pointer(key: int, words: int, symbol: str, offset: str, letter: str, ends: 
     return key, number, _RELATIONS.get(symbol, symbol), _key(offset, letter), target
 
 
-def _word(raw: str) -> tuple[str, list[str] | None]:
-    """`galore(ip)` is `galore`, postpositive; underscores are spaces."""
-    tags = None
-    if raw.endswith(")") and (marked := _MARKED.match(raw)):
-        raw, tags = marked[1], [MARKERS[marked[2]]]
-    return raw.replace("_", " "), tags
+def _word(raw: str, letter: str) -> tuple[str, list[str] | None]:
+    word, tags = without_marker(raw, letter)
+    return word.replace("_", " "), tags
+
+
+def without_marker(word: str, letter: str) -> tuple[str, list[str] | None]:
+    """A word of a synset of that type and its tags: the adjective `galore(ip)` is `galore`, postpositive."""
+    if letter in "as" and word.endswith(")") and (marked := _MARKED.match(word)):
+        return marked[1], [MARKERS[marked[2]]]
+    return word, None
 
 
 def gloss(text: str) -> str:

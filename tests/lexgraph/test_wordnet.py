@@ -279,6 +279,88 @@ def test_lexicons_of_other_languages_are_left_out(tmp_path, sample_lmf):
     assert rows(tmp_path / "g.duckdb", "SELECT DISTINCT lang FROM words") == [("de",)]
 
 
+def lexicon(entries: str, synsets: str, language: str = "en") -> str:
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<!DOCTYPE LexicalResource SYSTEM "http://globalwordnet.github.io/schemas/WN-LMF-1.1.dtd">\n'
+        '<LexicalResource xmlns:dc="https://globalwordnet.github.io/schemas/dc/">'
+        f'<Lexicon id="toy" label="Toy" language="{language}" email="a@example.org" license="CC0-1.0" version="7">'
+        f"{entries}{synsets}</Lexicon></LexicalResource>\n"
+    )
+
+
+def entry(word: str, sense: str, synset: str, pos: str = "n", inside: str = "") -> str:
+    return (
+        f'<LexicalEntry id="e-{word}"><Lemma writtenForm="{word}" partOfSpeech="{pos}"/>'
+        f'<Sense id="{sense}" synset="{synset}">{inside}</Sense></LexicalEntry>'
+    )
+
+
+def synset(ident: str, gloss: str, pos: str = "n", members: str = "") -> str:
+    members = f' members="{members}"' if members else ""
+    return f'<Synset id="{ident}" ili="" partOfSpeech="{pos}"{members}><Definition>{gloss}</Definition></Synset>'
+
+
+def test_senses_with_one_id_stay_in_their_synsets(database, tmp_path):
+    antonym = '<SenseRelation relType="antonym" target="{}"/>'
+    entries = (
+        entry("car", "s1", "y1", inside=antonym.format("s2")) + entry("auto", "s2", "y1", inside=antonym.format("s4"))
+        + entry("vehicle", "s2", "y2") + entry("conveyance", "s3", "y2") + entry("foot", "s4", "y3")
+        + entry("Baroque", "s5", "y4", "a") + entry("baroque", "s5", "y4", "a") + entry("ornate(a)", "s6", "y4", "s")
+        + entry("note(a)", "s7", "y3")
+    )  # fmt: skip
+    synsets = synset("y1", "a") + synset("y2", "b") + synset("y3", "c") + synset("y4", "d", "a")
+    path = write(tmp_path / "toy.xml", lexicon(entries, synsets))
+    (intake,) = ingest(database, [source(path)])
+    assert edges(database) == {
+        ("auto", "car", "synonym"), ("conveyance", "vehicle", "synonym"), ("auto", "foot", "antonym"),
+        ("Baroque", "ornate", "synonym"), ("baroque", "ornate", "synonym"), ("foot", "note(a)", "synonym"),
+    }  # fmt: skip
+    assert intake.outcomes["sense ids"] == {"kept": 5, "of several senses": 4}
+    assert intake.examples["of several senses"] == [f"{path}: s2", f"{path}: s5"]
+    assert intake.outcomes["antonym pointers"] == {"kept": 1, "no such synset or word": 1}
+    assert rows(database, "SELECT DISTINCT word, tags FROM senses WHERE pos = 'adj' ORDER BY 1") == [
+        ("Baroque", None), ("baroque", None), ("ornate", ["attributive"]),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("by", ["sense", "entry"])
+def test_the_order_of_a_synset_is_that_of_its_members(database, tmp_path, by):
+    members = {"sense": "s2 s1", "entry": "e-hound e-dog"}[by]
+    text = lexicon(entry("dog", "s1", "y1") + entry("hound", "s2", "y1"), synset("y1", "it barks", members=members))
+    ingest(database, [source(write(tmp_path / "toy.xml", text))])
+    assert rows(database, "SELECT word, related FROM relations") == [("hound", "dog")]
+
+
+@pytest.mark.parametrize(
+    ("entries", "synsets", "message"),
+    [
+        (entry("cat", "s9", "y9"), "", "the sense s9 is in no synset of the file"),
+        ("", synset("y8", "one") + synset("y8", "other"), "several synsets have the id y8"),
+    ],
+)
+def test_a_malformed_lexicon_is_refused_or_what_is_malformed_is_counted(database, tmp_path, entries, synsets, message):
+    text = lexicon(entry("dog", "s1", "y1") + entry("hound", "s2", "y1") + entries, synset("y1", "it barks") + synsets)
+    path = write(tmp_path / "toy.xml", text)
+    with pytest.raises(UserError, match=f"toy\\.xml: {message}"):
+        ingest(database, [source(path)])
+    (intake,) = ingest(database, [source(path, skip_malformed=True)])
+    assert intake.examples["malformed"] == [f"{path}: {message}"]
+    assert edges(database) == {("dog", "hound", "synonym")}
+
+
+@pytest.mark.parametrize(("lang", "found"), [("en", True), ("en-US", True), ("EN-us", True), ("en-GB", False)])
+def test_a_language_may_name_its_region(database, tmp_path, lang, found):
+    text = lexicon(entry("dog", "s1", "y1") + entry("hound", "s2", "y1"), synset("y1", "it barks"), "en-US")
+    path = write(tmp_path / "toy.xml", text)
+    if found:
+        ingest(database, [source(path, lang=lang)])
+        assert rows(database, "SELECT DISTINCT lang FROM words") == [(lang,)]
+    else:
+        with pytest.raises(UserError, match="no lexicon in 'en-GB'; there are: en-US"):
+            ingest(database, [source(path, lang=lang)])
+
+
 # Bad input
 
 
