@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import csv
 import itertools
+import json
 import re
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-from python_calamine import CalamineError, CalamineWorkbook
 
 from lexgraph.common.errors import UserError
 from lexgraph.database import Connection
@@ -27,7 +29,8 @@ from lexgraph.sources.base import KEPT, Inputs, Intake, Options, Reader, put, te
 
 _WORD, _POS, _SEGMENTATION = "Word", "POS", "MorphoLexSegm"
 _POS_NAMES = {"NN": "noun", "VB": "verb", "JJ": "adj", "RB": "adv"}
-_PARTS = re.compile(r"<([^<>(){}]+)<|\(([^()]*)\)|>([^<>(){}]+)>")
+_PARTS = re.compile(r"<([^<>()]+)<|\(([^<>()]+)\)|>([^<>()]+)>")
+_STRAY = re.compile(r"[{}\[\]_]")  # in MorphoLEX's own tables, too: `(back})`, `(_here)`
 _LONGEST_WORD, _LONGEST_SEGMENTATION = 100, 300  # characters
 
 _DAMAGE = {
@@ -39,6 +42,9 @@ _DAMAGE = {
     "an error of the spreadsheet instead of a word": re.compile(r"#[A-Z/0]+[!?A-Z]*"),
 }
 REPAIRED = "word repaired from its segmentation"
+STRAY_QUOTE = "a quotation mark without its pair"
+CLEARED = "stray marks left out of the segmentation"
+_WORKBOOK_MEMORY = 1 << 30
 
 _LISTS = pa.list_(pa.string())
 _SCHEMA = pa.schema(
@@ -64,9 +70,21 @@ def segments(segmentation: str) -> tuple[list[str], list[str], list[str]]:
     parts: tuple[list[str], list[str], list[str]] = ([], [], [])
     for match in _PARTS.finditer(segmentation):
         for group, found in zip(parts, match.groups(), strict=True):
-            if found is not None:
-                group.append(found)
+            if found is not None and (letters := _STRAY.sub("", found)):
+                group.append(letters)
     return parts
+
+
+def _damage(segmentation: str) -> str | None:
+    """What is wrong with a segmentation, in the words of the outcome."""
+    between = _PARTS.sub("", segmentation)
+    if re.search(r"\w", _STRAY.sub("", between)):
+        return "letters outside of the brackets"
+    if not any(segments(segmentation)):
+        return "no part in the segmentation"
+    while "{}" in between:
+        between = between.replace("{}", "")
+    return CLEARED if between or any(_STRAY.search(part[0]) for part in _PARTS.finditer(segmentation)) else None
 
 
 def joined(segmentation: str) -> str | None:
@@ -75,7 +93,7 @@ def joined(segmentation: str) -> str | None:
     They may where two vowels meet (`(anim)>ose>>ity>` is animosity), after a y, and where a single consonant after a
     single vowel may be doubled before a vowel.
     """
-    parts = [part for part in re.split(r"[<>(){}]+", segmentation) if part]
+    parts = [part for part in re.split(r"[<>(){}\[\]]+", segmentation) if part]
     for left, right in itertools.pairwise(parts):
         if left[-1] in "yY" or (
             right[0] in "aeiouAEIOU" and re.search(r"[aeiou]$|(^|[^aeiou])[aeiou][^aeiouwx]$", left, re.IGNORECASE)
@@ -87,7 +105,7 @@ def joined(segmentation: str) -> str | None:
 def _rows(path: Path, options: Options, intake: Intake) -> Iterator[dict[str, object]]:
     for place, raw, pos, segmentation in _cells(path, options, intake):
         word, outcome = _judged(raw, segmentation)
-        intake.add("rows", outcome, example=place if word is None else None)
+        intake.add("rows", outcome, example=None if outcome == KEPT else place)
         if word is None:
             continue
         prefixes, roots, suffixes = segments(segmentation)
@@ -104,15 +122,22 @@ def _judged(word: str, segmentation: str) -> tuple[str | None, str]:
         return None, "word or segmentation missing"
     if len(word) > _LONGEST_WORD or len(segmentation) > _LONGEST_SEGMENTATION:
         return None, f"longer than {_LONGEST_WORD} characters"
+    if '"' in word:
+        return None, STRAY_QUOTE
+    damage = _damage(segmentation)
+    if damage not in (None, CLEARED):
+        return None, damage
     if any(mark in word for mark in "<>{}()"):
         repaired = joined(word)
-        return repaired, REPAIRED if repaired else "the word is a segmentation"
+        if not repaired or not re.fullmatch(r"[\w'.-]+", repaired):
+            return None, "the word is a segmentation"
+        return repaired, REPAIRED
     for reason, pattern in _DAMAGE.items():
         if pattern.fullmatch(word):
             # What Excel took for the truth value TRUE is the word, if its segmentation says so.
             spelled = joined(segmentation)
             return (spelled, REPAIRED) if spelled and spelled.lower() == word.lower() else (None, reason)
-    return word, KEPT
+    return word, damage or KEPT
 
 
 def _cells(path: Path, options: Options, intake: Intake) -> Iterator[tuple[str, str, str, str]]:
@@ -125,33 +150,67 @@ def _cells(path: Path, options: Options, intake: Intake) -> Iterator[tuple[str, 
     header = next(lines, "")
     # European Excel writes semicolons, since the comma is its decimal sign.
     delimiter = max("\t;,", key=header.count)
-    table = csv.reader(itertools.chain([header], lines), delimiter=delimiter)
-    try:
-        yield from _cells_of_table(path, "line", table)
-    except csv.Error as error:
-        raise UserError(f"not a table: {error}", path=path, line=table.line_num) from None
+    rows = _split(itertools.chain([header], lines), delimiter, path)
+    yield from _cells_of_table(path, "line", rows)
+
+
+def _split(lines: Iterable[str], delimiter: str, path: Path) -> Iterator[list[str]]:
+    """The cells of each line. No cell of the table spans lines, so a quotation mark that stays open spoils one row."""
+    width = 0
+    for number, line in enumerate(lines, start=1):
+        width = width or line.count(delimiter) + 1
+        if len(line) > csv.field_size_limit():
+            raise UserError("not a table: the line is too long", path=path, line=number)
+        try:
+            yield next(csv.reader([line.rstrip("\n") + "\n"], delimiter=delimiter, strict=True), [])
+        except csv.Error:
+            yield ['"'] * width  # where one cell ends and the next begins, nobody can tell
 
 
 def _cells_of_workbook(path: Path) -> Iterator[tuple[str, str, str, str]]:
-    try:
-        check_zip(path)
-        workbook = CalamineWorkbook.from_path(path)
-        # Sheets of words are named by their signature (prefixes-roots-suffixes); the others hold no words.
-        names = [name for name in workbook.sheet_names if re.fullmatch(r"\d+-\d+-\d+", name)]
-        if not names:
-            raise UserError("no sheet is named like 1-1-0", path=path, remedy="take the workbook as published")
-        for name in names:
-            rows = workbook.get_sheet_by_name(name).to_python()
-            cells = ([_text(cell) for cell in row] for row in rows)
-            # The words of 0-0-0 have not been segmented.
-            yield from _cells_of_table(path, f"sheet {name}, row", cells, lacking=name == "0-0-0")
-    except CalamineError as error:
-        raise UserError(f"not an .xlsx workbook: {error}", path=path) from None
+    check_zip(path)
+    # Sheets of words are named by their signature (prefixes-roots-suffixes); the others hold no words.
+    rows = _workbook_rows(path, r"\d+-\d+-\d+")
+    sheets = 0
+    for name, sheet in itertools.groupby(rows, key=lambda row: row[0]):
+        sheets += 1
+        # The words of 0-0-0 have not been segmented.
+        yield from _cells_of_table(path, f"sheet {name}, row", (cells for _, cells in sheet), lacking=name == "0-0-0")
+    if not sheets:
+        raise UserError("no sheet is named like 1-1-0", path=path, remedy="take the workbook as published")
 
 
-def _text(cell: Any) -> str:
-    """A cell as a spreadsheet shows it: TRUE, not True."""
-    return str(cell).upper() if isinstance(cell, bool) else str(cell)
+def _workbook_rows(path: Path, pattern: str) -> Iterator[tuple[str, list[str]]]:
+    """(sheet, cells) of the rows of the sheets whose name fits, read by a process with a memory of its own."""
+    program, limit = str(Path(__file__).with_name("xlsx_rows.py")), str(_WORKBOOK_MEMORY)
+    command = [sys.executable, "-P", program, str(path.resolve()), pattern, limit]
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, encoding="ascii") as child,
+    ):
+        name = ""
+        try:
+            for line in child.stdout or ():
+                row = json.loads(line)
+                if isinstance(row, dict):
+                    name = row["sheet"]
+                else:
+                    yield name, row
+        except BaseException:
+            child.kill()
+            raise
+        if child.wait():
+            said.seek(0)
+            raise _workbook_error(path, child.returncode, said.read().decode(errors="replace"))
+
+
+def _workbook_error(path: Path, status: int, said: str) -> UserError:
+    if status < 0 or "MemoryError" in said:
+        return UserError(
+            f"the workbook does not fit into {_WORKBOOK_MEMORY >> 20} MiB; a cell may stand far away from its tables",
+            path=path, remedy="delete what lies outside of the tables, or save a sheet as .csv",
+        )  # fmt: skip
+    return UserError(f"not an .xlsx workbook: {said.strip()}", path=path, remedy="save it again as .xlsx, or as .csv")
 
 
 def _cells_of_table(

@@ -7,7 +7,6 @@ over all outcomes.
 
 from __future__ import annotations
 
-import csv
 import io
 import random
 import re
@@ -52,9 +51,7 @@ def all_lines(data: bytes) -> int:
 
 
 def csv_rows(data: bytes) -> int:
-    lines = io.BytesIO(data).readlines()
-    good = [line.decode().replace("\r", " ") for line in lines if is_text(line)]
-    return len(list(csv.reader(good))) - 1 + len(lines) - len(good)
+    return all_lines(data) - 1  # a row is a line
 
 
 def is_text(line: bytes) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import zipfile
 
 import pytest
@@ -50,6 +52,19 @@ def test_lists_may_be_packed(database, tmp_path, monkeypatch):
     write(path, gzip.compress(b"good fine\n" * 90)[:20])
     with pytest.raises(UserError, match=r"syn\.txt\.gz: cannot be read"):
         ingest(database, [Source(READERS["pairs"], {"synonyms": [path]})])
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)])
+def test_a_damaged_second_stream_of_a_list_is_refused_with_its_byte(database, tmp_path, suffix, pack):
+    first, second = pack(b"good fine\n"), pack(b"big large\n")
+    path = write(tmp_path / f"syn.txt{suffix}", first + second)
+    ingest(database, [Source(READERS["pairs"], {"synonyms": [path]})])
+    assert edges(database) == {("fine", "good", "synonym"), ("big", "large", "synonym")}
+    write(path, first + b"\1\1" + second[2:])
+    message = rf"syn\.txt.*: cannot be read: damaged .* in the stream that begins at byte {len(first)}"
+    for skip in (False, True):
+        with pytest.raises(UserError, match=message):
+            ingest(database, [Source(READERS["pairs"], {"synonyms": [path]}, None, Options(skip_malformed=skip))])
 
 
 def test_only_the_first_five_examples_are_named(database, tmp_path):
@@ -228,12 +243,73 @@ def test_a_workbook_that_unpacks_to_too_much_is_refused(database, tmp_path, monk
         ingest(database, [Source(READERS["morpholex"], {"files": [path]})])
 
 
+def test_a_cell_in_the_last_corner_of_a_sheet(database, tmp_path):
+    """Between the first cell and this one there is room for 17 billion others."""
+    path = workbook(tmp_path / "m.xlsx", {"0-1-0": ["Word|MorphoLexSegm", '=r="XFD1048576"><v>1</v>']})
+    with pytest.raises(UserError, match=r"m\.xlsx: the workbook does not fit into 1024 MiB; a cell may stand far away"):
+        ingest(database, [Source(READERS["morpholex"], {"files": [path]})])
+    assert not database.exists()
+
+
+def test_a_workbook_without_sheets_of_words(database, tmp_path):
+    path = workbook(tmp_path / "m.xlsx", {"Presentation": ["Words and their parts"]})
+    with pytest.raises(UserError, match=r"m\.xlsx: no sheet is named like 1-1-0"):
+        ingest(database, [Source(READERS["morpholex"], {"files": [path]})])
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a", "b")
+    with pytest.raises(UserError, match=r"m\.xlsx: not an \.xlsx workbook"):
+        ingest(database, [Source(READERS["morpholex"], {"files": [path]})])
+
+
+def test_damaged_segmentations_are_named_and_give_no_parts_of_their_own(database, tmp_path):
+    source = morpholex(
+        tmp_path, "backboard,NN,{(back}){(board)}", "enormity,NN,{(enorm)ity}", "daly,RB,{(daly)]>",
+        "inherent,JJ,{<in<(_here)}>ant>", "adversity,NN,{(adverse)}>ity>dr", "seamen,NN,{(sea)}(men)", "empty,NN,{}",
+    )  # fmt: skip
+    (intake,) = ingest(database, [source])
+    assert intake.outcomes["rows"] == {
+        "kept": 1, "stray marks left out of the segmentation": 3, "letters outside of the brackets": 2,
+        "no part in the segmentation": 1,
+    }  # fmt: skip
+    path = tmp_path / "m.csv"
+    assert intake.examples == {
+        "stray marks left out of the segmentation": [f"{path}, line {n}" for n in (2, 4, 5)],
+        "letters outside of the brackets": [f"{path}, line {n}" for n in (3, 6)],
+        "no part in the segmentation": [f"{path}, line 8"],
+    }
+    assert rows(database, "SELECT word, prefixes, roots, suffixes FROM morphology ORDER BY ALL") == [
+        ("backboard", [], ["back", "board"], []), ("daly", [], ["daly"], []), ("inherent", ["in"], ["here"], ["ant"]),
+        ("seamen", [], ["sea", "men"], []),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "delimiter"), [("m.tsv", "\t"), ("m.csv", ",")])
+def test_a_stray_quotation_mark_spoils_its_own_row_only(database, tmp_path, name, delimiter):
+    lines = [
+        "Word POS MorphoLexSegm", "first NN {(first)}", '"hello NN {(hello)}', "world NN {(world)}", '5" NN {(inch)}',
+        '"quoted" "NN" {(quoted)}', '"a"b NN {(ab)}', 'odd "NN {(odd)}', '"hello NN {(hello)}" NN {(x)}',
+        "last NN {(last)}",
+    ]  # fmt: skip
+    path = write(tmp_path / name, "\n".join(lines).replace(" ", delimiter))
+    (intake,) = ingest(database, [Source(READERS["morpholex"], {"files": [path]})])
+    assert intake.outcomes["rows"] == {
+        "kept": 4, "a quotation mark without its pair": 4, "the word is a segmentation": 1,
+    }  # fmt: skip
+    assert intake.examples["a quotation mark without its pair"] == [f"{path}, line {n}" for n in (3, 5, 7, 8)]
+    assert rows(database, "SELECT word FROM morphology ORDER BY 1") == [
+        ("first",), ("last",), ("quoted",), ("world",),
+    ]  # fmt: skip
+
+
 @pytest.mark.realdata
 def test_morpholex_as_published(real_data, database):
     (intake,) = ingest(database, [Source(READERS["morpholex"], {"files": [real_data / "morpholex/MorphoLEX_en.xlsx"]})])
     assert intake.outcomes["rows"] == {
-        "kept": 68_610, "word repaired from its segmentation": 6, "the word is a segmentation": 2,
+        "kept": 68_522, "word repaired from its segmentation": 6, "the word is a segmentation": 2,
+        "stray marks left out of the segmentation": 77, "letters outside of the brackets": 11,
     }  # fmt: skip
+    assert rows(database, "SELECT DISTINCT p FROM (SELECT unnest(prefixes || roots || suffixes) AS p FROM morphology) "
+                "WHERE NOT regexp_full_match(p, '[A-Za-z'']+')") == []  # fmt: skip
     assert rows(database, "SELECT word FROM morphology WHERE lower(word) IN ('true', 'false') ORDER BY ALL") == [
         ("false",), ("true",),
     ]  # fmt: skip
