@@ -228,7 +228,7 @@ def find_model(name: str) -> ModelFolder:
     """Find a model by the name of a fetched one (`smollm2`), a local folder or a hub id.
 
     Raises:
-        UserError: the folder has no config.json or no safetensors, or the hub does not have the model.
+        UserError: the folder has no config.json or no weights, or the hub does not have the model.
     """
     if name in fetch.MODELS:
         path = fetch.fetch(name)
@@ -252,7 +252,7 @@ def _from_hub(name: str) -> Path:
 
     try:
         folder = Path(snapshot_download(name, allow_patterns=[*_BESIDE_WEIGHTS, "*.safetensors"]))
-        if not any(folder.glob("*.safetensors")):
+        if not any(folder.glob("model.safetensors*")):  # the file or its index; others may be anything
             snapshot_download(name, allow_patterns=[*_BESIDE_WEIGHTS, "pytorch_model*.bin"])
         return folder
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
