@@ -216,7 +216,7 @@ def test_our_own_parquet_is_read_back(place):
 
 
 def test_threads_get_the_answers_that_one_thread_gets(sample_graph):
-    words = ["quick", "happy", "kind", "slow", "begin", "differ", "unkindest", "fast"]
+    words = ["quick", "happy", "kind", "unkindest"]
 
     def ask(graph, word):
         path = graph.path(word, "slow", max_length=6)
@@ -235,7 +235,7 @@ def test_threads_get_the_answers_that_one_thread_gets(sample_graph):
     with lexgraph.open(sample_graph) as graph:
         alone = {word: ask(graph, word) for word in words}
         with ThreadPoolExecutor(4) as threads:
-            found = list(threads.map(lambda word: (word, ask(graph, word)), words * 4))
+            found = list(threads.map(lambda word: (word, ask(graph, word)), words * 2))
     for word, answers in found:
         assert answers == alone[word]
 
