@@ -129,11 +129,12 @@ def seconds(text: str, namespace: int = 0) -> float:
         "==English==\n===Noun===\n# a\n#: " + "{{syn|en|" * 20_000,
         "==English==\n===Noun===\n# a\n====Synonyms====\n* [[a]]" + " " * 40_000 + "[[b]]",
         "==English==\n===Noun===\n# a\n====Synonyms====\n* [[a]]" + "\n====Synonyms====" * 20_000,
+        "==English==\n" + "===Synonyms===\n" * 20_000 + "===Noun===\n# a\n" * 10_000,
         "==English==\n===Noun===\n# a" + "\n# b\n#: {{syn|en|c}}" * 10_000,
         "==English==\n===Noun===\n# a {{lb|en|" + "<nowiki>" * 30_000,
         "==English==\n===Noun===\n# a\n====Synonyms====\n{{col|en|" + "[[a]] {{q|b}}|" * 10_000 + "}}",
     ],
-    ids=["heading", "links", "open templates", "blanks", "sections", "senses", "nowiki", "columns"],
+    ids=["heading", "links", "open templates", "blanks", "sections", "sections before", "senses", "nowiki", "columns"],
 )  # fmt: skip
 def test_long_pages_are_read(text: str):
     out = Yield()

@@ -15,7 +15,6 @@ from lexgraph.sources.dump.senses import BROKEN, DEFINITION, NYM, Senses
 from lexgraph.sources.dump.templates import Braces, Template
 from lexgraph.sources.dump.tokens import said
 
-TOO_COSTLY = "too costly to read"
 _WS = re.compile(r"\{\{\s*ws\s*\|")
 _SENSE_HEADING = re.compile(r"\{\{\s*ws sense\s*\|([^{}]*)\}\}|Sense\s*\d*\s*:?\s*(.*)")
 
@@ -49,12 +48,15 @@ def read_page(page: Page, wanted: Wanted, out: Yield) -> None:
     elif not page.text.strip():
         out.count("pages", "no text", example=page.title)
     else:
+        before = out.state()
         try:
-            with out.page(len(page.text)):
-                outcome = _read_entries(page, wanted, out)
+            outcome = _read_entries(page, wanted, out)
+            out.check(before, len(page.text))
         except TooCostlyError:
-            outcome = TOO_COSTLY
-        out.count("pages", outcome, example=page.title if outcome == TOO_COSTLY else None)
+            out.restore(before)
+            out.count("pages", "too costly to read", example=page.title)
+        else:
+            out.count("pages", outcome)
 
 
 def _read_entries(page: Page, wanted: Wanted, out: Yield) -> str:

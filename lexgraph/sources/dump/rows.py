@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +26,9 @@ LARGEST_COST = 10_000_000
 Tags = list[str] | None
 Sense = tuple[str, str, str | None, str, Tags]
 Relation = tuple[str, str, str, str, str | None, str | None, str | None, Tags]
+
+
+State = tuple[tuple[int, int, int, int], dict[tuple[str, str], int], dict[str, int]]
 
 
 class TooCostlyError(Exception):
@@ -78,34 +81,35 @@ class Yield:
         if self.cost > LARGEST_COST:
             raise TooCostlyError
 
-    @contextmanager
-    def page(self, size: int) -> Iterator[None]:
-        """What is added meanwhile is a page's; if it is too costly, all of it is taken back.
+    def state(self) -> State:
+        """What `check` and `restore` need to know before a page is read; the page has cost nothing yet."""
+        self.cost = 0
+        sizes = len(self.senses), len(self.relations), len(self.redirects), len(self.entries)
+        return sizes, self.counts.copy(), {outcome: len(kept) for outcome, kept in self.examples.items()}
 
-        Its rows may be longer than the page, where each repeats a long gloss, but not by far.
+    def check(self, before: State, size: int) -> None:
+        """Account for a page's rows; they may be longer than the page, where each repeats a long gloss.
 
         Args:
+            before: the state before the page.
             size: of the page, in characters.
 
         Raises:
-            TooCostlyError: from within, or for what the rows hold.
+            TooCostlyError: there is too much in them.
         """
+        (senses, relations, *_), *_ = before
+        if (len(self.senses) - senses + len(self.relations) - relations) * size > LARGEST_COST:
+            added = chain(self.senses[senses:], self.relations[relations:])
+            self.spend(sum(map(_size, added)))
+
+    def restore(self, before: State) -> None:
+        """Take back what has been added since."""
+        sizes, self.counts, examples = before
         rows: tuple[list[Any], ...] = (self.senses, self.relations, self.redirects, self.entries)
-        before = [len(kind) for kind in rows]
-        counts, examples = self.counts.copy(), {outcome: len(kept) for outcome, kept in self.examples.items()}
-        self.cost = 0
-        try:
-            yield
-            if (sum(map(len, rows)) - sum(before)) * size > LARGEST_COST:
-                added = (row for kind, start in zip(rows, before, strict=True) for row in kind[start:])
-                self.spend(sum(map(_size, added)))
-        except TooCostlyError:
-            for kind, start in zip(rows, before, strict=True):
-                del kind[start:]
-            self.counts = counts
-            for outcome, kept in self.examples.items():
-                del kept[examples.get(outcome, 0) :]
-            raise
+        for kind, size in zip(rows, sizes, strict=True):
+            del kind[size:]
+        for outcome, kept in self.examples.items():
+            del kept[examples.get(outcome, 0) :]
 
 
 def _size(row: tuple[object, ...]) -> int:

@@ -69,27 +69,29 @@ def _parts_of_speech(heads: list[_Heading]) -> list[str | None]:
     That is the one named by the headings above it; failing that, by those beside it (same level, same heading above):
     the last one before it, or the only one.
     """
-    named = [layout.part_of_speech(title) for _, title, _, _ in heads]
-    above: list[str | None] = []  # what the headings above each one name
-    before: list[str | None] = []  # what the last one beside it and before it names
-    families: list[tuple[int, int]] = []  # (heading above, level), the same for all that stand beside each other
-    beside: dict[tuple[int, int], list[str]] = {}
-    open_: list[int] = []  # the headings above the next one
-    for index, (level, *_) in enumerate(heads):
-        while open_ and heads[open_[-1]][0] >= level:
-            open_.pop()
-        parent = open_[-1] if open_ else -1
-        open_.append(index)
-        family = (parent, level)
-        families.append(family)
-        above.append(named[parent] or above[parent] if parent >= 0 else None)
-        others = beside.setdefault(family, [])
-        before.append(others[-1] if others else None)
-        if pos := named[index]:
-            others.append(pos)
-    only = {family: others[0] for family, others in beside.items() if len(set(others)) == 1}
-    return [
-        named[index]
-        or ((above[index] or before[index] or only.get(families[index])) if layout.section_kind(title) else None)
-        for index, (_, title, _, _) in enumerate(heads)
-    ]
+    found: list[str | None] = []
+    # Of each heading above the next one: its level, its index, what it or those above it name.
+    above: list[tuple[int, int, str | None]] = [(0, -1, None)]
+    beside: dict[tuple[int, int], list[str]] = {}  # by heading above and level: what is named, in order
+    undecided: list[tuple[int, tuple[int, int]]] = []
+    for index, (level, title, _, _) in enumerate(heads):
+        while above[-1][0] >= level:
+            above.pop()
+        _, parent, inherited = above[-1]
+        pos = layout.part_of_speech(title)
+        found.append(pos)
+        if pos:
+            beside.setdefault((parent, level), []).append(pos)
+        elif layout.section_kind(title):
+            if inherited:
+                found[index] = inherited
+            elif before := beside.get((parent, level)):
+                found[index] = before[-1]
+            else:
+                undecided.append((index, (parent, level)))
+        above.append((level, index, pos or inherited))
+    if undecided:
+        only = {family: named[0] for family, named in beside.items() if len(set(named)) == 1}
+        for index, family in undecided:
+            found[index] = only.get(family)
+    return found

@@ -83,10 +83,11 @@ class Senses:
         glosses.append(gloss)
 
     def _form_of(self, text: str) -> None:
-        braces = Braces(text)
+        braces: Braces | None = None
         for match in _FORM.finditer(text):
             name = template_name(match[1])
             if (kind := layout.form_of(name)) is not None:
+                braces = braces or Braces(text)
                 self._relate_form(kind, name, braces.template(match.start()))
 
     def _relate_form(self, kind: str, name: str, template: Template | None) -> None:
