@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from sensetrain.distill.divergence import KL, Divergence
-from sensetrain.distill.losses import log_rest
 from sensetrain.distill.teacher import Sampled, TopK
 
 
@@ -60,15 +59,20 @@ def ce_and_listed_(
     temperature, ids = objective.temperature, teacher.ids
     at_target, at_listed = logits.gather(1, targets[:, None]), logits.gather(1, ids) / temperature
     plain, soft, largest = _exponentials_(logits, temperature)
-    total, soft_total = plain.sum(1, keepdim=True), soft.sum(1, keepdim=True)
-    log_q = at_listed - (largest / temperature + soft_total.log())
+    total = plain.sum(1, keepdim=True)
     if isinstance(teacher, Sampled):
+        soft_total = soft.sum(1, keepdim=True)
+        log_q = at_listed - (largest / temperature + soft_total.log())
         value, others, at_ids = _sampled(log_q, teacher, objective.divergence)
     else:
-        value, others, at_ids = _outcomes(log_q, teacher, logits.shape[1], objective.divergence)
-        # Where q_rest is tiny its share of the gradient is huge: the listed tokens get theirs alone, not a correction
-        # of it, of which little would be left.
-        soft.scatter_(1, ids, 0.0)
+        # A sum over the tokens that are not listed: one less the listed ones would leave rounding only where q_rest is
+        # tiny. There its share of the gradient is huge, so the listed tokens get theirs alone, not a correction of it.
+        listed = soft.gather(1, ids).sum(1, keepdim=True)
+        rest = soft.scatter_(1, ids, 0.0).sum(1, keepdim=True)
+        soft_total = listed + rest
+        log_q = at_listed - (largest / temperature + soft_total.log())
+        log_q_rest = (rest / soft_total).clamp_min(torch.finfo(rest.dtype).tiny).log()
+        value, others, at_ids = _outcomes(log_q, log_q_rest, teacher, logits.shape[1], objective.divergence)
     weight = objective.alpha * temperature
     gradient = plain.div_(total).addcmul_(soft, others * (weight / soft_total))
     gradient.scatter_add_(1, ids, at_ids.mul_(weight))
@@ -128,15 +132,24 @@ def _sampled(log_q: Tensor, teacher: Sampled, divergence: Divergence) -> tuple[T
     return value, -slopes.sum(1, keepdim=True), slopes
 
 
-def _outcomes(log_q: Tensor, listed: TopK, vocabulary: int, divergence: Divergence) -> tuple[Tensor, Tensor, Tensor]:
+def _outcomes(
+    log_q: Tensor, log_q_rest: Tensor, listed: TopK, vocabulary: int, divergence: Divergence
+) -> tuple[Tensor, Tensor, Tensor]:
     """D, the factor of q in the gradient at tokens that are not listed, shape (n, 1), and the gradient at those listed.
 
     See `divergence`; the gradient is with respect to the logits divided by T.
+
+    Args:
+        log_q: the student's at the listed tokens, shape (n, K).
+        log_q_rest: of all others together, shape (n, 1).
+        listed: what the teacher says.
+        vocabulary: how many tokens there are.
+        divergence: D.
     """
     value, slopes = divergence.values(listed.logprobs, log_q).sum(), divergence.slopes(listed.logprobs, log_q)
     total, others = slopes.sum(1, keepdim=True), torch.zeros_like(slopes[:, :1])
     if listed.ids.shape[1] < vocabulary:
-        log_p_rest, log_q_rest = listed.rest()[:, None], log_rest(log_q)[:, None]
+        log_p_rest = listed.rest()[:, None]
         value = value + divergence.values(log_p_rest, log_q_rest).sum()
         slope = divergence.slopes(log_p_rest, log_q_rest)
         total, others = total + slope, slope * (-log_q_rest).exp()

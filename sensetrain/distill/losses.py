@@ -37,18 +37,26 @@ def divergence_sum(
     log_q = (logits / temperature).log_softmax(1)
     if isinstance(teacher, Tensor):
         return temperature**2 * divergence.values((teacher / temperature).log_softmax(1), log_q).sum()
-    log_p, log_q = teacher.logprobs.to(log_q.dtype), log_q.gather(1, teacher.ids)
+    log_p, listed = teacher.logprobs.to(log_q.dtype), log_q.gather(1, teacher.ids)
     if isinstance(teacher, Sampled):
-        return temperature**2 * ((-log_p).exp() * divergence.values(log_p, log_q)).mean(1).sum()
-    value = divergence.values(log_p, log_q).sum()
+        return temperature**2 * ((-log_p).exp() * divergence.values(log_p, listed)).mean(1).sum()
+    value = divergence.values(log_p, listed).sum()
     if teacher.ids.shape[1] < logits.shape[1]:
-        value = value + divergence.values(teacher.rest().to(log_q.dtype), log_rest(log_q)).sum()
+        rest = log_rest(log_q, teacher.ids)
+        value = value + divergence.values(teacher.rest().to(log_q.dtype), rest).sum()
     return temperature**2 * value
 
 
-def log_rest(listed: Tensor) -> Tensor:
-    """Log of the probability that is left by listed log-probabilities (n, K), shape (n,); not below rounding's."""
-    return (1 - listed.exp().sum(1)).clamp_min(torch.finfo(listed.dtype).eps).log()
+def log_rest(logprobs: Tensor, ids: Tensor) -> Tensor:
+    """Log of the probability of all tokens but the listed ones, shape (n,).
+
+    A sum over the others, not one less the listed ones: of a small rest that would leave rounding only.
+
+    Args:
+        logprobs: of every token, shape (n, vocabulary).
+        ids: int64, shape (n, K): the listed tokens, fewer than all.
+    """
+    return logprobs.scatter(1, ids, -torch.inf).logsumexp(1)
 
 
 def sense_sum(

@@ -10,6 +10,7 @@ probability, so the state is the default: two bytes a dimension, exact to bf16.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import say
 from sensetrain.config import TeachSettings
 from sensetrain.corpus import TRAIN, Tokens
+from sensetrain.distill.losses import log_rest
 from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.shards import Layout, Shard, row_bytes, shard_name, write_shard
 from sensetrain.hashing import uniform
@@ -212,7 +214,7 @@ def _check_finite(states: Tensor, has_target: Tensor, sequences: Ints, computed:
 def largest(logprobs: Tensor, count: int) -> dict[str, Tensor]:
     """The most probable tokens and the mass of all others."""
     values, ids = logprobs.topk(count, dim=1)
-    tail = (1 - values.double().exp().sum(1)).clamp_min(torch.finfo(torch.float32).tiny).log()
+    tail = log_rest(logprobs.double(), ids).clamp_min(math.log(torch.finfo(torch.float32).tiny))
     return {"teacher_top_ids": ids.cpu(), "teacher_top_logprobs": values.cpu(), "teacher_tail_logprob": tail.cpu()}
 
 

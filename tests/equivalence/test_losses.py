@@ -17,7 +17,7 @@ from sensetrain.distill import head_loss as head_module
 from sensetrain.distill.block_loss import Objective, ce_and_listed_
 from sensetrain.distill.divergence import Divergence
 from sensetrain.distill.head_loss import head_loss
-from sensetrain.distill.losses import cross_entropy_sum, divergence_sum, log_rest, sense_sum
+from sensetrain.distill.losses import cross_entropy_sum, divergence_sum, sense_sum
 from sensetrain.distill.teacher import Sampled, TeacherStates, TopK
 from sensetrain.logits import LogitForm
 
@@ -126,6 +126,11 @@ def of_outcome(divergence, p, q):
     return b * p * math.log(p / m) + (1 - b) * q * math.log(q / m)
 
 
+def left_by(listed):
+    """Log of the probability that a teacher's listed log-probabilities leave to all other tokens."""
+    return (1 - listed.exp().sum(1)).clamp_min(torch.finfo(listed.dtype).eps).log()
+
+
 def bucketed_loop(divergence, logits, ids, teacher, temperature):
     """T^2 D between K listed outcomes and one that stands for the rest, summed over positions."""
     total = 0.0
@@ -150,7 +155,7 @@ def test_bucketed_divergence_equals_a_loop(seed, k, temperature, divergence):
     logits = torch.from_numpy(random.normal(size=(4, 13)) * 2)
     ids, values, _ = teacher_of(random, 4, 13, k, temperature)
     expected = bucketed_loop(divergence, logits, ids, values, temperature)
-    found = divergence_sum(logits, TopK(ids, values, log_rest(values)), temperature, divergence)
+    found = divergence_sum(logits, TopK(ids, values, left_by(values)), temperature, divergence)
     assert float(found) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
@@ -228,7 +233,7 @@ class Case:
             return Sampled(self.ids.gather(1, at), self.values.gather(1, at))
         if form == "renormalise":
             return TopK.renormalised(self.ids, self.values)
-        return TopK(self.ids, self.values, log_rest(self.values))
+        return TopK(self.ids, self.values, left_by(self.values))
 
     def plain(self, alpha, cap=None):
         """In float64: CE by torch, KL with the rest of the vocabulary as one outcome."""
@@ -381,13 +386,38 @@ def test_kl_gradient_of_listed_tokens_survives_a_student_that_leaves_nothing_to_
     random = np.random.default_rng(0)
     ids, values, _ = teacher_of(random, 5, 200, 10, 1.0)
     logits = torch.from_numpy(random.normal(size=(5, 200))).float().scatter_add(1, ids, torch.full((5, 10), 20.0))
-    teacher = TopK(ids, values.float(), log_rest(values.float()))
+    teacher = TopK(ids, values.float(), left_by(values.float()))
     targets, gradient = ids[:, 0], logits.clone()
     ce_and_listed_(gradient, targets, teacher, Objective(temperature=1.0, alpha=1.0))
     q = logits.double().softmax(1).gather(1, ids)
     at_target = torch.nn.functional.one_hot(torch.zeros_like(targets), ids.shape[1])
     expected = (q - at_target) + (q - values.exp())
     torch.testing.assert_close(gradient.gather(1, ids).double(), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("divergence", DIVERGENCES)
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_a_small_rest_of_the_student_still_gets_its_gradient(divergence, temperature):
+    """The student leaves 1e-11 to the tokens that are not listed, the teacher 5%: in float32 as autograd in float64."""
+    random = np.random.default_rng(1)
+    ids, values, _ = teacher_of(random, 5, 200, 10, 1.0)
+    values = values - values.logsumexp(1, keepdim=True) + math.log(0.95)
+    logits = torch.from_numpy(random.normal(size=(5, 200))).float()
+    logits.scatter_add_(1, ids, torch.full((5, 10), 28.0 * temperature))
+    teacher, targets = TopK(ids, values.float(), torch.full((5,), math.log(0.05))), ids[:, 0]
+    gradient = logits.clone()
+    _, found = ce_and_listed_(gradient, targets, teacher, Objective(temperature, 1.0, divergence))
+    exact = logits.double().requires_grad_()
+    wanted = TopK(ids, teacher.logprobs.double(), teacher.rest().double())
+    expected = divergence_sum(exact, wanted, temperature, divergence)
+    rest = (exact.detach() / temperature).softmax(1).scatter(1, ids, 0.0).sum(1)
+    assert float(rest.max()) < 2e-10
+    (expected + functional.cross_entropy(exact, targets, reduction="sum")).backward()
+    assert float(found) == pytest.approx(float(expected.detach()), rel=1e-5)
+    torch.testing.assert_close(gradient.double(), exact.grad, rtol=1e-4, atol=1e-6)
+    if divergence.name == "kl":
+        outside = gradient.scatter(1, ids, 0.0).sum(1)
+        torch.testing.assert_close(outside, torch.full((5,), -0.05 * temperature), rtol=1e-4, atol=0)
 
 
 def test_no_position_at_all():
