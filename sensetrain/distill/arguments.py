@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, ClassVar
+from types import UnionType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import torch
 from transformers import TrainingArguments
@@ -17,46 +20,7 @@ METRIC = "nll"
 """What evaluation during training measures, in nats a token; early stopping looks at it."""
 
 
-class KDConfig(TrainingArguments):
-    """Settings of `kd` and, beside them, whatever else `TrainingArguments` takes.
-
-    Args:
-        output_dir: where checkpoints go.
-        values: fields of `DistilSettings`, and of `TrainingArguments`, which come last.
-
-    Attributes:
-        settings: the former.
-        beside: what is kept of a step that fails goes beside this path; it is `output_dir` if nothing else is said.
-
-    Raises:
-        UserError: settings that do not fit, all of them at once.
-    """
-
-    settings_type: ClassVar[type[DistilSettings]] = DistilSettings
-    settings: DistilSettings
-    beside: Path
-
-    def __init__(self, output_dir: str | Path, **values: Any) -> None:
-        ours = self.settings_type.model_fields
-        given = self.settings_type.parse(**{name: value for name, value in values.items() if name in ours})
-        self.settings = given.resolved()
-        further = {name: value for name, value in values.items() if name not in ours}
-        super().__init__(**{"output_dir": str(output_dir), **arguments_of(self.settings), **further})
-        self.beside = Path(output_dir)
-        self.device  # noqa: B018  # decides n_gpu as a side effect
-        self._n_gpu = min(1, self.n_gpu)  # several cards in one process would be nn.DataParallel
-
-    @classmethod
-    def of(cls, settings: DistilSettings, output_dir: str | Path) -> KDConfig:
-        """The arguments for settings that are there already."""
-        return cls(output_dir, **settings.model_dump(include=set(cls.settings_type.model_fields)))
-
-
-class DSKDConfig(KDConfig):
-    """Settings of `dskd`; see `KDConfig`."""
-
-    settings_type = DSKDSettings
-    settings: DSKDSettings
+T = TypeVar("T", bound=TrainingArguments)
 
 
 def arguments_of(settings: DistilSettings) -> dict[str, Any]:
@@ -103,6 +67,7 @@ def _steps(settings: DistilSettings) -> dict[str, Any]:
         "save_total_limit": 2,
         "eval_strategy": "steps" if settings.eval_steps else "no",
         "eval_steps": settings.eval_steps,
+        "restore_callback_states_from_checkpoint": True,  # patience goes on counting where it was
         "load_best_model_at_end": settings.patience is not None,
         "metric_for_best_model": METRIC if settings.patience else None,
         "greater_is_better": False if settings.patience else None,
@@ -123,3 +88,85 @@ def _memory(settings: DistilSettings) -> dict[str, Any]:
         raise UserError("LoRA and sharding do not go together here", field="fsdp", remedy="leave one of them out")
     sharding = {"version": 2, "activation_checkpointing": settings.gradient_checkpointing}
     return {"fsdp": True, "fsdp_config": sharding}
+
+
+def _fields_of(settings: type[DistilSettings]) -> Callable[[type[T]], type[T]]:
+    """A class decorator that makes each setting a dataclass field, so that `HfArgumentParser` has a flag for it.
+
+    None stands for what the recipe says, and in the fields of `TrainingArguments` that the settings decide for what
+    they say.
+    """
+
+    def with_fields(config: type[T]) -> type[T]:
+        fields = {
+            name: (_parsed_as(setting.annotation), {"help": (setting.description or "").replace("%", "%%")})
+            for name, setting in settings.model_fields.items()
+        }
+        theirs, types = TrainingArguments.__dataclass_fields__, get_type_hints(TrainingArguments)
+        for name in set(arguments_of(settings())) - set(fields):
+            fields[name] = (types[name], dict(theirs[name].metadata))
+        config.__annotations__ = {**config.__annotations__, **{name: type_ for name, (type_, _) in fields.items()}}
+        for name, (_, metadata) in fields.items():
+            setattr(config, name, field(default=None, metadata=metadata))
+        return dataclass(init=False, repr=False, eq=False)(config)
+
+    return with_fields
+
+
+def _parsed_as(annotation: Any) -> Any:
+    """What `HfArgumentParser` makes of a flag's text: types that it does not know stay text for the settings."""
+    alternatives = [kind for kind in get_args(annotation) if kind is not type(None)]
+    inner = alternatives[0] if get_origin(annotation) in (Union, UnionType) and len(alternatives) == 1 else annotation
+    return (inner if inner in (bool, int, float, str) or get_origin(inner) is Literal else str) | None
+
+
+@_fields_of(DistilSettings)
+class KDConfig(TrainingArguments):
+    """Settings of `kd` and, beside them, whatever else `TrainingArguments` takes.
+
+    Args:
+        output_dir: where checkpoints go.
+        values: fields of `DistilSettings`, and of `TrainingArguments`, which come last.
+
+    Attributes:
+        settings: the former.
+        beside: what is kept of a step that fails goes beside this path; it is `output_dir` if nothing else is said.
+
+    Raises:
+        UserError: settings that do not fit, all of them at once.
+    """
+
+    settings_type: ClassVar[type[DistilSettings]] = DistilSettings
+    if TYPE_CHECKING:  # no flags
+        settings: DistilSettings
+        beside: Path
+
+    def __init__(self, output_dir: str | Path | None = None, **values: Any) -> None:
+        if output_dir is None:
+            raise UserError("where checkpoints go is not said", field="output_dir", remedy="give output_dir")
+        ours = self.settings_type.model_fields
+        said = {name: value for name, value in values.items() if value is not None}
+        given = self.settings_type.parse(**{name: value for name, value in said.items() if name in ours})
+        self.settings = given.resolved()
+        further = {name: value for name, value in said.items() if name not in ours}
+        super().__init__(**{"output_dir": str(output_dir), **arguments_of(self.settings), **further})
+        for name, value in self.settings.model_dump(mode="json").items():
+            if name not in TrainingArguments.__dataclass_fields__:
+                setattr(self, name, value)
+        self.beside = Path(output_dir)
+        self.device  # noqa: B018  # decides n_gpu as a side effect
+        self._n_gpu = min(1, self.n_gpu)  # several cards in one process would be nn.DataParallel
+
+    @classmethod
+    def of(cls, settings: DistilSettings, output_dir: str | Path) -> Self:
+        """The arguments for settings that are there already."""
+        return cls(output_dir, **settings.model_dump(include=set(cls.settings_type.model_fields)))
+
+
+@_fields_of(DSKDSettings)
+class DSKDConfig(KDConfig):
+    """Settings of `dskd`; see `KDConfig`."""
+
+    settings_type: ClassVar[type[DistilSettings]] = DSKDSettings
+    if TYPE_CHECKING:
+        settings: DSKDSettings
