@@ -102,7 +102,7 @@ class Steps:
         changed = self.settings.model_copy(update=settings)
         torch.manual_seed(0)
         trainer = DSKDTrainer(
-            rows=self.senses.rows, model=cut_student(self.teacher, None, 2), train_dataset=[batch],
+            senses=self.senses, model=cut_student(self.teacher, None, 2), train_dataset=[batch],
             args=DSKDConfig.of(changed, Path(self.folder.name)), teacher=self.live if live else None,
         )  # fmt: skip
         optimizer = trainer.create_optimizer()

@@ -278,11 +278,13 @@ class StudentSettings(Settings):
 class RunSettings(Settings):
     """How a training runs. None of these changes the student, but for rounding."""
 
-    save_steps: int | None = Field(None, ge=1, description="Keep a state to resume from every so many steps.")
-    resume: bool = Field(False, description="Go on where an interrupted training with save_steps stopped.")
+    save_steps: int = Field(
+        500, ge=0, description="Keep a state to resume from every so many steps, and at the end; 0 for none."
+    )
+    resume: bool = Field(False, description="Go on where an interrupted training stopped.")
     eval_steps: int | None = Field(None, ge=1, description="Measure held-out perplexity every so many steps.")
     report_to: tuple[Literal["tensorboard", "wandb"], ...] = Field(
-        (), description="Where curves also go: tensorboard, wandb."
+        (), description="Where curves also go: tensorboard, wandb; none."
     )
     packing: int | None = Field(
         None, ge=8, description="Put sequences together in rows of at most so many tokens: less padding."
@@ -296,7 +298,8 @@ class RunSettings(Settings):
     @field_validator("report_to", mode="before")
     @classmethod
     def _from_names(cls, value: Any) -> Any:
-        return [name for name in value.split(",") if name] if isinstance(value, str) else value
+        names = value.split(",") if isinstance(value, str) else value
+        return [name for name in names if name not in ("", "none")]
 
 
 class DistilSettings(RunSettings, StudentSettings, RecipeSettings):
@@ -333,7 +336,7 @@ class DistilSettings(RunSettings, StudentSettings, RecipeSettings):
     def _patience_needs_evaluations(self) -> DistilSettings:
         if self.patience is not None and self.eval_steps is None:
             raise ValueError("patience counts evaluations: give eval_steps too")
-        if self.patience is not None and self.save_steps is not None:
+        if self.patience is not None and self.save_steps != RunSettings.model_fields["save_steps"].default:
             raise ValueError("with patience a state is kept at each evaluation: leave save_steps out")
         return self
 

@@ -12,19 +12,19 @@ from sensetrain.manifest import Manifest
 _CHOSEN = sorted(set(CandidateSettings.model_fields) - {"recipe"})
 
 
-def check_cache(cache: Manifest, path: Path, settings: DistilSettings, vocabulary: int) -> None:
+def check_cache(cache: Manifest, path: Path, settings: DistilSettings, vocabulary: int | None = None) -> None:
     """Refuse a cache whose numbers mean something else than the settings say.
 
     Args:
         cache: its manifest.
         path: its folder.
         settings: of the student.
-        vocabulary: tokens that the student's head has.
+        vocabulary: tokens that the student's head has; None if that is not known yet.
 
     Raises:
         UserError: it was made with another setting, or for a head of another size; the message names the field.
     """
-    if cache.facts["vocab_size"] != vocabulary:
+    if vocabulary is not None and cache.facts["vocab_size"] != vocabulary:
         raise UserError(
             f"made for {cache.facts['vocab_size']} tokens, the student's head has {vocabulary}", path=path,
             field="vocab_size", remedy="train a student with the teacher's number of tokens (padding included)",

@@ -14,8 +14,13 @@ from sensetrain.models import ModelFolder
 
 FILE = "README.md"
 _METHODS = {
-    "kd": "knowledge distillation: L = CE + alpha T^2 KL",
-    "dskd": "decoder-based sense knowledge distillation: L = CE + alpha T^2 KL + L_sense",
+    "kd": "knowledge distillation: L = CE + alpha T^2 D",
+    "dskd": "decoder-based sense knowledge distillation: L = CE + alpha T^2 D + L_sense",
+}
+_DIVERGENCES = {
+    "kl": "KL(teacher || student)",
+    "reverse_kl": "KL(student || teacher)",
+    "jsd": "the generalised Jensen-Shannon divergence, the teacher's share in the mixture being {jsd_beta}",
 }
 _PAPERS = """\
 @article{wang2026dskd,
@@ -32,7 +37,9 @@ _PAPERS = """\
 }"""
 
 
-def write_card(folder: Path, made: Manifest, name: str, teacher: ModelFolder, tokens: Manifest) -> None:
+def write_card(
+    folder: Path, made: Manifest, name: str, teacher: ModelFolder, tokens: Manifest, own: ModelFolder | None = None
+) -> None:
     """Write the card.
 
     Args:
@@ -41,8 +48,10 @@ def write_card(folder: Path, made: Manifest, name: str, teacher: ModelFolder, to
         name: what it is called.
         teacher: what it was taught by.
         tokens: the manifest of its training sequences.
+        own: the model that it began as, if that is no cut of the teacher.
     """
-    method, facts, licence = made.settings["method"], made.facts, licence_of(teacher)
+    method, facts, taught = made.settings["method"], made.facts, licence_of(teacher)
+    licence = licence_of(own or teacher)
     several = made.settings.get("processes", 1)
     (folder / FILE).write_text(
         f"""---
@@ -54,7 +63,8 @@ license: {(licence or "unknown").lower()}
 
 # {name}
 
-A student of {_plain(teacher.name)} by {_METHODS[method]}.
+A student of {_plain(teacher.name)} by {_METHODS[method]},
+where D is {_DIVERGENCES[made.settings["divergence"]].format(**made.settings)}.
 
 {
             _table(
@@ -79,7 +89,7 @@ model, tokenizer = AutoModelForCausalLM.from_pretrained(PATH), AutoTokenizer.fro
 
 ## Teacher and data
 
-- Teacher: {_plain(teacher.name)}, licence {licence or "not stated"}. Its weights are part of this model.
+- Teacher: {_plain(teacher.name)}, licence {taught or "not stated"}.{_begins_as(own)}
 - Text: {tokens.facts["tokens"]["train"]:,} training and {tokens.facts["tokens"]["heldout"]:,} held-out tokens of
   {tokens.facts["documents"]:,} documents; their licences are not recorded.{_written_by(tokens)}
 - The dictionary's relations are of the graph that `inputs.neighbours` was made from; `lexgraph sources` names its
@@ -108,6 +118,13 @@ steps.
 """,
         encoding="utf-8",
     )
+
+
+def _begins_as(own: ModelFolder | None) -> str:
+    """Whose weights are in the student: that decides its licence."""
+    if own is None:
+        return " Its weights are part of this model."
+    return f"\n- It began as {_plain(own.name)}, licence {licence_of(own) or 'not stated'}; the teacher only taught it."
 
 
 def _written_by(tokens: Manifest) -> str:

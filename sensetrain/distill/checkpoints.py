@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from transformers import TrainerState
 
 from lexgraph.common.errors import UserError
@@ -19,6 +22,8 @@ from sensetrain.config import DistilSettings
 from sensetrain.manifest import PURPOSE
 
 _FOLDER = ".training"
+_FULL = ("os error 28", "os error 27", "os error 122", "file write failed", "unexpected pos")
+"""What safetensors and torch.save say of a full disk; neither gives its number."""
 _STATE = "trainer_state.json"
 _RUNS = "runs"
 
@@ -30,7 +35,7 @@ def folder_of(student: Path) -> Path:
 
 def kept(settings: DistilSettings) -> bool:
     """Whether a training with these settings keeps any."""
-    return settings.save_steps is not None or settings.patience is not None
+    return bool(settings.save_steps) or settings.patience is not None
 
 
 def prepare(out: Path, settings: Mapping[str, Any], inputs: Mapping[str, str], *, resume: bool) -> None:
@@ -61,6 +66,27 @@ def prepare(out: Path, settings: Mapping[str, Any], inputs: Mapping[str, str], *
                 f"the interrupted training had another {', '.join(differing)}", path=partial_of(out), field=kind,
                 remedy="give the same flags as then, or leave --resume out to begin anew",
             )  # fmt: skip
+
+
+@contextmanager
+def full_disk_is_said(out: Path, settings: DistilSettings) -> Iterator[None]:
+    """Turn what libraries raise where a disk is full into an error that says how the training goes on.
+
+    Raises:
+        UserError: there is no room for a state or the student.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        number = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        if not number and not any(sign in str(error) for sign in _FULL):
+            raise
+        state = last(folder_of(partial_of(out))) if kept(settings) else None
+        after = "" if state is None else f" with --resume: it goes on after step {step_of(state)}"
+        raise UserError(
+            "no room to write the student or a state of its training", path=out,
+            remedy=f"free space there, then run the same command{after}",
+        ) from error  # fmt: skip
 
 
 def write_state(state: TrainerState, student: Path) -> None:

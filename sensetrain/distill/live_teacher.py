@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from lexgraph.common.errors import UserError
 from sensetrain.config import CandidateSettings, Tail
 from sensetrain.distill.data import IGNORE
 from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.teacher import Sampled, Teacher, TeacherStates, TopK
 from sensetrain.logits import PLAIN, LogitForm
-from sensetrain.models import body_of
+from sensetrain.models import ModelFolder, body_of, device
 
 Batch = Mapping[str, Tensor]
 Side = Literal["positive", "negative"]
@@ -64,6 +65,17 @@ class CachedTeacher:
     head: nn.Module
     tail: Tail = "bucket"
     form: LogitForm = PLAIN
+
+    @classmethod
+    def of(cls, teacher: ModelFolder, tail: Tail) -> CachedTeacher:
+        """With the teacher's own head, frozen, on the student's device."""
+        try:
+            model = teacher.load_layers(1)
+        except UserError:
+            # A family that cannot be cut: all of it is read for its head.
+            model = teacher.load("fp32")
+        head: nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        return cls(head.to(device()).requires_grad_(False), tail, LogitForm.of(teacher.config()))
 
     def of_batch(self, batch: Batch, *, senses: bool) -> OfBatch:
         """Names what is there already."""

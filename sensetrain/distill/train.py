@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from transformers import EarlyStoppingCallback, PreTrainedModel, PrinterCallback, TrainerCallback
 
-from lexgraph.common.errors import UserError
 from lexgraph.common.folders import require_apart
 from lexgraph.common.terminal import Advance, progress, say
 from sensetrain import processes
@@ -29,10 +27,9 @@ from sensetrain.distill.packing import PackedCollate, require_boundaries
 from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.teacher_cache import TeacherCache, teach_inputs
 from sensetrain.distill.trainer import DSKDTrainer, KDTrainer
-from sensetrain.logits import LogitForm
 from sensetrain.manifest import COMPUTE, Draft, Manifest, computed_in, making, read_manifest
-from sensetrain.models import ModelFolder, check_length, device, state_width
-from sensetrain.students import add_alignment, begins_as, build_student, count_parameters, write_student
+from sensetrain.models import ModelFolder, check_length, device
+from sensetrain.students import begins_as, build_student, count_parameters, write_student
 
 
 def student_inputs(cache: Manifest, teacher: ModelFolder, settings: DistilSettings) -> dict[str, str]:
@@ -123,17 +120,19 @@ def _train(
         check_cache(source.manifest, cache, settings, teacher.config().vocab_size)
         inputs = student_inputs(source.manifest, teacher, settings)
     if senses is not None and isinstance(settings, DSKDSettings):
-        check_senses(senses, settings)
+        check_senses(senses, settings)  # the trainer does, too, but only once there is a student
     settings = _settled(out, method, settings, inputs)
     shape = student_settings(method, settings)
     checkpoints.prepare(out, shape, inputs, resume=settings.resume)
-    with processes.making_together(out, "student", shape, inputs, resumable=checkpoints.kept(settings)) as draft:
+    with (
+        processes.making_together(out, "student", shape, inputs, resumable=checkpoints.kept(settings)) as draft,
+        checkpoints.full_disk_is_said(out, settings),
+    ):
         settings = settings.model_copy(update={COMPUTE: draft.settings[COMPUTE]})
         work = checkpoints.folder_of(draft.folder)
-        student = _student(teacher, settings, senses)
+        student = build_student(teacher, settings)
         longest = int(tokens.lengths().max())
         check_length(student, longest, "the student")
-        parameters = count_parameters(student)
         teacher_part = _teacher(cache, senses, settings, teacher, longest)
         common: dict[str, Any] = {
             "teacher": teacher_part,
@@ -145,8 +144,11 @@ def _train(
         trainer = (
             KDTrainer(args=KDConfig.of(settings, work), **common)
             if senses is None
-            else _dskd_trainer(senses, DSKDConfig.of(settings, work), common, draft)
+            else DSKDTrainer(args=DSKDConfig.of(settings, work), senses=senses, **common)
         )
+        parameters = count_parameters(student)
+        if isinstance(trainer, DSKDTrainer):
+            draft.facts.update(gamma=trainer.gamma, metric=trainer.settings.metric)
         trainer.args.beside = out
         outcome = _run(trainer, method, checkpoints.last(work) if settings.resume else None)
         state = trainer.full_state()
@@ -163,7 +165,8 @@ def _train(
             )
             _save(student, state, teacher, draft)
             made = Manifest("student", draft.settings, inputs, draft.facts)
-            write_card(draft.folder, made, out.name, teacher, tokens.manifest)
+            own = None if settings.student is None else begins_as(teacher, settings)
+            write_card(draft.folder, made, out.name, teacher, tokens.manifest, own)
             checkpoints.clear(draft.folder)
     return read_manifest(out, "student")
 
@@ -186,11 +189,12 @@ def cached_sequences(
     """The training set of a cache, for a trainer of one's own; DSKD needs the senses.
 
     Raises:
-        UserError: they do not belong together.
+        UserError: they do not belong together, or the cache was made with another setting.
     """
     tokens, cache = Tokens.open(tokens_path), TeacherCache.open(cache_path)
     fingerprints = {"tokens": tokens.manifest.fingerprint, **(senses.inputs if senses else {})}
     cache.manifest.require(cache_path, fingerprints)
+    check_cache(cache.manifest, cache_path, settings)
     return _sequences(tokens, cache, senses, settings)
 
 
@@ -200,14 +204,6 @@ def _sequences(
     if senses is None or not isinstance(settings, DSKDSettings):
         return CachedSequences(tokens, source, settings.seed)
     return CachedSequences(tokens, source, settings.seed, senses.related, settings.positions)
-
-
-def _student(teacher: ModelFolder, settings: DistilSettings, senses: SenseSource | None) -> PreTrainedModel:
-    """The student before training, with W_align where senses are of another width."""
-    student = build_student(teacher, settings)
-    if senses is not None and state_width(student) != senses.rows.shape[1]:
-        add_alignment(student, senses.rows.shape[1])
-    return student
 
 
 def _collate(
@@ -225,14 +221,6 @@ def _collate(
     return PackedCollate(settings.packing)
 
 
-def _dskd_trainer(senses: SenseSource, config: KDConfig, common: dict[str, Any], draft: Draft) -> DSKDTrainer:
-    """The trainer with the margin and the scale that the settings stand for, which go into the manifest's facts."""
-    settings: DSKDSettings = config.settings  # type: ignore[assignment]
-    gamma = settings.gamma if settings.gamma != "auto" else senses.gamma(settings.gamma_quantile, settings.metric)
-    draft.facts.update(gamma=gamma, metric=settings.metric)
-    return DSKDTrainer(rows=senses.rows, gamma=gamma, scale=senses.scale(settings.metric), args=config, **common)
-
-
 def _teacher(
     cache: Path | None, senses: SenseSource | None, settings: DistilSettings, teacher: ModelFolder, longest: int
 ) -> BatchTeacher | None:
@@ -243,11 +231,7 @@ def _teacher(
     if cache is None:
         unused = senses is None and not settings.alpha
         return None if unused else _live_teacher(senses, settings, teacher, longest)
-    return (
-        None
-        if settings.student is None
-        else CachedTeacher(_head_of(teacher), settings.tail, LogitForm.of(teacher.config()))
-    )
+    return None if settings.student is None else CachedTeacher.of(teacher, settings.tail)
 
 
 def _live_targets(senses: SenseSource | None, settings: DistilSettings, teacher: ModelFolder) -> LiveTargets:
@@ -267,16 +251,6 @@ def _live_teacher(
     there = None if where == device() else copy.deepcopy(head).to(device())
     chosen = settings if isinstance(settings, DSKDSettings) else CandidateSettings()
     return LiveTeacher(model, senses, chosen, there)
-
-
-def _head_of(teacher: ModelFolder) -> nn.Module:
-    try:
-        model = teacher.load_layers(1)
-    except UserError:
-        # A family that cannot be cut: all of it is read for its head.
-        model = teacher.load("fp32")
-    head: nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-    return head.to(device()).requires_grad_(False)
 
 
 def _run(trainer: KDTrainer, method: str, last: Path | None) -> Any:

@@ -19,6 +19,7 @@ from transformers.utils.import_utils import is_peft_available
 
 from lexgraph.common.errors import UserError
 from sensetrain.config import DistilSettings, DSKDSettings
+from sensetrain.distill.agreement import check_senses
 from sensetrain.distill.arguments import METRIC, DSKDConfig, KDConfig
 from sensetrain.distill.data import IGNORE, collate
 from sensetrain.distill.divergence import Divergence
@@ -28,8 +29,10 @@ from sensetrain.distill.live_teacher import BatchTeacher, CachedTeacher, OfBatch
 from sensetrain.distill.losses import sense_sum
 from sensetrain.distill.order import Filled, StepOrder
 from sensetrain.distill.replay import load_step, save_step
+from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.teacher import TopK
-from sensetrain.students import write_student
+from sensetrain.models import ModelFolder, state_width
+from sensetrain.students import ALIGNMENT, add_alignment, write_student
 
 Batch = dict[str, Tensor]
 
@@ -43,7 +46,8 @@ class KDTrainer(Trainer):
     Args:
         model: the student, with LoRA (`students.add_lora`) or without.
         args: a `KDConfig`.
-        teacher: what gives the teacher's part of a batch; if not given, the batch's own columns, from a cache.
+        teacher: what gives the teacher's part of a batch: a model folder, whose head reads a cache's states, or a
+            `LiveTeacher`. If not given, a cache's states are read by the student's own head, which a cut shares.
         trainer: arguments of `transformers.Trainer`; `train_dataset` as `CachedSequences`, `eval_dataset` as
             `HeldoutSequences`.
     """
@@ -53,8 +57,15 @@ class KDTrainer(Trainer):
     model: Any
     train_dataset: Any
 
-    def __init__(self, *, model: Any, args: KDConfig, teacher: BatchTeacher | None = None, **trainer: Any) -> None:
+    def __init__(
+        self, *, model: Any, args: KDConfig, teacher: BatchTeacher | ModelFolder | None = None, **trainer: Any
+    ) -> None:
         _require_plain(model)
+        if teacher is None and args.settings.student is not None and args.settings.alpha:
+            raise UserError(
+                "a student that is no cut does not have the teacher's head", field="teacher",
+                remedy="give the trainer the teacher: teacher=find_model(...)",
+            )  # fmt: skip
         use_cache = model.config.use_cache
         super().__init__(model=model, args=args, **{"data_collator": collate, **trainer})
         # Trainer turns it off for good; here each forward pass says so itself, and the checkpoint keeps what it was.
@@ -64,6 +75,8 @@ class KDTrainer(Trainer):
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
         self._last = LastHiddenState(model)
+        if isinstance(teacher, ModelFolder):
+            teacher = CachedTeacher.of(teacher, self.settings.tail)
         self.teacher = teacher or CachedTeacher(self._last.head, self.settings.tail, self._last.form)
         self.divergence = Divergence(self.settings.divergence, self.settings.jsd_beta)
         self.terms = Terms()
@@ -277,22 +290,30 @@ class DSKDTrainer(KDTrainer):
     """KD and the semantic consistency loss towards the chosen senses (DSKD 4.2).
 
     Args:
-        rows: all sense rows; only those of the current batch go to the student's device.
-        gamma: the margin; that of the settings if not given, which must be a number then.
-        scale: what differences are multiplied by, for a standardized metric; see `sense_sum`.
+        senses: what states are pulled to and pushed from; only the rows of the current batch go to the student's
+            device. With the settings they say the margin and the scale of the distances, and where a student is of
+            another width W_align is put into it.
         trainer: arguments of `KDTrainer`; `args` is a `DSKDConfig`.
+
+    Attributes:
+        gamma: the margin.
+
+    Raises:
+        UserError: the neighbours were made with another limit than the settings say.
     """
 
     args: DSKDConfig
     settings: DSKDSettings
 
-    def __init__(
-        self, *, rows: Tensor, gamma: float | None = None, scale: Tensor | None = None, **trainer: Any
-    ) -> None:
-        super().__init__(**trainer)
-        self.rows = rows
-        self.gamma = float(self.settings.gamma if gamma is None else gamma)
-        self.scale = scale
+    def __init__(self, *, model: Any, args: DSKDConfig, senses: SenseSource, **trainer: Any) -> None:
+        settings = args.settings
+        check_senses(senses, settings)
+        if not hasattr(model, ALIGNMENT) and state_width(model) != senses.rows.shape[1]:
+            add_alignment(model, senses.rows.shape[1])
+        super().__init__(model=model, args=args, **trainer)
+        self.rows, self.scale = senses.rows, senses.scale(settings.metric)
+        gamma = settings.gamma
+        self.gamma = senses.gamma(settings.gamma_quantile, settings.metric) if gamma == "auto" else gamma
 
     @property
     def has_sense_term(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+import resource
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,42 @@ def test_a_second_training_at_the_same_place_takes_nothing_from_the_first(line, 
         with pytest.raises(UserError, match="another process makes something here"):
             second.result()
     assert list((tmp_path / ".dskd.partial" / ".training").glob("checkpoint-*"))
+
+
+def test_patience_goes_on_counting(line, tmp_path: Path, interrupt) -> None:
+    """At this rate every evaluation is worse than the first: it ends where an uninterrupted training ends."""
+    changes = {"learning_rate": 0.5, "eval_steps": 2, "patience": 3, "save_steps": 500, "accumulate": 1}
+    settings = SETTINGS.model_copy(update=changes)
+    dskd(line, tmp_path / "whole", settings)
+    steps = len([e for e in history_of(tmp_path / "whole") if "loss" in e])
+    interrupt(steps - 1)  # after all evaluations but the last
+    with pytest.raises(KeyboardInterrupt):
+        dskd(line, tmp_path / "out", settings)
+    interrupt(10_000)
+    dskd(line, tmp_path / "out", settings.model_copy(update={"resume": True}))
+    assert history_of(tmp_path / "out") == history_of(tmp_path / "whole")
+
+
+def test_a_full_disk_at_the_end_is_said_and_costs_nothing(line, never_stopped, tmp_path: Path, monkeypatch) -> None:
+    """States are kept by default, and at the end; a write beyond the limit fails as on a full disk."""
+    out, settings = tmp_path / "dskd", SETTINGS.model_copy(update={"save_steps": 500})
+    real, limits = KDTrainer.full_state, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def filling(self):
+        state = real(self)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+        return state
+
+    monkeypatch.setattr(KDTrainer, "full_state", filling)
+    try:
+        with pytest.raises(UserError, match="no room") as refused:
+            dskd(line, out, settings)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not out.exists()
+    last = len([e for e in history_of(never_stopped) if "loss" in e])
+    assert f"--resume: it goes on after step {last}" in str(refused.value.remedy)
+    monkeypatch.setattr(KDTrainer, "full_state", real)
+    dskd(line, out, settings.model_copy(update={"resume": True}))
+    assert [e["loss"] for e in history_of(out)] == [e["loss"] for e in history_of(never_stopped)]
+    assert load_file(out / "model.safetensors").keys() == load_file(never_stopped / "model.safetensors").keys()

@@ -41,7 +41,7 @@ def trainer_of(line, tmp_path: Path, batch_size: int, accumulate: int, kept: int
     settings = settings.model_copy(update={"batch_size": batch_size, "accumulate": accumulate})
     dataset = torch.utils.data.Subset(dataset_of(line), range(kept))
     return DSKDTrainer(
-        rows=line.senses_source().rows, model=cut_student(line.teacher, 2, 2).double(),
+        senses=line.senses_source(), model=cut_student(line.teacher, 2, 2).double(),
         args=DSKDConfig.of(settings, tmp_path), train_dataset=dataset,
     )  # fmt: skip
 
