@@ -126,7 +126,8 @@ class KDConfig(TrainingArguments):
 
     Args:
         output_dir: where checkpoints go.
-        values: fields of `DistilSettings`, and of `TrainingArguments`, which come last.
+        settings: settings that are there already, instead of their fields.
+        values: fields of `DistilSettings`, and of `TrainingArguments`, which come last; None is as not given.
 
     Attributes:
         settings: the former.
@@ -141,13 +142,16 @@ class KDConfig(TrainingArguments):
         settings: DistilSettings
         beside: Path
 
-    def __init__(self, output_dir: str | Path | None = None, **values: Any) -> None:
+    def __init__(
+        self, output_dir: str | Path | None = None, settings: DistilSettings | None = None, **values: Any
+    ) -> None:
         if output_dir is None:
             raise UserError("where checkpoints go is not said", field="output_dir", remedy="give output_dir")
         ours = self.settings_type.model_fields
         said = {name: value for name, value in values.items() if value is not None}
-        given = self.settings_type.parse(**{name: value for name, value in said.items() if name in ours})
-        self.settings = given.resolved()
+        if settings is None:
+            settings = self.settings_type.parse(**{name: value for name, value in said.items() if name in ours})
+        self.settings = settings.resolved()
         further = {name: value for name, value in said.items() if name not in ours}
         super().__init__(**{"output_dir": str(output_dir), **arguments_of(self.settings), **further})
         for name, value in self.settings.model_dump(mode="json").items():
@@ -160,7 +164,8 @@ class KDConfig(TrainingArguments):
     @classmethod
     def of(cls, settings: DistilSettings, output_dir: str | Path) -> Self:
         """The arguments for settings that are there already."""
-        return cls(output_dir, **settings.model_dump(include=set(cls.settings_type.model_fields)))
+        ours = settings.model_dump(include=set(cls.settings_type.model_fields))
+        return cls(output_dir, cls.settings_type.parse(**ours))
 
 
 @_fields_of(DSKDSettings)

@@ -27,7 +27,7 @@ from sensetrain.config import (
 from sensetrain.cutting import decoder_layers
 from sensetrain.distill import train
 from sensetrain.distill.arguments import KDConfig
-from sensetrain.distill.live_teacher import LiveTeacher
+from sensetrain.distill.live_teacher import CachedTeacher, LiveTeacher
 from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.trainer import KDTrainer
 from sensetrain.models import ModelFolder
@@ -139,7 +139,7 @@ def test_lora_is_on_every_linear_map_and_ends_in_the_weights(name: str, tmp_path
 def test_a_family_that_cannot_be_cut_can_be_the_teacher_of_a_model_of_its_own(name: str, line, tmp_path: Path) -> None:
     teacher = ModelFolder(name, FAMILIES[name].written(tmp_path / "teacher"))
     line.teacher.tokenizer().save_pretrained(teacher.path)
-    head = train._head_of(teacher)
+    head = CachedTeacher.of(teacher, "bucket").head
     assert torch.equal(head.weight, AutoModelForCausalLM.from_pretrained(teacher.path).get_output_embeddings().weight)
     settings = DistilSettings(student=line.teacher.path, train_layers=1, epochs=0.02, compute="fp32")
     train.kd(None, line.tokens, teacher, tmp_path / "kd", settings)
