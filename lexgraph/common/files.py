@@ -25,8 +25,13 @@ def place_of(path: Path) -> Path:
     """Where a result that is named `path` comes to lie: a link stays, and what it points to is made or replaced.
 
     Raises:
-        UserError: it is a link that leads to itself.
+        UserError: it is a link that leads to itself, a device or a pipe.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise UserError(
+            "a device or a pipe, in whose place no result can be put", path=path,
+            remedy="choose another name; results that can be piped go to stdout without --out",
+        )  # fmt: skip
     try:
         return path.resolve()
     except (OSError, RuntimeError):

@@ -222,6 +222,16 @@ def test_a_file_is_replaced_only_if_it_says_that_it_is_ours(tmp_path: Path) -> N
         require_replaceable_file(write(tmp_path / "graph", b"\0" * 8 + b"DUCK" + b"\0" * 50), overwrite=True)
 
 
+def test_a_pipe_stays_a_pipe(sample_graph: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "link"
+    os.mkfifo(tmp_path / "pipe")
+    pipe.symlink_to(tmp_path / "pipe")
+    done = run("query", "--sql", "SELECT 1", "--db", sample_graph, "--format", "csv", "--out", pipe, "--overwrite")
+    assert (done.status, "a device or a pipe" in done.err) == (1, True)
+    assert pipe.is_fifo()
+    assert pipe.is_symlink()
+
+
 def test_commands_refuse_a_file_that_is_not_known_to_be_theirs(sample_graph: Path, tmp_path: Path) -> None:
     mine = write(tmp_path / "thesis.md", "years of work")
     ask = ("stats", "--section", "edges", "--db", sample_graph, "--out", mine)
