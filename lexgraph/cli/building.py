@@ -71,10 +71,10 @@ for _reader in READERS.values():
 
 
 def print_intake(name: str, intake: Intake) -> None:
-    """What was read, kept and dropped, and where the first dropped rows stand."""
+    """What was read, kept and dropped, and where the first rows stand that were dropped or mended."""
     terminal.print_table(["source", "unit", "outcome", "rows"], [(name, *row) for row in intake.rows()])
     for reason, places in intake.examples.items():
-        say(f"{name}: dropped because {reason}: {', '.join(places)}{' ...' if len(places) == 5 else ''}")
+        say(f"{name}: {reason}: {', '.join(places)}{' ...' if len(places) == 5 else ''}")
 
 
 @click.command()

@@ -221,7 +221,7 @@ def test_ingest_prints_its_intake(tmp_path, monkeypatch):
         ["mine", "lines", "1", "words", "instead", "of", "2", "1"],
         ["mine", "links", "kept", "1"],
     ]
-    assert f"mine: dropped because 1 words instead of 2: {file}:2\n" in done.err
+    assert f"mine: 1 words instead of 2: {file}:2\n" in done.err
     assert "fine" in ok("show", "good").out
 
 
