@@ -41,4 +41,7 @@ UNION ALL
 SELECT 'forms', if(kind LIKE '% form', 'kept', kind), sum(times)
 FROM facts WHERE kind IN ('alternative form', 'inflected form', 'inflection table', 'not a form of its own') GROUP BY ALL
 UNION ALL
-SELECT 'links', 'not a relation we keep: ' || related, sum(times * gloss::BIGINT) FROM facts WHERE kind = 'untaken' GROUP BY ALL;
+SELECT 'links', 'not a relation we keep: ' || name, sum(n) FROM (
+    SELECT related AS name, times * gloss::BIGINT AS n FROM facts WHERE kind = 'untaken'
+    UNION ALL SELECT unnest(['related', 'proverbs']), unnest(string_split(gloss, ' '))::BIGINT * times FROM facts WHERE kind = 'entry')
+GROUP BY name HAVING sum(n) > 0;

@@ -14,15 +14,9 @@ CREATE OR REPLACE TEMP MACRO wiktionary_tagged_links(links, kind_, tag, gloss_) 
 CREATE OR REPLACE TEMP MACRO wiktionary_untaken(links, name) AS
     CASE WHEN json_array_length(links) > 0 THEN [wiktionary_fact('untaken', name, json_array_length(links), NULL, NULL)] END;
 
--- All links of an entry or of one of its senses.
-CREATE OR REPLACE TEMP MACRO wiktionary_all_links(e, gloss_) AS list_concat(
-    wiktionary_links(e.synonyms, 'synonym', gloss_), wiktionary_links(e.antonyms, 'antonym', gloss_),
-    wiktionary_links(e.hypernyms, 'hypernym', gloss_), wiktionary_links(e.hyponyms, 'hyponym', gloss_),
-    wiktionary_links(e.troponyms, 'hyponym', gloss_), wiktionary_tagged_links(e.instances, 'hyponym', 'instance', gloss_),
-    wiktionary_links(e.holonyms, 'holonym', gloss_), wiktionary_links(e.meronyms, 'meronym', gloss_),
-    wiktionary_links(e.coordinate_terms, 'coordinate', gloss_), wiktionary_links(e.derived, 'derived', gloss_),
-    wiktionary_tagged_links(e.abbreviations, 'alternative', 'abbreviation', gloss_),
-    wiktionary_untaken(e.related, 'related'), wiktionary_untaken(e.proverbs, 'proverbs'));
+CREATE OR REPLACE TEMP MACRO wiktionary_rare_links(troponyms, instances, abbreviations, gloss_) AS list_concat(
+    wiktionary_links(troponyms, 'hyponym', gloss_), wiktionary_tagged_links(instances, 'hyponym', 'instance', gloss_),
+    wiktionary_tagged_links(abbreviations, 'alternative', 'abbreviation', gloss_));
 
 -- Few senses have links, and looking for each kind of them in all senses costs as much as parsing the file.
 CREATE OR REPLACE TEMP MACRO wiktionary_has_links(s) AS
