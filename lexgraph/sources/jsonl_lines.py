@@ -34,6 +34,8 @@ LONGEST = 1 << 26
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+_PIPED = 1 << 20  # bytes handed to DuckDB at once
+
 MANGLED_REMEDY = "mend or re-download the file, or pass --skip-malformed to count and skip such lines"
 
 
@@ -178,7 +180,7 @@ class Feed:
     def run(self) -> None:
         """Write the lines; ends when DuckDB stops reading."""
         try:
-            with self.path.open("wb") as pipe:
+            with self.path.open("wb", buffering=_PIPED) as pipe:
                 self._write_to(pipe)
         except BrokenPipeError:
             pass  # a reader that gives up closes the pipe; why it did is its own error
