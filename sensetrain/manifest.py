@@ -265,19 +265,22 @@ def read_manifest(
         )  # fmt: skip
     if stated != manifest.fingerprint:
         raise UserError("the hash does not match the content", path=file, field="fingerprint", remedy="make it again")
+    again = f"make it again: sensetrain {_COMMAND[kind]}"
     for member, expected in manifest.files.items():
         if not _is_inside(path, member):
             raise UserError("names a file outside its folder", path=file, field=f"files.{member}")
         if not (path / member).is_file():
-            raise UserError("a file is missing", path=path / member, remedy="make it again")
+            raise UserError("a file is missing", path=path / member, remedy=again)
         size = (path / member).stat().st_size
         if sizes and size != manifest.bytes.get(member, size):
             raise UserError(
                 f"the file has {size:,} bytes, not {manifest.bytes[member]:,}: it was cut off or changed",
-                path=path / member, field=f"bytes.{member}", remedy="make it again",
+                path=path / member, field=f"bytes.{member}", remedy=again,
             )  # fmt: skip
         if verify and sha256_of(path / member) != expected:
-            raise UserError("the file does not match its hash", path=path / member, field=f"files.{member}")
+            raise UserError(
+                "the file does not match its hash", path=path / member, field=f"files.{member}", remedy=again
+            )
     return manifest
 
 

@@ -144,7 +144,7 @@ def replacing_folder(
         path: the folder to make.
         listed: see `Listed`; without it, the folder may only be empty.
         keep_partial: leave the unfinished folder where it is when the block is interrupted and hand it
-            out again next time, for work that goes on where it stopped.
+            out again next time, for work that goes on where it stopped. One that is still empty goes.
         wait: wait for another process that makes something here.
 
     Raises:
@@ -163,7 +163,7 @@ def replacing_folder(
         try:
             yield partial
         except BaseException:
-            if not keep_partial:
+            if not keep_partial or not any(entry.name != MARK for entry in partial.iterdir()):
                 discard(partial)
             raise
         _as_readable_as(mark)

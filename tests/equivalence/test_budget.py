@@ -72,7 +72,7 @@ def test_what_a_budget_fills_and_costs(tmp_path: Path) -> None:
     occurrences, _ = random_corpus(3, sequences=60)
 
     def rows_and_facts(**values: object) -> tuple[set[tuple[int, ...]], dict[str, float], list[int]]:
-        draft = Draft(tmp_path)
+        draft = Draft(tmp_path, {})
         with sampled(occurrences, PlanSettings(max_samples=6, seed=2, **values), draft) as sample:
             columns = [table[name].to_pylist() for table in sample.tables() for name in occurrences.schema.names]
             return set(zip(*columns, strict=True)), draft.facts, sample.total.tolist()

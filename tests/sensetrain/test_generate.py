@@ -180,7 +180,7 @@ def test_chats_get_their_last_answer_replaced_and_become_tokens(stopping, prompt
 
 def test_the_card_says_who_wrote_the_answers(teacher: ModelFolder, tmp_path: Path) -> None:
     facts = {"layers": 1, "parameters": 2, "trained_parameters": 1, "frozen_parameters": 1, "steps": 3, "last": {}}
-    student = Manifest("student", {"method": "kd"}, {}, facts)
+    student = Manifest("student", {"method": "kd", "divergence": "kl"}, {}, facts)
     said = {"tokens": {"train": 10, "heldout": 2}, "documents": 3}
     for more, expected in (({}, False), ({"answers_by": ["smollm2"]}, True)):
         write_card(tmp_path, student, "kd", teacher, Manifest("tokens", {}, {}, {**said, **more}))

@@ -55,7 +55,7 @@ def test_cut_off(kept: float, copy: Path) -> None:
     """Nothing left, less than the header's length, half, and all but the last byte."""
     whole = (copy / FILE).read_bytes()
     (copy / FILE).write_bytes(whole[: int(kept * len(whole)) if kept == 0.5 else int(kept)])
-    with pytest.raises(UserError, match="damaged") as caught:
+    with pytest.raises(UserError, match="cut off") as caught:
         SenseDictionary.load(copy)
     file, _, remedy = refused(caught.value)
     assert file == FILE
