@@ -86,7 +86,7 @@ def clean_edges(path: Path, lang: str = "en") -> dict[Edge, set[str]]:
     kept: dict[Edge, set[str]] = {}
     for (word, related, kind, pos, gloss, note), tags in edges.items():
         edge = (clean(word), clean(related), kind, pos, (gloss or "").strip() or None, (note or "").strip() or None)
-        if fit(edge[0]) and fit(edge[1]) and edge[0].casefold() != edge[1].casefold():
+        if fit(edge[0]) and fit(edge[1]) and edge[0] != edge[1]:
             kept.setdefault(edge, set()).update(tags)
     return kept
 

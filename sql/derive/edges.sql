@@ -6,24 +6,23 @@
 -- synonym of happy. The paper's own derivation ('paper') has no such checks.
 
 CREATE OR REPLACE TEMP TABLE negates AS
-SELECT DISTINCT word_key(word) AS key, lang, base, affix FROM morphology WHERE negates;
+SELECT DISTINCT word, lang, base, affix FROM morphology WHERE negates;
 
 CREATE OR REPLACE TEMP TABLE stated AS
-SELECT *, least(word_key, related_key) AS one, greatest(word_key, related_key) AS other FROM (
-    SELECT id, word, related, lang, kind, pos, word_key(word) AS word_key, word_key(related) AS related_key
-    FROM relations WHERE kind IN ('synonym', 'antonym') AND source <> 'negation');
+SELECT id, word, related, lang, kind, pos, least(word, related) AS one, greatest(word, related) AS other
+FROM relations WHERE kind IN ('synonym', 'antonym') AND source <> 'negation';
 
 CREATE OR REPLACE TEMP TABLE parents AS
 SELECT s.*, l.base AS left_base, l.affix AS left_affix, r.base AS right_base, r.affix AS right_affix
 FROM stated s
-LEFT JOIN negates l ON l.key = s.word_key AND l.lang = s.lang
-LEFT JOIN negates r ON r.key = s.related_key AND r.lang = s.lang
+LEFT JOIN negates l ON l.word = s.word AND l.lang = s.lang
+LEFT JOIN negates r ON r.word = s.related AND r.lang = s.lang
 WHERE l.base IS NOT NULL OR r.base IS NOT NULL;
 
 CREATE OR REPLACE TEMP TABLE consequences AS
 SELECT * EXCLUDE suffixes REPLACE (if(suffixes > 0, NULL, pos) AS pos),  -- a suffix changes the part of speech, a prefix does not
        suffixes = 1 AND kind = 'synonym' AS mixed,
-       least(word_key(word), word_key(related)) AS one, greatest(word_key(word), word_key(related)) AS other
+       least(word, related) AS one, greatest(word, related) AS other
 FROM (SELECT *, len(list_filter(string_split(rule, ' '), lambda affix: starts_with(affix, '-'))) AS suffixes FROM (
     SELECT left_base AS word, related, lang, opposite_kind(kind) AS kind, pos, left_affix AS rule, id AS derived_from, [word] AS negated
     FROM parents WHERE left_base IS NOT NULL

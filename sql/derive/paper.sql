@@ -16,5 +16,5 @@ WITH morphemes AS (
     FROM morphemes WHERE len(taken) > 0 OR less
 )
 SELECT word, lang, base, affix, CASE affix WHEN '-less' THEN 'lack' ELSE 'contrary' END AS kind, ['stripping'] AS evidence
-FROM stripped WHERE base <> '' AND word_key(base) <> word_key(word)
+FROM stripped WHERE base <> '' AND base <> word
 QUALIFY row_number() OVER (PARTITION BY word, lang ORDER BY affix, base) = 1;

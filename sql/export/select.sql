@@ -30,7 +30,7 @@ FROM senses s LEFT JOIN licences l USING (source) WHERE is_wanted(s.lang) AND is
 CREATE OR REPLACE TEMP TABLE out_morphology AS
 SELECT m.*, list_sort(list_distinct(if(m.source = 'negation', [], [m.source]) || if(m.negates, coalesce(n.sources, []), [])))
        AS rests_on
-FROM morphology m LEFT JOIN negation_sources n ON n.key = word_key(m.word) AND n.lang = m.lang
+FROM morphology m LEFT JOIN negation_sources n ON n.word = m.word AND n.lang = m.lang
 WHERE is_wanted(m.lang) AND is_allowed(rests_on);
 
 -- Some kinds only: then only the words that stand on an edge, and what is said of them.

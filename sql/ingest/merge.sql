@@ -3,7 +3,7 @@
 
 -- Each word once, as it stands there and cleaned, with the reason to drop a link to it, if any.
 CREATE OR REPLACE TEMP TABLE staged_words AS
-SELECT raw, word, word_key(word) AS key, CASE
+SELECT raw, word, CASE
     WHEN word = '' THEN 'empty'
     WHEN regexp_matches(word, '\{\{|\}\}|\[\[|\]\]|<[a-z/]') THEN 'markup left over'
     WHEN NOT regexp_matches(word, '[\p{L}\p{N}]') THEN 'no letter or digit'
@@ -28,7 +28,7 @@ CREATE OR REPLACE TEMP TABLE cleaned AS
 SELECT row_id([getvariable('source'), lang, word, related, kind, pos, sense::VARCHAR, note]) AS id, * FROM (
     SELECT a.word, b.word AS related, s.lang, s.kind, s.pos, nullif(trim(s.note), '') AS note, s.tags, coalesce(s.times, 1) AS times,
            CASE WHEN trim(s.gloss) <> '' THEN row_id([getvariable('source'), s.lang, a.word, s.pos, trim(s.gloss)]) END AS sense,
-           coalesce(if(a.raw IS NULL OR b.raw IS NULL, 'empty', coalesce(a.reason, b.reason)), if(a.key = b.key, 'self loop', NULL)) AS reason
+           coalesce(if(a.raw IS NULL OR b.raw IS NULL, 'empty', coalesce(a.reason, b.reason)), if(a.word = b.word, 'self loop', NULL)) AS reason
     FROM staged_relations s LEFT JOIN staged_words a ON a.raw = s.word LEFT JOIN staged_words b ON b.raw = s.related);
 
 -- What became of each row: for links and senses, read = kept + dropped by reason.

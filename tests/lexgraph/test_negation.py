@@ -41,13 +41,28 @@ def test_two_negated_sides_cancel(database, tmp_path, kind):
 
 def test_self_loops_are_dropped(database, tmp_path):
     # antonym(happy, unhappy) would give synonym(happy, happy).
-    ingest(database, [morpholex(tmp_path, *UN[::2]), pairs(tmp_path, "", "happy unhappy, Happy unhappy")])
+    ingest(database, [morpholex(tmp_path, *UN[::2]), pairs(tmp_path, "", "happy unhappy")])
     assert edges(database, DERIVED) == set()
-    assert rows(database, "FROM relations WHERE word_key(word) = word_key(related)") == []
+    assert rows(database, "FROM relations WHERE word = related") == []
+
+
+def test_a_word_of_another_case_is_another_word(database, tmp_path):
+    """What an Anglican is opposed to is a Nonconformist, not a nonconformist; a town called Unhappy denies nothing."""
+    segmented = morpholex(tmp_path, *UN[::2], "nonconformist,NN,<non<{(conform)}>ist>")
+    stated = pairs(tmp_path, "Unhappy town, happy glad, conformist yielding", "Nonconformist Anglican")
+    ingest(database, [segmented, stated])
+    assert edges(database, DERIVED) == {("happy", "unhappy", "antonym"), ("conformist", "nonconformist", "antonym")}
+    assert rows(database, "SELECT word FROM morphology WHERE negates ORDER BY 1") == [("nonconformist",), ("unhappy",)]
+
+
+def test_two_words_that_differ_in_case_can_be_related(database, tmp_path):
+    """No self loop: the two are different words."""
+    ingest(database, [pairs(tmp_path, "Polish polish")])
+    assert edges(database, "true") == {("Polish", "polish", "synonym")}
 
 
 def test_a_stated_edge_suppresses_its_derived_copy_in_either_direction(database, tmp_path):
-    ingest(database, [morpholex(tmp_path, *UN[::2]), pairs(tmp_path, "unhappy sad", "sad Happy, unhappy happy")])
+    ingest(database, [morpholex(tmp_path, *UN[::2]), pairs(tmp_path, "unhappy sad", "sad happy, unhappy happy")])
     assert edges(database, DERIVED) == set()
 
 
