@@ -11,12 +11,27 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lexgraph import __version__, negation
+from lexgraph import __version__, negation, registry
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import sha256_of
 from lexgraph.common.pipes import spooled
 from lexgraph.database import Connection, connect_readonly, run_script, writing
 from lexgraph.sources.base import STAGING, Inputs, Intake, Options, Reader
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the user says of a source's origin; what is not said, the files or the registry may say.
+
+    Attributes:
+        licence: an SPDX identifier, an address, or any other name.
+        url: its home page.
+        revision: its edition, version or date.
+    """
+
+    licence: str | None = None
+    url: str | None = None
+    revision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -27,6 +42,7 @@ class Source:
     inputs: Inputs
     name: str | None = None
     options: Options = field(default_factory=Options)
+    origin: Origin = field(default_factory=Origin)
 
     @property
     def label(self) -> str:
@@ -174,6 +190,7 @@ def _refuse_nothing(connection: Connection, source: Source, intake: Intake) -> N
 
 def _record(connection: Connection, source: Source, intake: Intake, hashes: list[str]) -> None:
     files = source.contents
+    origin = _origin(source, intake, hashes)
     tool, version = intake.tool or ("lexgraph", __version__)
     connection.execute("DELETE FROM intake WHERE source = ?", [source.label])
     if rows := [[source.label, *row] for row in intake.rows()]:
@@ -182,8 +199,7 @@ def _record(connection: Connection, source: Source, intake: Intake, hashes: list
         "INSERT OR REPLACE INTO sources (name, reader, revision, licence, url, files, sha256, bytes, tool, "
         "tool_version, lang, skip_malformed, ingested_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            source.label, source.reader.name, intake.revision, intake.licence or source.reader.licence,
-            source.reader.url,
+            source.label, source.reader.name, origin.revision, origin.licence, origin.url,
             [_name_of(path) for path in files], hashes,
             sum(path.stat().st_size for path in files), tool, version,
             source.options.lang, source.options.skip_malformed,
@@ -195,6 +211,18 @@ def _record(connection: Connection, source: Source, intake: Intake, hashes: list
 def _name_of(path: Path) -> str:
     """A file's name in UTF-8, which in a folder of somebody else's need not be."""
     return os.fsencode(path.name).decode("utf-8", "backslashreplace")
+
+
+def _origin(source: Source, intake: Intake, hashes: Sequence[str]) -> Origin:
+    """What the user says; else the files themselves; else what is known of exactly these files, or of their format."""
+    registered = registry.of_files(source.reader.name, hashes)
+    licence, url = source.reader.licence, source.reader.url
+    if intake.licence:
+        licence, url = intake.licence, intake.url
+    elif registered:
+        licence, url = registered.licence, registered.home
+    said = source.origin
+    return Origin(said.licence or licence, said.url or url, said.revision or intake.revision)
 
 
 def _finish(connection: Connection, negation_mode: str = negation.EVIDENCE) -> None:

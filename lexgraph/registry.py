@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import unquote, urlsplit
@@ -94,6 +95,15 @@ class RegisteredSource(_Strict):
 
 class _Registry(_Strict):
     source: tuple[RegisteredSource, ...] = Field(min_length=1)
+
+
+def of_files(reader: str, hashes: Collection[str]) -> RegisteredSource | None:
+    """The registered source that files are, by their SHA-256: each has to be one of its files, for this reader."""
+    for source in load().values():
+        known = {file.sha256 for file in source.files if file.sha256}
+        if source.reader == reader and hashes and known.issuperset(hashes):
+            return source
+    return None
 
 
 def is_allowed(url: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import lexgraph
-from lexgraph.ingest import Source, ingest
+from lexgraph.ingest import Origin, Source, ingest
 from lexgraph.sources import READERS
 
 CHECKOUT = Path(__file__).parent.parent
@@ -30,7 +30,8 @@ def sample_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "morpholex": {"files": [sample / "morpholex/MorphoLEX_sample.csv"]},
     }
     path = tmp_path_factory.mktemp("sample") / "graph.duckdb"
-    ingest(path, [Source(READERS[reader], files) for reader, files in inputs.items()])
+    origins = {"pairs": Origin(licence="Apache-2.0")}  # the sample's own lists; their format does not say
+    ingest(path, [Source(READERS[name], files, origin=origins.get(name, Origin())) for name, files in inputs.items()])
     return path
 
 

@@ -12,7 +12,7 @@ import rich_click as click
 from lexgraph.cli.options import db_option
 from lexgraph.common import terminal
 from lexgraph.common.terminal import say
-from lexgraph.ingest import Source
+from lexgraph.ingest import Origin, Source
 from lexgraph.ingest import derive as derive_graph
 from lexgraph.ingest import ingest as ingest_sources
 from lexgraph.ingest import remove as remove_source
@@ -32,14 +32,18 @@ def _ingest_command(reader: Reader) -> click.Command:
     @click.option("--name", default=reader.source, show_default=True, help="What the source is called in the graph.")
     @click.option("--lang", default="en", show_default=True, help=_lang_help(reader))
     @click.option("--skip-malformed", is_flag=True, help="Count and skip damaged lines instead of refusing the file.")
+    @click.option("--licence", help="Licence of the source: an SPDX identifier or an address; else what the files say.")
+    @click.option("--url", help="Home page of the source, for attributions.")
+    @click.option("--revision", help="Edition, version or date of the source.")
     @click.option("--dry-run", is_flag=True, help="Read and count everything, but leave the graph as it is.")
     def command(
-        db: Path, name: str, lang: str, skip_malformed: bool, dry_run: bool, tool: str | None = None,
-        **inputs: Sequence[Path],
+        db: Path, name: str, lang: str, skip_malformed: bool, dry_run: bool, licence: str | None, url: str | None,
+        revision: str | None, tool: str | None = None, **inputs: Sequence[Path],
     ) -> None:  # fmt: skip
         started = time.perf_counter()
         options = Options(lang=lang, skip_malformed=skip_malformed, tool=tool)
-        (intake,) = ingest_sources(db, [Source(reader, inputs, name, options)], dry_run=dry_run)
+        source = Source(reader, inputs, name, options, Origin(licence, url, revision))
+        (intake,) = ingest_sources(db, [source], dry_run=dry_run)
         print_intake(name, intake)
         what = f"read, {db} left as it was" if dry_run else f"in {db}"
         say(f"{name}: {what}, after {time.perf_counter() - started:.1f} s")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from lexgraph.export.licences import FREE
 from lexgraph.export.run import FORMATS, Exported, export
-from lexgraph.export.selection import FREE, Filter
+from lexgraph.export.selection import Filter
 
 __all__ = ["FORMATS", "FREE", "Exported", "Filter", "export"]

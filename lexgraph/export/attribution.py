@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from lexgraph.database import Connection
@@ -20,6 +21,14 @@ _COLUMNS = ("source", "licence", "revision", "edges stated", "derived edges that
             "senses", "segmented words", "home")  # fmt: skip
 
 
+def _quoted(text: str) -> str:
+    """What a source says, as text in Markdown: nothing in it makes markup, ends a cell of a table or a line."""
+    line = " ".join(text.split())
+    if re.fullmatch(r"https?://[^\s<>|\\`\"]+", line):
+        return f"<{line}>"
+    return re.sub(r"([\\`*_{}\[\]()<>#+!|~&])", r"\\\1", line)
+
+
 def attribution(connection: Connection, manifest: dict[str, Any]) -> str:
     """The text for what `select` selected."""
     rows = connection.execute(
@@ -35,9 +44,10 @@ def attribution(connection: Connection, manifest: dict[str, Any]) -> str:
     for name, licence, revision, edges, derived_edges, senses, segmented, url, names, hashes in rows:
         share = f"{derived_edges / derived:.1%}" if derived else "-"
         counts = (f"{edges:,}", f"{derived_edges:,}", share, f"{senses:,}", f"{segmented:,}")
-        table.append((name, licence, revision or "-", *counts, url or "-"))
+        table.append((_quoted(name), _quoted(licence), _quoted(revision or "-"), *counts, _quoted(url or "-")))
         files += "".join(
-            f"- {name}: `{file}`, SHA-256 `{digest}`\n" for file, digest in zip(names, hashes, strict=True)
+            f"- {_quoted(name)}: {_quoted(file)}, SHA-256 `{digest}`\n"
+            for file, digest in zip(names, hashes, strict=True)
         )
     lines = "\n".join("| " + " | ".join(row) + " |" for row in table)
     return f"{text}\n{lines}\n\n## Files that were read\n\n{files}"

@@ -11,19 +11,8 @@ import duckdb
 
 from lexgraph.common.errors import UserError
 from lexgraph.database import Connection, run_script
+from lexgraph.export.licences import FREE, UNKNOWN, is_under, licence_id
 from lexgraph.relations import known_kinds
-
-FREE = frozenset(
-    {
-        "public domain", "cc0-1.0", "pddl-1.0", "unlicense", "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause",
-        "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "gfdl-1.3", "odc-by-1.0", "odbl-1.0",
-        "wordnet licence",
-    }
-)  # fmt: skip
-"""The licences that `free` stands for, in lower case: use for any purpose, commercial ones too, and changes allowed."""
-
-UNKNOWN = "unknown"
-"""What the licence of a source is called that names none."""
 
 TABLES = ("words", "senses", "relations", "morphology", "sources")
 """What is exported; the rows that were selected stand in the temporary tables `out_<name>`."""
@@ -40,7 +29,7 @@ class Filter:
 
     Attributes:
         kinds: of relations; all if empty. Given, only words that stand on such an edge are exported.
-        licences: allowed ones, as the sources name them (case does not count), or `free`; all if empty.
+        licences: allowed ones, as the sources name them or by SPDX identifier (`licence_id`), or `free`; all if empty.
         lang: ISO 639 code; all languages if None.
     """
 
@@ -82,20 +71,20 @@ def allowed_sources(connection: Connection, licences: Sequence[str]) -> list[str
     held = connection.execute(
         "SELECT name, coalesce(nullif(trim(licence), ''), $unknown) FROM sources ORDER BY name", {"unknown": UNKNOWN}
     ).fetchall()
-    known = {licence.lower(): licence for _, licence in held}
+    known = {licence_id(part): part for _, licence in held for part in licence.split(", ")}
     allowed: set[str] = set()
-    for licence in map(str.lower, licences):
-        if licence == "free":
+    for licence in licences:
+        if licence.lower() == "free":
             allowed |= FREE
-        elif licence in known:
-            allowed.add(licence)
+        elif licence_id(licence) in known:
+            allowed.add(licence_id(licence))
         else:
             there = ", ".join(sorted(known.values())) or "none"
             raise UserError(
                 f"no source is under the licence {licence!r}; there are: {there}", field="--licence",
                 remedy="name one of these, or free for all that allow any use",
             )  # fmt: skip
-    return [name for name, licence in held if licence.lower() in allowed]
+    return [name for name, licence in held if is_under(licence, allowed)]
 
 
 def _known_lang(connection: Connection, lang: str) -> str:

@@ -39,12 +39,14 @@ class Intake:
 
     Attributes:
         revision: the edition or date of the files, where they tell.
-        licence: what the files say themselves, where that is not the reader's usual licence.
+        licence: what the files say themselves; then `url` is theirs, too.
+        url: the home page that the files name.
         tool: name and version of the program that read them, where it is not lexgraph.
     """
 
     revision: str | None = None
     licence: str | None = None
+    url: str | None = None
     tool: tuple[str, str] | None = None
     outcomes: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     examples: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -123,8 +125,8 @@ class Reader:
         name: what `lexgraph ingest` calls it.
         source: the source's default name.
         summary: one line of help.
-        licence: of the source that this format usually carries.
-        url: the source's home page.
+        licence: of the one work that comes in this format; None for a format in which anybody's data may come.
+        url: the work's home page, likewise.
         inputs: what files it takes: `files`, or the names of several options.
         multilingual: whether its files hold several languages, so that `--lang all` means something.
         folders: whether a folder may be given instead of a file.
@@ -135,8 +137,8 @@ class Reader:
     name: str
     source: str
     summary: str
-    licence: str
-    url: str
+    licence: str | None
+    url: str | None
     stage: Callable[[Connection, Inputs, Options], Intake]
     inputs: tuple[str, ...] = ("files",)
     multilingual: bool = False

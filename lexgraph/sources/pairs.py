@@ -46,8 +46,8 @@ READER = Reader(
     name="pairs",
     source="hg2vec",
     summary="Word-pair lists, `word word` a line, or two expressions with a tab between them.",
-    licence="Apache-2.0",
-    url="https://github.com/Qitong-Wang/HG2Vec",
+    licence=None,  # HG2Vec's own lists are known by their hashes (data/registry.toml)
+    url=None,
     stage=stage,
     inputs=("synonyms", "antonyms"),
 )

@@ -66,6 +66,7 @@ def read(path: Path, content: bytes, options: Options, intake: Intake) -> list[W
         raise UserError(f"no lexicon in {options.lang!r}; there are: {languages}", path=path, remedy="say --lang")
     intake.revision = ", ".join(f"{lexicon['id']} {lexicon['version']}" for lexicon in kept)
     intake.licence = ", ".join(sorted({lexicon["license"] for lexicon in kept}))
+    intake.url = ", ".join(sorted({lexicon["url"] for lexicon in kept if lexicon.get("url")})) or None
     return wordnets
 
 
