@@ -70,6 +70,9 @@ class TokenizeSettings(Settings):
     loss: Literal["all", "answer"] = Field(
         "all", description="Which tokens carry loss: all, or those of the answer (of a chat: its last turn)."
     )
+    special_tokens: Literal["control", "text"] = Field(
+        "control", description="What a special token's name in a text is: that token, as the tokenizer has it, or text."
+    )
     sequence_length: int = Field(128, ge=8, description="Most tokens in one sequence.")
     heldout: float = Field(0.1, gt=0, lt=1, description="Share of documents held out for evaluation.")
     limit_tokens: int | None = Field(None, ge=1, description="Stop after this many tokens.")

@@ -82,7 +82,13 @@ def tokenize(
         ):
             special = not teacher.is_encoder
             encoded = encode(
-                read, tokenizer, settings.limit_tokens, special=special, answers=answers, in_order=in_order
+                read,
+                tokenizer,
+                settings.limit_tokens,
+                special=special,
+                answers=answers,
+                plain=settings.special_tokens == "text",
+                in_order=in_order,
             )
             for some in encoded:
                 writer.add(some)

@@ -195,7 +195,7 @@ def _text(file: Path) -> Iterator[Document]:
     name, blank, title, found = file.name, True, None, 0
     try:
         # Lines end at more than line feeds (form feeds, for one), as in str.splitlines.
-        with file.open(encoding="utf-8") as handle:
+        with file.open(encoding="utf-8-sig") as handle:  # a byte order mark is no text
             for line in (part for whole in handle for part in whole.splitlines(keepends=True)):
                 heading = _WIKITEXT_TITLE.match(line.rstrip("\n"))
                 if heading and not blank:

@@ -82,7 +82,7 @@ def one_by_one(function: Callable[[A], B], items: Iterable[A]) -> Iterator[tuple
 
 def encode(
     documents: Iterable[Document], tokenizer: PreTrainedTokenizerBase, limit: int | None, *, special: bool,
-    answers: bool = False, in_order: InOrder = one_by_one,
+    answers: bool = False, plain: bool = False, in_order: InOrder = one_by_one,
 ) -> Iterator[Encoded]:  # fmt: skip
     """The ids of all documents, up to `limit` tokens in all; the last document may be cut, and none behind it counts.
 
@@ -90,16 +90,18 @@ def encode(
         documents: as they are read.
         tokenizer: a fast one.
         limit: most tokens.
-        special: whether the special tokens that the tokenizer puts around a text are tokens of the document. Chats
-            have those of their template in any case.
+        special: whether the special tokens that the tokenizer puts around a text are tokens of the document, and the
+            one that ends a text ends an answer. Chats have those of their template in any case.
         answers: whether to look for where answers begin.
+        plain: whether the names of special tokens in a text are text like any other. In a chat they are not told from
+            those that the template writes.
         in_order: goes through the batches of documents.
 
     Raises:
         UserError: a chat does not fit the chat template, or a document has no answer where answers are wanted.
     """
     left = limit
-    code = functools.partial(coded, tokenizer=tokenizer, special=special, answers=answers)
+    code = functools.partial(coded, tokenizer=tokenizer, special=special, answers=answers, plain=plain)
     for batch, results in in_order(code, _batches(documents)):
         kept = iter(results)
         out = Encoded()
@@ -122,13 +124,13 @@ def encode(
 
 
 def coded(
-    batch: Sequence[Document], tokenizer: PreTrainedTokenizerBase, *, special: bool, answers: bool
+    batch: Sequence[Document], tokenizer: PreTrainedTokenizerBase, *, special: bool, answers: bool, plain: bool
 ) -> list[Coded]:
     """What becomes of each document of a batch that is not dropped; see `encode`."""
     kept = [document for document in batch if not document.dropped]
     texts = [text_of(document, tokenizer) for document in kept]
     begins = [answer_begin(d, text, tokenizer) for d, text in zip(kept, texts, strict=True)] if answers else None
-    ids, first = _ids_of(kept, texts, begins, tokenizer, special=special)
+    ids, first = _ids_of(kept, texts, begins, tokenizer, special=special, plain=plain)
     return list(zip(ids, first, (len(text.split()) for text in texts), strict=True))
 
 
@@ -224,9 +226,9 @@ def _in_template(
 
 def _ids_of(
     documents: Sequence[Document], texts: Sequence[str], begins: Sequence[int] | None,
-    tokenizer: PreTrainedTokenizerBase, *, special: bool,
+    tokenizer: PreTrainedTokenizerBase, *, special: bool, plain: bool,
 ) -> tuple[list[Ids], list[int]]:  # fmt: skip
-    """The ids of each text: what `tokenizer(text)` gives, by the library's own batches.
+    """The ids of each text: what `tokenizer(text)` gives, by the library's own batches, and an answer's end.
 
     Args:
         documents: of the texts.
@@ -234,6 +236,7 @@ def _ids_of(
         begins: where their answers begin, in characters, if that is wanted in tokens too.
         tokenizer: a fast one.
         special: see `encode`.
+        plain: see `encode`.
 
     Returns:
         The ids, and of each text the first token that is at least partly the answer's; 0 without `begins`.
@@ -241,7 +244,6 @@ def _ids_of(
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
-    backend.encode_special_tokens = tokenizer.split_special_tokens
     out: list[Ids] = [np.empty(0, np.int32)] * len(texts)
     answers = [0] * len(texts)
     # Offsets cost time, and only the answers need them.
@@ -249,12 +251,20 @@ def _ids_of(
     for chat in (False, True):
         # A chat's template has written its special tokens already.
         where = [i for i, document in enumerate(documents) if isinstance(document.content, str) != chat]
+        backend.encode_special_tokens = tokenizer.split_special_tokens or (plain and not chat)
         encodings = encode_batch([texts[i] for i in where], add_special_tokens=special and not chat)
         for i, encoding in zip(where, encodings, strict=True):
-            out[i] = np.array(encoding.ids, dtype=np.int32)
+            ends = _end_of_answer(documents[i], encoding.ids, tokenizer) if special else []
+            out[i] = np.array([*encoding.ids, *ends], dtype=np.int32)
             if begins is not None:
                 answers[i] = _token_at(encoding.offsets, begins[i])
     return out, answers
+
+
+def _end_of_answer(document: Document, ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The end of text behind a text's answer, by which a student learns to stop, unless it is there already."""
+    end: Any = tokenizer.eos_token_id
+    return [end] if document.answer and end is not None and ids[-1:] != [end] else []
 
 
 def _token_at(offsets: Sequence[tuple[int, int]], begin: int) -> int:

@@ -33,7 +33,7 @@ from sensetrain.documents import Document, Source, documents
 from sensetrain.encoding import prompt_of, turns_before_answer
 from sensetrain.hashing import hash64
 from sensetrain.manifest import Manifest
-from sensetrain.models import ModelFolder, device, longest_input
+from sensetrain.models import ModelFolder, added_tokens, device, longest_input
 from sensetrain.together import FileWork, Job, settled, work_together
 
 TARGETS = "targets.jsonl"
@@ -113,12 +113,17 @@ def _prompts(
     """The prompts that leave room for an answer, and how many documents are none, by reason."""
     prompts: list[Prompt] = []
     dropped: Counter[str] = Counter()
+    begin = added_tokens(tokenizer).before
     for document in documents(sources, settings.field):
         if document.dropped:
             dropped[document.dropped] += 1
             continue
-        special = isinstance(document.content, str)
-        ids = tokenizer(prompt_of(document, tokenizer), add_special_tokens=special)["input_ids"]
+        text = prompt_of(document, tokenizer)
+        # What a tokenizer puts behind a text, such as its end, is no part of a prompt.
+        ids = [
+            *(begin if isinstance(document.content, str) else ()),
+            *tokenizer(text, add_special_tokens=False)["input_ids"],
+        ]
         if limit is not None and len(ids) + settings.max_new_tokens > limit:
             dropped[_TOO_LONG] += 1
         else:

@@ -30,7 +30,7 @@ from sensetrain.claims import require_nobody
 FORMATS = {
     "plan_shard": 2,
     "tasks": 1, "targets": 1,
-    "tokens": 6, "plan": 3, "predicted": 1, "states": 1, "senses": 2, "composed": 2, "neighbours": 3, "cache": 4,
+    "tokens": 7, "plan": 3, "predicted": 1, "states": 1, "senses": 2, "composed": 2, "neighbours": 3, "cache": 4,
     "student": 4,
 }  # fmt: skip
 """Format of each kind. It goes up with every change of layout or of what the numbers mean, and what was made by an

@@ -87,7 +87,7 @@ def numbered_lines(path: Path) -> list[tuple[int, str]]:
         UserError: it cannot be read, or is not UTF-8.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot be read: {error}", path=path) from None
     return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]

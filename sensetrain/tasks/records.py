@@ -84,7 +84,7 @@ def _json_rows(file: Path) -> Iterator[tuple[int, Record]]:
     line = 0
     try:
         with packed.opened(file) as stream:
-            for line, text in enumerate(io.TextIOWrapper(stream, encoding="utf-8"), start=1):
+            for line, text in enumerate(io.TextIOWrapper(stream, encoding="utf-8-sig"), start=1):
                 if text.strip():
                     row = json.loads(text)
                     if not isinstance(row, dict):
@@ -131,7 +131,7 @@ def _piqa(file: Path) -> Iterator[Record]:
     labels = _labels(file)
     if not labels.is_file():
         raise UserError("no labels beside the questions", path=labels)
-    answers = labels.read_text(encoding="utf-8").split()
+    answers = labels.read_text(encoding="utf-8-sig").split()
     count = 0
     for line, row in _json_rows(file):
         count += 1
@@ -145,7 +145,7 @@ def _piqa(file: Path) -> Iterator[Record]:
 def _mmlu(file: Path) -> Iterator[Record]:
     subject = file.stem.rsplit("_", 1)[0]
     names = [f"choice{i}" for i in range(4)]
-    with file.open(encoding="utf-8", newline="") as handle:
+    with file.open(encoding="utf-8-sig", newline="") as handle:
         for row in (reader := csv.DictReader(handle)):
             if not {"question", "answer", *names} <= row.keys() or row["answer"] not in ("0", "1", "2", "3"):
                 raise UserError(
@@ -181,7 +181,7 @@ def _squad(file: Path) -> Iterator[Record]:
 def _wikitext(file: Path) -> Iterator[Record]:
     """One page an article, as the hub's document-level WikiText divides it: at headings with one `=`."""
     page: list[str] = []
-    for line in file.read_text(encoding="utf-8").split("\n"):
+    for line in file.read_text(encoding="utf-8-sig").split("\n"):
         heading = line.replace("= = =", "===").replace("= =", "==").strip()
         if heading.startswith("= ") and heading.endswith(" ="):
             if "".join(page).strip():

@@ -48,10 +48,9 @@ def test_the_targets_are_the_answers_tokens(chatting: ModelFolder, asked: Path, 
     tokenizer = chatting.tokenizer()
     for row in range(8):
         ids, first = tokens.sequence(row), tokens.first_target(row)
-        end = "<|end|>" if fields["field"] == "messages" else ""
-        answer = ASKED[row]["answer"] if not end else ASKED[row]["answer"].strip() + end
-        assert tokenizer.decode(ids[first:]) == answer
-        assert tokenizer.decode(ids[:first]).endswith("<assistant>" if end else "Answer:")
+        is_chat, answer = fields["field"] == "messages", ASKED[row]["answer"]
+        assert tokenizer.decode(ids[first:]) == (answer.strip() if is_chat else answer) + "<|end|>"
+        assert tokenizer.decode(ids[:first]).endswith("<assistant>" if is_chat else "Answer:")
     assert tokens.manifest.facts["answer_tokens"] == sum(
         len(tokens.sequence(row)) - tokens.first_target(row) for row in range(8)
     )
