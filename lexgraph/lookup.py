@@ -1,4 +1,4 @@
-"""From the word that a user typed to the word in the graph: by form, then by lemma."""
+"""From the word that a user typed to the word in the graph: by form, whatever its case and accents, then by lemma."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from lexgraph.common.errors import UserError
 from lexgraph.database import Connection
 from lexgraph.lemmas import lemma
 
+_ADVISED = 5
+
 
 @dataclass(frozen=True)
 class Lookup:
@@ -20,25 +22,31 @@ class Lookup:
         asked: the word as the user gave it.
         key: its `words.key`, which joins all its spellings.
         words: these spellings, sorted: `Polish` and `polish`.
-        by: `form` if the graph has the word itself, `lemma` if it has the word that this one is a form of.
+        by: `form` if the graph has the word itself, `accents` if it has it with other accents or another apostrophe,
+            `lemma` if it has the word that this one is a form of.
     """
 
     asked: str
     key: str
     words: tuple[str, ...]
-    by: Literal["form", "lemma"]
+    by: Literal["form", "accents", "lemma"]
 
     @property
     def label(self) -> str:
-        """The spelling to show: the one that was asked for, else the first."""
-        return self.asked if self.by == "form" else self.words[0]
+        """The spelling to show: the one that was asked for, else the one in lower case, else the first."""
+        return next((word for word in (self.asked, self.key) if word in self.words), self.words[0])
+
+    @property
+    def note(self) -> str:
+        """What the word has to do with the one that was asked for, where that is not it."""
+        return {"form": "", "accents": f", for {self.asked}", "lemma": f", the lemma of {self.asked}"}[self.by]
 
     def __str__(self) -> str:
-        return f"{self.words[0]}, the lemma of {self.asked}" if self.by == "lemma" else self.asked
+        return self.label + self.note
 
 
 def look_up(connection: Connection, word: str) -> Lookup:
-    """Find a word, whatever its case: by form, then by lemma.
+    """Find a word, whatever its case and, if the graph lacks it so, its accents: by form, then by lemma.
 
     A form of which no source states a sense or a relation (it is segmented, or something is derived from that) gives
     way to its lemma.
@@ -50,6 +58,8 @@ def look_up(connection: Connection, word: str) -> Lookup:
     form = _spellings(connection, asked)
     if form and form[2]:
         return Lookup(asked, form[0], form[1], "form")
+    if not form and (accented := _other_accents(connection, asked)):
+        return Lookup(asked, *accented, "accents")
     for base in dict.fromkeys((lemma(asked), lemma(asked.lower()))):
         found = _spellings(connection, base) if base.lower() != asked.lower() else None
         if found and (found[2] or not form):
@@ -71,6 +81,35 @@ def _spellings(connection: Connection, word: str) -> tuple[str, tuple[str, ...],
     return (row[0], tuple(row[1]), row[2]) if row else None
 
 
+def _other_accents(connection: Connection, word: str) -> tuple[str, tuple[str, ...]] | None:
+    """(key, spellings) of a word that differs in accents and apostrophes only, or None."""
+    row = connection.execute(resources.sql("internal/unaccented"), {"word": word}).fetchone()
+    found = _spellings(connection, row[0]) if row else None
+    return found[:2] if found else None
+
+
 def _advice(connection: Connection, word: str) -> str:
-    close = [row[0] for row in connection.execute(resources.sql("internal/close_words"), {"word": word}).fetchall()]
+    rows = connection.execute(resources.sql("internal/close_words"), {"word": word}).fetchall()
+    apart = {word: distance(plain, asked) for word, plain, asked in rows}
+    most = max(1, min(3, len(word) // 3))
+    close = sorted((word for word in apart if apart[word] <= most), key=apart.__getitem__)[:_ADVISED]
     return f"did you mean {', '.join(close)}?" if close else "lexgraph search finds words by their first letters"
+
+
+def distance(one: str, other: str) -> int:
+    """How many letters are to be changed, put in, left out or swapped with the next one to make one word the other.
+
+    The optimal string alignment distance. DuckDB has the like, but counts bytes: a letter of another script is two
+    changes there.
+    """
+    before: list[int] = []
+    last = list(range(len(other) + 1))
+    for i, a in enumerate(one, start=1):
+        row = [i]
+        for j, b in enumerate(other, start=1):
+            least = min(last[j] + 1, row[-1] + 1, last[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
+                least = min(least, before[j - 2] + 1)
+            row.append(least)
+        before, last = last, row
+    return last[-1]

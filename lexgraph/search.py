@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from importlib.resources import files
 from pathlib import Path
 
@@ -34,7 +35,7 @@ ORDER BY score DESC, length(gloss), word, pos, gloss, source LIMIT $limit
 def by_prefix(connection: Connection, prefix: str, limit: int) -> pa.Table:
     """Words that begin with `prefix`, sorted: columns `word`, `lang`, `pos`, `senses`, `edges`."""
     return connection.execute(
-        resources.sql("internal/prefix"), {"prefix": prefix.strip(), "limit": limit}
+        resources.sql("internal/prefix"), {"prefix": unicodedata.normalize("NFC", prefix.strip()), "limit": limit}
     ).to_arrow_table()
 
 

@@ -27,6 +27,9 @@ CREATE OR REPLACE TEMP MACRO word_key(w) AS CASE
     THEN array_to_string(list_transform(string_split(w, ''), lambda c: coalesce(getvariable('letter_folds')[c], lower(c))), '')
     ELSE translate(replace(lower(w), 'ß', 'ss'), 'ςſ', 'σs') END;
 
+-- A key without accents and with one kind of apostrophe, as people type it: cafe, don't.
+CREATE OR REPLACE TEMP MACRO plain_key(key) AS if(strlen(key) = length(key), key, translate(strip_accents(key), '’‘ʼ', ''''''''));
+
 -- A word as it is stored: NFC, no link anchor, no namespace prefix, single spaces. An anchor is spelled as a heading is
 -- (`bank#English`, `bank#Etymology 2`): C#, C#m and F#7 are words.
 CREATE OR REPLACE TEMP MACRO cut_namespace(w) AS regexp_replace(w, '^\s*(Thesaurus|Wikisaurus|w|wikipedia):', '');

@@ -26,11 +26,14 @@ from lexgraph.relations import Edge, known_kinds
 
 _SOURCE_COLUMNS = ["name", "reader", "revision", "licence", "edges", "senses", "segmentations", "derived", "sha256"]
 
+WORDS = {"ignore_unknown_options": True}
+"""A word may begin with a hyphen: `show -ing`."""
+
 SHOWN = 25
 """Words of each kind that `show` prints to people."""
 
 
-@click.command()
+@click.command(context_settings=WORDS)
 @click.argument("word")
 @click.option("--kind", "kinds", multiple=True, help="Only relations of this kind; may be repeated.")
 @click.option(
@@ -53,7 +56,7 @@ def show(word: str, kinds: Sequence[str], limit: int | None, db: Path, format_: 
     elif format_ == "json":
         print_json(entry_json(found, senses, negations, rows, limit), out)
     else:
-        print_arrow(table_of(limited(rows, limit), ("kind", "word", "sources", "because")), format_, out)
+        print_arrow(table_of(limited(rows, limit), ("of", "lang", "kind", "word", "sources", "because")), format_, out)
 
 
 def _found(graph: Graph, word: str, db: Path) -> Lookup:
@@ -64,7 +67,7 @@ def _found(graph: Graph, word: str, db: Path) -> Lookup:
         raise UserError(error.message, path=db, remedy=error.remedy) from None
 
 
-@click.command()
+@click.command(context_settings=WORDS)
 @click.argument("word")
 @click.argument("other")
 @db_option
@@ -94,11 +97,11 @@ def _say_lemmas(found: Sequence[Lookup], edges: Sequence[Edge] = ()) -> None:
     """Name the words that stand for another form of themselves, unless the answer is about that form."""
     answered = {word.casefold() for edge in edges for word in (edge.word, edge.related)}
     for each in found:
-        if each.by == "lemma" and each.asked.casefold() not in answered:
+        if each.by != "form" and each.asked.casefold() not in answered:
             say(f"shown is {each}")
 
 
-@click.command()
+@click.command(context_settings=WORDS)
 @click.argument("word")
 @click.argument("other")
 @click.option("--kinds", multiple=True, help="Follow only edges of this kind; may be repeated.")
@@ -187,7 +190,7 @@ def _standard_input() -> str:
         raise UserError("standard input is not UTF-8", field="--sql") from None
 
 
-@click.command()
+@click.command(context_settings=WORDS)
 @click.argument("prefix", required=False)
 @click.option("--glosses", help="Look for senses whose gloss holds these words, the best first.")
 @click.option("--limit", type=click.IntRange(1, 10**9), default=20, show_default=True, help="Rows at most.")

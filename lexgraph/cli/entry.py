@@ -16,26 +16,36 @@ Row = dict[str, Any]
 
 
 def relation_rows(found: Lookup, edges: Sequence[Edge]) -> list[Row]:
-    """One row for each kind and other word, those of most sources first: `kind`, `word`, `sources`, `because`.
+    """One row for each kind and other word, those of most sources first, word by word: `Polish` is not `polish`.
 
-    `because` holds the sources' own words for the sense, or what a derived edge follows from. Where a kind has a
-    direction and the edge points at the word, the kind says so: `hypernym of`.
+    Columns: `of` and `lang`, the word; `kind`, `word`, `sources`, `because`. The last holds the sources' own words for
+    the sense, or what a derived edge follows from. Where a kind has a direction and the edge points at the word, the
+    kind says so: `hypernym of`.
     """
-    rows: dict[tuple[str, str], Row] = {}
+    rows: dict[tuple[str, str, str, str], Row] = {}
     for edge in edges:
         forward = edge.word in found.words
         kind = edge.kind if forward or edge.symmetric else f"{edge.kind} of"
-        other = edge.related if forward else edge.word
-        row = rows.setdefault((kind, other), {"kind": kind, "word": other, "sources": [], "because": []})
+        own, other = (edge.word, edge.related) if forward else (edge.related, edge.word)
+        start = {"of": own, "lang": edge.lang, "kind": kind, "word": other, "sources": [], "because": []}
+        row = rows.setdefault((own, edge.lang, kind, other), start)
         for column, value in (("sources", edge.source), ("because", edge.because)):
             if value and value not in row[column]:
                 row[column].append(value)
-    return sorted(rows.values(), key=lambda row: (row["kind"], -len(row["sources"]), row["word"]))
+    return sorted(
+        rows.values(),
+        key=lambda row: (*_place(found, row["of"], row["lang"]), row["kind"], -len(row["sources"]), row["word"]),
+    )
+
+
+def _place(found: Lookup, word: str, lang: str) -> tuple[bool, str, str]:
+    """Where a word stands among those that a lookup found: the one that was asked for first."""
+    return word != found.label, word, lang
 
 
 def limited(rows: Sequence[Row], limit: int | None) -> list[Row]:
-    """The first `limit` rows of each kind; all if it is None or 0."""
-    kinds = itertools.groupby(rows, key=lambda row: row["kind"])
+    """The first `limit` rows of each word and kind; all if it is None or 0."""
+    kinds = itertools.groupby(rows, key=lambda row: (row["of"], row["lang"], row["kind"]))
     return [row for _, of_kind in kinds for row in itertools.islice(of_kind, limit or None)]
 
 
@@ -54,20 +64,35 @@ def entry_json(
 def print_entry(
     found: Lookup, senses: Sequence[Sense], negations: Sequence[Negation], rows: Sequence[Row], limit: int
 ) -> None:
-    """Print the entry for people: senses, negations, then a table of relations."""
-    out.print(found.label, style="bold", end="", markup=False)
-    out.print(f", the lemma of {found.asked}" if found.by == "lemma" else "", style="dim", markup=False)
-    languages = {sense.lang for sense in senses}
+    """Print the entry for people: of each word its senses, negations, then a table of relations."""
+    places = {(sense.word, sense.lang) for sense in senses} | {(row["of"], row["lang"]) for row in rows}
+    words = sorted(places, key=lambda place: _place(found, *place)) or [(found.label, "")]
+    for word, lang in words:
+        out.print(word, style="bold", end="", markup=False)
+        named = f" ({lang})" if len(words) > 1 else ""
+        out.print(named + (found.note if (word, lang) == words[0] else ""), style="dim", markup=False)
+        _print_senses([sense for sense in senses if (sense.word, sense.lang) == (word, lang)])
+        # What another spelling negates stands once, with the first word.
+        _print_negations(word, [n for n in negations if n.word == word or (word, lang) == words[0]])
+        _print_relations([row for row in rows if (row["of"], row["lang"]) == (word, lang)], limit)
+
+
+def _print_senses(senses: Sequence[Sense]) -> None:
     for sense in senses:
-        lang = f"[{sense.lang}] " if len(languages) > 1 else ""
         tags = f"  [{', '.join(sense.tags)}]" if sense.tags else ""
-        out.print(f"  {lang}{sense.pos or '-'}: {sense.gloss}{tags}  ({sense.source})", markup=False)
+        out.print(f"  {sense.pos or '-'}: {sense.gloss}{tags}  ({sense.source})", markup=False)
+
+
+def _print_negations(word: str, negations: Sequence[Negation]) -> None:
     for negation in negations:
         because = ", ".join(negation.evidence)
-        form = "" if negation.word.casefold() == found.label.casefold() else f"{negation.word} "
+        form = "" if negation.word.casefold() == word.casefold() else f"{negation.word} "
         out.print(
             f"  {form}negates {negation.base} by {negation.affix} ({negation.kind}; evidence: {because})", markup=False
         )
+
+
+def _print_relations(rows: Sequence[Row], limit: int) -> None:
     if not rows:
         out.print("  no relations", markup=False)
         return

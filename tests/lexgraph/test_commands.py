@@ -25,7 +25,7 @@ def ok(*arguments):
 
 def test_show(sample_graph):
     lines = ok("show", "Unhappy", "--db", sample_graph).out.splitlines()
-    assert lines[:2] == ["Unhappy", "  adj: Not happy; sad.  (wiktionary)"]
+    assert lines[:2] == ["unhappy", "  adj: Not happy; sad.  (wiktionary)"]
     assert lines[2].startswith("  negates happy by un- (contrary; evidence: antonym, ")
     table = [line.split() for line in lines[3:]]
     assert table[0] == ["kind", "word", "sources", "because"]

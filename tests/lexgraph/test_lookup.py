@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import unicodedata
 from itertools import pairwise
 
 import pyarrow as pa
 import pytest
-from lexgraph_testing import morpholex, pairs, rows
+from hypothesis import given
+from hypothesis import strategies as st
+from lexgraph_testing import morpholex, pairs, rows, run
 
 import lexgraph
 from lexgraph.common.errors import UserError
 from lexgraph.ingest import ingest
+from lexgraph.lookup import distance
 
 BLOCKS = {
     "Latin": [range(0x00, 0x250), range(0x1E00, 0x1F00), range(0x2C60, 0x2C80), range(0xA720, 0xA800),
@@ -119,3 +124,107 @@ def test_every_derived_edge_names_its_parent_and_what_is_negated(sample_graph):
                 (edge.parent.word, edge.parent.related, edge.parent.kind) if edge.parent else None for edge in found
             ]
             assert set(negated) <= {negation.word for edge in found for negation in edge.negations}
+
+
+def accented(tmp_path):
+    database = tmp_path / "accents.duckdb"
+    ingest(
+        database, [pairs(tmp_path, "café bistro, naïve simple, don’t refuse, Polish Slavic, polish shine, Straße road")]
+    )
+    return database
+
+
+@pytest.mark.parametrize(
+    ("asked", "word", "by"),
+    [
+        ("café", "café", "form"),
+        ("cafe\u0301", "café", "form"),
+        ("CAFÉ", "café", "form"),
+        ("cafe", "café", "accents"),
+        ("naive", "naïve", "accents"),
+        ("don't", "don’t", "accents"),
+        ("polishes", "polish", "lemma"),
+        ("Polish", "Polish", "form"),
+        ("POLISH", "polish", "form"),
+    ],
+)
+def test_what_is_asked_is_found_whatever_its_case_and_accents_and_the_answer_says_which(tmp_path, asked, word, by):
+    with lexgraph.open(accented(tmp_path)) as graph:
+        found = graph.lookup(asked)
+        assert (found.label, found.by) == (word, by)
+    first = run("show", asked, "--db", tmp_path / "accents.duckdb").out.splitlines()[0]
+    notes = {"form": "", "accents": f", for {asked}", "lemma": f", the lemma of {asked}"}
+    several = " (en)" if word.casefold() == "polish" else ""
+    assert first == word + several + notes[by]
+
+
+def test_an_exact_form_goes_before_one_with_other_accents(tmp_path):
+    ingest(tmp_path / "g.duckdb", [pairs(tmp_path, "resume continue, résumé summary")])
+    with lexgraph.open(tmp_path / "g.duckdb") as graph:
+        assert graph.synonyms("resume") == ["continue"]
+        assert graph.synonyms("résumé") == ["summary"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "advised"),
+    [("caféx", "café"), ("caef", "café"), ("nave", "naïve"), ("dont", "don’t"), ("strase", "Straße")],
+)
+def test_suggestions_count_letters(tmp_path, asked, advised):
+    with lexgraph.open(accented(tmp_path)) as graph, pytest.raises(UserError) as refused:
+        graph.lookup(asked)
+    assert f"did you mean {advised}" in str(refused.value.remedy)
+
+
+@given(one=st.text("aäбx", max_size=6), other=st.text("aäбx", max_size=6))
+def test_distance_is_that_of_the_definition(one, other):
+    """The recursion that defines it, on words of any letters."""
+
+    @functools.cache
+    def defined(i, j):
+        if not i or not j:
+            return i + j
+        ways = [defined(i - 1, j) + 1, defined(i, j - 1) + 1, defined(i - 1, j - 1) + (one[i - 1] != other[j - 1])]
+        if i > 1 and j > 1 and one[i - 1] == other[j - 2] and one[i - 2] == other[j - 1]:
+            ways.append(defined(i - 2, j - 2) + 1)
+        return min(ways)
+
+    assert distance(one, other) == defined(len(one), len(other))
+
+
+@pytest.mark.parametrize(
+    ("letters", "words"),
+    [
+        ("caf", ["café"]),
+        ("cafe", ["café"]),
+        ("cafe\u0301", ["café"]),
+        ("CAFÉ", ["café"]),
+        ("nai", ["naïve"]),
+        ("naî", []),
+    ],
+)
+def test_search_folds_what_is_asked(tmp_path, letters, words):
+    with lexgraph.open(accented(tmp_path)) as graph:
+        assert graph.search(letters).column("word").to_pylist() == words
+
+
+def test_show_tells_words_of_other_languages_and_cases_apart(tmp_path):
+    """English gift is a present, German Gift a poison."""
+    database = tmp_path / "g.duckdb"
+    english = pairs(tmp_path, "gift present", "gift toxin", name="english")
+    german = pairs(tmp_path, "Gift Toxin", name="german", lang="de")
+    ingest(database, [english, german])
+    shown = run("show", "gift", "--db", database).out.splitlines()
+    assert [line for line in shown if not line.startswith(("kind", "antonym", "synonym"))] == ["gift (en)", "Gift (de)"]
+    of_german = shown[shown.index("Gift (de)") :]
+    assert [line.split()[:2] for line in of_german[2:]] == [["synonym", "Toxin"]]
+    entry = json.loads(run("show", "gift", "--db", database, "--format", "json").out)
+    assert {(row["of"], row["lang"], row["kind"], row["word"]) for row in entry["relations"]} == {
+        ("gift", "en", "synonym", "present"), ("gift", "en", "antonym", "toxin"), ("Gift", "de", "synonym", "Toxin"),
+    }  # fmt: skip
+
+
+def test_a_word_may_begin_with_a_hyphen(tmp_path):
+    ingest(tmp_path / "g.duckdb", [pairs(tmp_path, "-ing -ed")])
+    for command in (["show", "-ing"], ["search", "-in"], ["explain", "-ing", "-ed"], ["path", "-ing", "-ed"]):
+        done = run(*command, "--db", tmp_path / "g.duckdb")
+        assert (done.status, "-ing" in done.out) == (0, True), done.err
