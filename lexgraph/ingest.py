@@ -216,12 +216,14 @@ def _name_of(path: Path) -> str:
 def _origin(source: Source, intake: Intake, hashes: Sequence[str]) -> Origin:
     """What the user says; else the files themselves; else what is known of exactly these files, or of their format."""
     registered = registry.of_files(source.reader.name, hashes)
+    said = source.origin
     licence, url = source.reader.licence, source.reader.url
     if intake.licence:
         licence, url = intake.licence, intake.url
     elif registered:
         licence, url = registered.licence, registered.home
-    said = source.origin
+    elif said.licence:  # under another licence it need not be the work that the format is known for
+        url = None
     return Origin(said.licence or licence, said.url or url, said.revision or intake.revision)
 
 
@@ -243,6 +245,7 @@ def is_current(database: Path, sources: Sequence[Source]) -> bool:
         held = connection.execute(
             "SELECT name, reader, sha256, lang, skip_malformed, tool_version FROM sources"
         ).fetchall()
+        origins = connection.execute("SELECT name, licence, url, revision FROM sources").fetchall()
         derived = connection.execute("SELECT negation FROM derivation").fetchall()
     wanted = [
         (
@@ -251,4 +254,14 @@ def is_current(database: Path, sources: Sequence[Source]) -> bool:
         )
         for source in sources
     ]  # fmt: skip
-    return sorted(held) == sorted(wanted) and derived == [(negation.EVIDENCE,)]
+    stated = {name: (licence, url, revision) for name, licence, url, revision in origins}
+    return (
+        sorted(held) == sorted(wanted)
+        and derived == [(negation.EVIDENCE,)]
+        and all(_is_said(source.origin, Origin(*stated[source.label])) for source in sources)
+    )
+
+
+def _is_said(said: Origin, held: Origin) -> bool:
+    """Whether a source's origin is what the user says; of what is not said it may be anything."""
+    return replace(held, **{name: value for name, value in vars(said).items() if value}) == held

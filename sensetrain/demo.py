@@ -79,7 +79,7 @@ def run_demo(out: Path, teacher_name: str, settings: DemoSettings) -> dict[str, 
         UserError: an input is missing or damaged.
     """
     _require_own(out)
-    data = DataFolder(settings.data or lexgraph.sample_data())
+    data = DataFolder(settings.data) if settings.data else DataFolder.of_sample()
     out.mkdir(parents=True, exist_ok=True)
     log = _Log(out / STAGES)
     graph = _ingest(data, out / GRAPH, log)

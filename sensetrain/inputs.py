@@ -5,16 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import lexgraph
 from lexgraph.common.errors import UserError
-from lexgraph.ingest import Source
+from lexgraph.ingest import Origin, Source
 from lexgraph.sources import READERS
 
 
 @dataclass(frozen=True)
 class DataFolder:
-    """A folder in the layout of `data/sample`."""
+    """A folder in the layout of `data/sample`.
+
+    Attributes:
+        path: the folder.
+        licence: of its lexical sources, where that is not what these say themselves.
+    """
 
     path: Path
+    licence: str | None = None
+
+    @classmethod
+    def of_sample(cls) -> DataFolder:
+        """The sample, which has the formats of other works but was written for this project (data/README.md)."""
+        return cls(lexgraph.sample_data(), licence="Apache-2.0")
 
     def sources(self) -> list[Source]:
         """The lexical sources that are there, at least one.
@@ -31,7 +43,10 @@ class DataFolder:
             },
             "morpholex": {"files": [f for end in ("xlsx", "csv", "tsv") for f in self._glob("morpholex", end)]},
         }
-        sources = [Source(READERS[name], inputs) for name, inputs in found.items() if any(inputs.values())]
+        origin = Origin(self.licence)
+        sources = [
+            Source(READERS[name], inputs, origin=origin) for name, inputs in found.items() if any(inputs.values())
+        ]
         if not sources:
             raise UserError("no lexical source here", path=self.path, remedy="see the layout of data/sample")
         return sources

@@ -57,6 +57,11 @@ class Intake:
         if example is not None and len(self.examples[outcome]) < 5:
             self.examples[outcome].append(example)
 
+    def state(self, licence: str | None, url: str | None, revision: str | None) -> None:
+        """Add what one work among the files says of itself: the source is under the licences of all of them."""
+        self.licence = _listed(self.licence, licence or "unknown")
+        self.url, self.revision = _listed(self.url, url), _listed(self.revision, revision)
+
     def read(self, unit: str) -> int:
         """Rows of `unit` that were read."""
         return self.outcomes[unit].total()
@@ -64,6 +69,10 @@ class Intake:
     def rows(self) -> list[tuple[str, str, int]]:
         """(unit, outcome, rows) for every outcome."""
         return [(unit, outcome, n) for unit, counts in self.outcomes.items() for outcome, n in counts.items()]
+
+
+def _listed(before: str | None, more: str | None) -> str | None:
+    return ", ".join(dict.fromkeys(text for text in (*(before or "").split(", "), more) if text)) or None
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ _RELATIONS = {
 
 _MARKED = re.compile(r"(.+)\((a|p|ip)\)$")
 _EXAMPLE = re.compile(r"[;:]\s*+((as in )?e\.g\.,?\s*+)?\"")
+_PRINCETON = re.compile(rb"WordNet [\d.]+ Copyright [\d, -]*by Princeton University")
 _COPYRIGHT = re.compile(rb"WordNet (\d+(?:\.\d+)*) Copyright")
 
 
@@ -68,6 +69,11 @@ def revision(files: Mapping[Path, bytes]) -> str | None:
     """The version in the licence that each file begins with: `3.1`."""
     found = (_COPYRIGHT.search(content[:4096]) for content in files.values())
     return next((match[1].decode() for match in found if match), None)
+
+
+def is_of_princeton(files: Mapping[Path, bytes]) -> bool:
+    """Whether each database file begins with the licence of Princeton's WordNet."""
+    return all(_PRINCETON.search(content[:4096]) for path, content in files.items() if path.name in _FILES)
 
 
 def read(files: Mapping[Path, bytes], options: Options, intake: Intake) -> Wordnet:

@@ -29,6 +29,7 @@ _MEMBERS = pa.schema([("key", _NUMBER), ("number", _NUMBER), ("word", _TEXT), ("
 _POINTERS = pa.schema(
     [("key", _NUMBER), ("number", _NUMBER), ("stated", _TEXT), ("target", _NUMBER), ("target_number", _NUMBER)]
 )
+_PRINCETON = "WordNet licence", "https://wordnet.princeton.edu/"
 _FORMS = pa.schema([("word", _TEXT), ("related", _TEXT), ("pos", _TEXT), ("kind", _TEXT)])
 
 
@@ -56,7 +57,8 @@ def _wordnets(path: Path, options: Options, intake: Intake) -> list[Wordnet]:
         raise _nothing(path)
     database = {file: content for file, content in files.items() if wndb.is_wanted(file.name)}
     if any(file.name.startswith("data.") for file in database):
-        intake.revision = wndb.revision(database)
+        licence, url = _PRINCETON if wndb.is_of_princeton(database) else (None, None)
+        intake.state(licence, url, wndb.revision(database))
         return [wndb.read(database, options, intake)]
     if database or not files:
         raise _nothing(path)
@@ -98,8 +100,8 @@ READER = Reader(
     name="wordnet",
     source="wordnet",
     summary="WordNet: a WNDB folder, an archive of one, or an LMF file.",
-    licence="WordNet licence",
-    url="https://wordnet.princeton.edu/",
+    licence=None,  # the formats are those of many wordnets, and each says whose it is
+    url=None,
     stage=stage,
     folders=True,
 )

@@ -64,9 +64,8 @@ def read(path: Path, content: bytes, options: Options, intake: Intake) -> list[W
     if not kept:
         languages = ", ".join(sorted({lexicon["language"] for lexicon in lexicons})) or "none"
         raise UserError(f"no lexicon in {options.lang!r}; there are: {languages}", path=path, remedy="say --lang")
-    intake.revision = ", ".join(f"{lexicon['id']} {lexicon['version']}" for lexicon in kept)
-    intake.licence = ", ".join(sorted({lexicon["license"] for lexicon in kept}))
-    intake.url = ", ".join(sorted({lexicon["url"] for lexicon in kept if lexicon.get("url")})) or None
+    for lexicon in kept:
+        intake.state(lexicon["license"].strip(), lexicon.get("url"), f"{lexicon['id']} {lexicon['version']}")
     return wordnets
 
 

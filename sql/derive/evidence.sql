@@ -37,7 +37,7 @@ UNION
 SELECT c.*, 'gloss'
 FROM candidates c JOIN denials d USING (lang, form)
 WHERE (d.pos IS NULL OR list_contains(c.pos, d.pos))
-  AND (d.said = lower(c.base_form)  -- glosses are read in lower case
+  AND (d.said = c.base_form
        OR EXISTS (FROM inflected i WHERE (i.lang, i.form, i.lemma) = (c.lang, c.base_form, d.said))
        OR EXISTS (FROM inflected i WHERE (i.lang, i.form, i.lemma) = (c.lang, d.said, c.base_form)))
 UNION

@@ -27,11 +27,11 @@ JOIN negation_rules r ON r.lang = w.lang AND length(w.form) >= length(r.spelling
 CREATE OR REPLACE TEMP TABLE denials AS
 SELECT DISTINCT form, lang, pos, unnest(regexp_extract_all(said, '[\p{L}-]+')[:12]) AS said
 FROM (
-    SELECT word AS form, lang, pos, regexp_extract(lower(gloss),
-        '^(?:\([^)]*\) *)*'
+    SELECT word AS form, lang, pos, regexp_extract(gloss,
+        '^(?i:(?:\([^)]*\) *)*'
         '(?:(?:an?|the|one|someone|something|any|who|that|which|is|was|to|of|in|by|with|manner|way|state|quality|condition|property|act|action|process|fact|being|characterized|marked|made|rendered|having been) )*'
         '(?:not|never|non|un|without|lacking|lacks?|free(?:d|ing)? (?:from|of)|absence|having no|has no|no|devoid|destitute|the opposite|opposite|inability|unable|incapable|failure|fails? to|impossible|cannot|can not|cause not'
-        '|undo(?:es)?|undone|undoing|reverse|reversal|remov(?:e|es|ed|ing|al)|depriv(?:e|es|ed|ing)|deprivation|release from|take (?:off|away|from|out)|rid|cause to lose|loss|stop|cease|refus(?:e|al)|reject|cancel|make (?:not|un\w+|in\w+|im\w+))\b(.*)', 1) AS said
+        '|undo(?:es)?|undone|undoing|reverse|reversal|remov(?:e|es|ed|ing|al)|depriv(?:e|es|ed|ing)|deprivation|release from|take (?:off|away|from|out)|rid|cause to lose|loss|stop|cease|refus(?:e|al)|reject|cancel|make (?:not|un\w+|in\w+|im\w+)))\b(.*)', 1) AS said
     FROM senses
     WHERE (word, lang) IN (SELECT (form, lang) FROM splits)
       -- disease: "lack of ease" is obsolete

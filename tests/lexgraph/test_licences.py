@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from lexgraph_testing import pairs, rows, run, write
+from lexgraph_testing import pairs, rows, run, wiktionary, write
 
 from lexgraph import registry
 from lexgraph.common.files import sha256_of
 from lexgraph.export.licences import FREE, is_under, licence_id
-from lexgraph.ingest import Origin, ingest
+from lexgraph.ingest import Origin, ingest, is_current
+from lexgraph.sources import READERS
 
 LMF = """<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE LexicalResource SYSTEM "http://globalwordnet.github.io/schemas/WN-LMF-1.3.dtd">
@@ -105,6 +106,47 @@ def test_a_lexicon_states_its_licence_and_its_own_home(tmp_path, url: str, home:
     assert "princeton" not in attribution
     assert home is None or f"<{home}>" in attribution
     assert run("export", "--licence", "cc-by-4.0", "--format", "csv", "--out", out, "--db", database).status == 0
+
+
+def test_a_source_of_several_lexicons_is_under_all_their_licences(tmp_path) -> None:
+    stated = {"nc": "https://creativecommons.org/licenses/by-nc/4.0/", "by": BY_4, "none": " "}
+    files = {
+        name: write(tmp_path / f"{name}.xml", LMF.format(licence=licence, url=f'url="https://{name}.example.org/"'))
+        for name, licence in stated.items()
+    }
+    for names, licence in ((("nc", "by"), f"{stated['nc']}, {BY_4}"), (("none", "by"), f"unknown, {BY_4}")):
+        database = tmp_path / f"{names[0]}.duckdb"
+        assert run("ingest", "wordnet", *(files[name] for name in names), "--db", database).status == 0
+        homes = ", ".join(f"https://{name}.example.org/" for name in names)
+        assert origin_of(database) == (licence, homes, "mine 7")
+        assert (
+            run("export", "--licence", "free", "--format", "csv", "--out", tmp_path / "o", "--db", database).status == 1
+        )
+
+
+@pytest.mark.parametrize(
+    ("notice", "licence", "home"),
+    [("by Princeton University", "WordNet licence", "https://wordnet.princeton.edu/"), ("by nobody", "unknown", None)],
+)
+def test_database_files_are_princetons_if_they_say_so(tmp_path, notice: str, licence: str, home: str | None) -> None:
+    text = f"  1 WordNet 9.7 Copyright 2099 {notice}.\n00000100 05 n 02 dog 0 hound 0 000 | it barks\n"
+    write(tmp_path / "dict/data.noun", text)
+    assert run("ingest", "wordnet", tmp_path / "dict", "--db", tmp_path / "g.duckdb").status == 0
+    assert origin_of(tmp_path / "g.duckdb") == (licence, home, "9.7")
+
+
+def test_ones_own_data_in_the_format_of_a_work_have_not_its_home(tmp_path) -> None:
+    mine = wiktionary(tmp_path, {"word": "qq1", "pos": "noun", "synonyms": [{"word": "qq2"}]})
+    database = tmp_path / "g.duckdb"
+    for origin in (Origin(), Origin(licence="MIT"), Origin(licence="MIT", url="https://example.org/")):
+        source = dataclasses.replace(mine, origin=origin)
+        assert is_current(database, [source]) is False or origin == Origin()
+        ingest(database, [source])
+        assert is_current(database, [source])
+        if origin.licence:
+            assert origin_of(database) == ("MIT", origin.url, None)
+        else:
+            assert origin_of(database) == ("CC-BY-SA-4.0", READERS["wiktionary"].url, None)
 
 
 def test_what_the_user_says_goes_before_what_the_file_says(tmp_path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from lexgraph_testing import edges, morpholex, pairs, rows, state, wiktionary
 
+import lexgraph
 from lexgraph.ingest import derive, ingest
 from lexgraph.negation import SOURCE
 
@@ -81,6 +82,70 @@ def test_deriving_twice_is_deriving_once(graph_copy):
     for _ in range(2):  # after each: were derived edges parents, every other run would come back to the same
         derive(graph_copy)
         assert state(graph_copy) == before
+
+
+DEGAS = {"word": "degas", "pos": "verb", "senses": [{"glosses": ["To remove gas from."]}]}
+GAS = {"word": "gas", "pos": "noun", "senses": [{"glosses": ["Matter that is neither liquid nor solid."]}]}
+
+
+def test_a_name_that_is_spelled_like_a_negated_word_is_another_word(database, tmp_path):
+    painter = {
+        "word": "Degas",
+        "pos": "name",
+        "senses": [{"glosses": ["A painter."]}],
+        "synonyms": [{"word": "Edgar Degas"}],
+    }
+    ingest(database, [wiktionary(tmp_path, DEGAS, GAS, painter)])
+    assert edges(database, DERIVED) == {("degas", "gas", "antonym")}
+    assert rows(database, "SELECT word FROM morphology WHERE negates") == [("degas",)]
+
+
+def test_what_is_said_of_a_name_is_no_evidence_for_a_word(database, tmp_path):
+    # A gloss and a stated antonym of the capitalised word.
+    names = [{"word": "Degas", "pos": "verb", "senses": [{"glosses": ["To remove gas from."]}]},
+             {"word": "degas", "pos": "verb", "senses": [{"glosses": ["To let out."]}]}, GAS]  # fmt: skip
+    sources = [wiktionary(tmp_path, *names), pairs(tmp_path, "degas empty", "Degas gas")]
+    ingest(database, sources)
+    assert edges(database, DERIVED) == set()
+
+
+@pytest.mark.parametrize(("gloss", "evidence"), [("Not Polish.", None), ("NOT polish.", ["gloss"])])
+def test_a_gloss_denies_the_word_that_it_spells(database, tmp_path, gloss, evidence):
+    entries = [{"word": word, "pos": "adj", "senses": [{"glosses": [said]}]} for word, said in (
+        ("dispolish", gloss), ("polish", "Smooth."), ("Polish", "Of Poland."),
+    )]  # fmt: skip
+    ingest(database, [wiktionary(tmp_path, *entries)])
+    assert rows(database, "SELECT evidence FROM morphology WHERE negates") == ([(evidence,)] if evidence else [])
+
+
+def test_a_capital_behind_the_affix_stays(database, tmp_path):
+    sources = [pairs(tmp_path, "un-American disloyal, american home", "un-American American", name="more"),
+               pairs(tmp_path, "American patriotic")]  # fmt: skip
+    ingest(database, sources)
+    assert rows(database, "SELECT word, base FROM morphology WHERE negates") == [("un-American", "American")]
+    assert edges(database, DERIVED) == {("American", "disloyal", "antonym")}
+
+
+def test_a_statement_about_a_name_neither_replaces_nor_forbids_what_follows(database, tmp_path):
+    stated = pairs(tmp_path, "unhappy turkey, unhappy pole", "Turkey happy")  # the bird; the country is not happy
+    ingest(database, [morpholex(tmp_path, *UN[::2]), stated, pairs(tmp_path, "Pole happy", name="more")])
+    assert edges(database, DERIVED) == {
+        ("happy", "turkey", "antonym"), ("happy", "pole", "antonym"), ("happy", "unhappy", "antonym"),
+    }  # fmt: skip
+
+
+def test_a_derived_edge_rests_on_no_source_that_speaks_of_a_name(database, tmp_path):
+    other = pairs(tmp_path, "Degas painter", "Degas Gas", name="other")
+    ingest(database, [wiktionary(tmp_path, DEGAS, GAS), other])
+    with lexgraph.open(database) as graph:
+        held = {row["name"]: row["derived"] for row in graph.sources().to_pylist()}
+    assert held == {"wiktionary": 1, "other": 0}
+
+
+def test_blind_stripping_keeps_case_too(database, tmp_path):
+    ingest(database, [morpholex(tmp_path, "unhappy,JJ,<un<{(happy)}"), pairs(tmp_path, "Unhappy island, unhappy sad")])
+    derive(database, "paper")
+    assert edges(database, DERIVED) == {("happy", "sad", "antonym"), ("happy", "unhappy", "antonym")}
 
 
 def test_without_evidence_there_is_no_negation(database, tmp_path):

@@ -214,7 +214,8 @@ def test_a_damaged_affix_table_names_its_line(database, tmp_path, monkeypatch):
         "lang,affix,spelling,restore,position,morpholex,kind,pos,base_pos,enough,alone_pos,alone_length,alone_shape\n"
     )
     damaged = write(tmp_path / "affixes.csv", header + "en,un-,un,,infix,<un<,contrary,adj,adj,gloss,,,\n")
-    monkeypatch.setattr(negation.resources, "data", lambda name: damaged)
+    whole = negation.resources.data
+    monkeypatch.setattr(negation.resources, "data", lambda name: damaged if name == "affixes.csv" else whole(name))
     with pytest.raises(UserError, match="position") as error:
         ingest(database, [pairs(tmp_path, "a b")])
     assert (error.value.path, error.value.line) == (damaged, 2)

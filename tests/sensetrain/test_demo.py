@@ -15,6 +15,8 @@ import pytest
 from waiting import HANG, wait_for
 
 import lexgraph
+from lexgraph.ingest import ingest
+from sensetrain.inputs import DataFolder
 from sensetrain.models import ModelFolder
 
 
@@ -73,6 +75,13 @@ def test_everything_is_there(demo: Path) -> None:
     kd, dskd = (results["artefacts"][f"students/{name}"] for name in ("kd", "dskd"))
     assert kd["facts"]["steps"] == dskd["facts"]["steps"]
     assert all(dskd["settings"][name] == kd["settings"][name] for name in kd["settings"] if name != "method")
+
+
+def test_the_sample_is_under_its_own_licence(tmp_path: Path) -> None:
+    graph = tmp_path / "graph.duckdb"
+    ingest(graph, DataFolder.of_sample().sources())
+    with lexgraph.open(graph) as opened:
+        assert {(row["licence"], row["url"]) for row in opened.sources().to_pylist()} == {("Apache-2.0", None)}
 
 
 def test_the_report_needs_nothing_from_outside(demo: Path) -> None:
