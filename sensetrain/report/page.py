@@ -70,7 +70,7 @@ def gather(folder: Path) -> dict[str, Any]:
     return {
         "results": results,
         "graph": table,
-        "kinds": sorted({kind for row in table.values() for kind in row}),
+        "kinds": pictures.largest_first(table),
         "graph_picture": pictures.stacked(table, "edges"),
         "curves": pictures.curves(histories, ("ce", "kl", "sense", "related_share")),
         "perplexities": pictures.bars(

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 PALETTE = ("#3b6ea8", "#d1662a", "#4f9a63", "#8a5fa8", "#b5903a", "#7f8c8d", "#c0506b", "#4aa3a2")
 _MARKERS = "os^Dv"  # once the colours are used up
+_HATCHES = ("", "///", "...", "xxx")  # likewise, of bars
 _STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: selectable, and in the page's font
     "svg.hashsalt": "sensetrain",  # the same picture gives the same bytes
@@ -69,20 +70,27 @@ def bars(values: Mapping[str, float], label: str, *, log: bool = False, shape: s
 
 
 def stacked(table: Mapping[str, Mapping[str, int]], label: str) -> str:
-    """Horizontal bars, one a row of the table, its columns stacked."""
-    columns = sorted({column for row in table.values() for column in row})
-    figure = _figure(6.6, 0.36 * len(table) + 1.1)
+    """Horizontal bars, one a row of the table, all of its columns stacked, the largest first."""
+    columns = largest_first(table)
+    figure = _figure(6.6, 0.36 * len(table) + 0.9 + 0.22 * len(columns) / 4)
     axes = figure.add_subplot()
     left = np.zeros(len(table))
-    for column, colour in zip(columns, PALETTE, strict=False):
+    for index, column in enumerate(columns):
         values = np.array([row.get(column, 0) for row in table.values()])
-        axes.barh(list(table), values, left=left, color=colour, label=column, height=0.62)
+        look: Any = {"color": group_colour(index), "hatch": _HATCHES[index // len(PALETTE) % len(_HATCHES)]}
+        axes.barh(list(table), values, left=left, label=column, height=0.62, edgecolor="white", linewidth=0, **look)
         left += values
     axes.invert_yaxis()
     axes.grid(visible=False)
     axes.set_xlabel(label)
     axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.28))
     return _svg(figure)
+
+
+def largest_first(table: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """The columns of a table by their sums, the largest first."""
+    columns = {column for row in table.values() for column in row}
+    return sorted(columns, key=lambda column: (-sum(row.get(column, 0) for row in table.values()), column))
 
 
 def histogram(counts: Sequence[int], xlabel: str, ylabel: str) -> str:

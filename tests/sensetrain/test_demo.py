@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ import lexgraph
 from lexgraph.ingest import ingest
 from sensetrain.inputs import DataFolder
 from sensetrain.models import ModelFolder
+from sensetrain.report import pictures
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +93,30 @@ def test_the_report_needs_nothing_from_outside(demo: Path) -> None:
     assert "<script" not in page
     for word in ("dskd", "wiktionary", "negation", "collect"):
         assert word in page
+
+
+def test_the_report_draws_every_kind_of_edge_and_its_tables_scroll(demo: Path) -> None:
+    """Synonyms, the largest kind, first; a table that is too wide for a small screen scrolls, not the page."""
+    page = (demo / "report.html").read_text(encoding="utf-8")
+    counts: Counter[str] = Counter()
+    for row in json.loads((demo / "results.json").read_text(encoding="utf-8"))["graph"]:
+        counts[row["kind"]] += row["edges"]
+    section = page[page.index("<h2>The graph</h2>") : page.index("<h3>Derived from negation</h3>")]
+    table, picture = section.split("<svg", 1)
+    assert re.findall(r"<tr><td>(\w+)</td>", table) == sorted(counts, key=lambda kind: (-counts[kind], kind))
+    assert set(counts) <= set(re.findall(r">([a-z]+)</text>", picture))
+    assert next(iter(re.findall(r"<tr><td>(\w+)</td>", table))) == "synonym"
+    assert page.count("<table") == page.count('<div class="scroll"><table')
+    assert 'name="viewport"' in page
+
+
+def test_more_kinds_than_colours_are_told_apart() -> None:
+    names = [f"kind{number:02}" for number in range(2 * len(pictures.PALETTE))]
+    table = {"source": {name: 100 - number for number, name in enumerate(names)}}
+    assert pictures.largest_first(table) == names
+    picture = pictures.stacked(table, "edges")
+    assert re.findall(r">(kind\d\d)</text>", picture) == names
+    assert picture.count("url(#") >= len(pictures.PALETTE), "hatched, once the colours are used up"
 
 
 def test_a_second_run_reuses_everything_and_says_so(demo: Path, data: Path, teacher: ModelFolder) -> None:
