@@ -19,6 +19,7 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from lexgraph.common.errors import UserError
+from sensetrain.chats import written
 from sensetrain.documents import Document
 
 A = TypeVar("A")
@@ -214,7 +215,7 @@ def _in_template(
             remedy="take an instruction-tuned teacher, or give the data as text",
         )  # fmt: skip
     try:
-        text = str(tokenizer.apply_chat_template(list(turns), tokenize=False, add_generation_prompt=answer_follows))
+        text = written(tokenizer, turns, answer_follows=answer_follows)
         text.encode()
     except (TemplateError, TypeError, ValueError) as error:
         raise UserError(

@@ -10,6 +10,7 @@ most probable next token. SQuAD's answer is written in at most ten tokens, its e
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from lm_eval.api.task import ConfigurableTask, Task
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks.squadv2.task import SQuAD2
 
+from sensetrain.chats import answer_in_template
 from sensetrain.evaluate.squad import exact_and_f1
 from sensetrain.tasks.items import NO_ANSWER, SHOTS, Examples, Item, chat_of, item_of
 from sensetrain.tasks.records import DEV, TEST, TRAIN, VALIDATION
@@ -163,7 +165,8 @@ class PaperTask(ConfigurableTask):  # type: ignore[misc]
     """
 
     def __init__(self, task: str, splits: Splits, shots: int | None, seed: int) -> None:
-        self._items = [item_of(task, record) for record in splits[_EVALUATED["paper"][task]]]
+        self._items = [item_of(task, record) for record in _by_turns(splits[_EVALUATED["paper"][task]])]
+        self._before_answer: dict[int, str] = {}
         pool = [item_of(task, record) for record in splits[_EXAMPLES[task]]]
         self._examples = Examples(pool, seed)
         self._shots = SHOTS[task] if shots is None else shots
@@ -181,16 +184,22 @@ class PaperTask(ConfigurableTask):  # type: ignore[misc]
         return item
 
     def fewshot_context(self, doc: Any, *_: Any, chat_template: Callable[..., str], **__: Any) -> str:
-        """Instruction, examples and question in the chat template."""
+        """Instruction, examples and question in the chat template; what this writes before an answer is kept."""
         item = self._item(doc)
-        return chat_template(chat_of(item, self._examples.of(item, self._shots)))
+        turns = chat_of(item, self._examples.of(item, self._shots))
+        prompt = chat_template(turns)
+        whole = chat_template([*turns, {"role": "assistant", "content": item.answer}], add_generation_prompt=False)
+        answer = answer_in_template(prompt, whole, item.answer)
+        self._before_answer[doc["index"]] = answer.removesuffix(item.answer)
+        return prompt
 
     def construct_requests(self, doc: Any, ctx: str, **options: Any) -> list[Instance]:
         """Each letter to be scored; for SQuAD the right answer, and one to be written."""
         item = self._item(doc)
         given = {name: options[name] for name in ("metadata",) if name in options}
         answers: Iterable[str] = item.letters or (item.answer,)
-        asked = [Instance("loglikelihood", doc, (ctx, answer), i, **given) for i, answer in enumerate(answers)]
+        before = self._before_answer[doc["index"]]
+        asked = [Instance("loglikelihood", doc, (ctx, before + answer), i, **given) for i, answer in enumerate(answers)]
         if item.choices:
             return asked
         written = {"until": ["\n"], "max_gen_toks": _LONGEST_ANSWER, "do_sample": False}
@@ -214,6 +223,20 @@ class PaperTask(ConfigurableTask):  # type: ignore[misc]
     def higher_is_better(self) -> dict[str, bool]:
         """Which way is better."""
         return {"acc": True, "acc_choices": True, "exact": True, "f1": True, GOLD: False}
+
+
+def _by_turns(records: Sequence[Any]) -> list[Any]:
+    """MMLU's records in the order one of each subject, the next of each, ...; those of others as they are.
+
+    So the first ones are of as many subjects as there can be.
+    """
+    seen: Counter[str] = Counter()
+    places = []
+    for record in records:
+        subject = str(record.get("subject", "")) if isinstance(record, Mapping) else ""
+        places.append((seen[subject] if subject else 0, subject))
+        seen[subject] += 1
+    return [records[i] for i in sorted(range(len(records)), key=places.__getitem__)]
 
 
 def _without_refusal(written: str, accepted: Sequence[str]) -> tuple[str, tuple[str, ...]]:

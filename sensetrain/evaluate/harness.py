@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from sensetrain.evaluate.scorer import Scorer
 
 
+_FORMAT = 2
+"""Of the scores of single items. It goes up when the same settings ask or score differently."""
+
+
 @dataclass(frozen=True)
 class _Work:
     """One task with one seed for one model, and the file of its scores."""
@@ -176,8 +180,8 @@ def _works(
             drawn = task != "wikitext" and (settings.protocol == "paper" or bool(settings.shots))
             for seed in settings.seeds if drawn and settings.shots != 0 else settings.seeds[:1]:
                 header = {
-                    **shape, "model": model.fingerprint, "tokenizer": model.tokenizer_fingerprint, "task": task,
-                    "seed": seed, "data": source.fingerprints.get(task, "hub"), "lm_eval": version("lm_eval"),
+                    **shape, "format": _FORMAT, "model": model.fingerprint, "tokenizer": model.tokenizer_fingerprint,
+                    "task": task, "seed": seed, "data": source.fingerprints.get(task, "hub"), "lm_eval": version("lm_eval"),
                 }  # fmt: skip
                 file = folder / f"{name}-{model.fingerprint[:8]}" / f"{task}-seed{seed}.json"
                 yield _Work(model, task, seed, file, header)

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from lexgraph.common.terminal import progress
+from sensetrain.chats import written
 from sensetrain.config import HarnessSettings
 from sensetrain.models import ModelFolder, device, last_hidden_state, logits_of, longest_input
 from sensetrain.senses.plan import members_of, plan_batches
@@ -48,6 +49,10 @@ class Scorer(HFLM):  # type: ignore[misc]  # the harness has no type marker
         self._name = folder.name
         self._batch_tokens = settings.batch_tokens
         self._chat = chat
+
+    def apply_chat_template(self, chat_history: Any, add_generation_prompt: bool = True) -> str:
+        """A chat in the tokenizer's template; the harness would leave out an instruction that this refuses."""
+        return written(self.tokenizer, chat_history, answer_follows=add_generation_prompt)
 
     @property
     def max_gen_toks(self) -> int:

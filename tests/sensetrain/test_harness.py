@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from benchmark_files import write_benchmarks
+from chat_models import TEMPLATE, with_template
 
 from lexgraph.common.errors import UserError
 from sensetrain.config import HarnessSettings
+from sensetrain.documents import Document
+from sensetrain.encoding import answer_begin, text_of
 from sensetrain.evaluate.harness import evaluate_tasks
 from sensetrain.models import ModelFolder, find_model
 from sensetrain.tasks.items import Examples, chat_of, item_of
@@ -30,6 +34,7 @@ from sensetrain.evaluate.benchmarks import PaperTask, harness_tasks
 from sensetrain.evaluate.scorer import Scorer
 
 SETTINGS = HarnessSettings(compute="fp32", max_length=120, batch_tokens=400)
+LONG = HarnessSettings(compute="fp32", max_length=256, batch_tokens=400)
 FOLDERS = {
     "arc_challenge": "arc", "commonsense_qa": "commonsense_qa", "piqa": "piqa", "mmlu": "mmlu/default",
     "squadv2": "squadv2", "wikitext": "wikitext",
@@ -140,6 +145,56 @@ def test_a_letter_is_right_if_the_model_would_write_it(chatting: ModelFolder, da
         assert sample["acc"] == float(written == item.answer)
         best = max(item.letters, key=lambda letter: float(logprobs[tokenizer.encode(letter)[0]].detach()))
         assert sample["acc_choices"] == float(best == item.answer)
+
+
+BLANK = (
+    "{% for m in messages %}<{{ m['role'] }}>{% if m['role'] == 'assistant' %} {% endif %}{{ m['content'] }}<|end|>"
+    "{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+"""Begins answers with a blank, which is no part of the generation prompt."""
+REFUSING = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + TEMPLATE
+SILENT = TEMPLATE.replace("{% for m in messages %}", "{% for m in messages if m['role'] != 'system' %}")
+
+
+def asked_in(template: str, teacher: ModelFolder, data: Path, folder: Path) -> list[Any]:
+    scorer = Scorer(with_template(teacher, folder, template), LONG, chat=True)
+    task = PaperTask("arc_challenge", local_splits("arc_challenge", data), 2, 0)
+    found = evaluate(scorer, {"tasks": {"arc": task}, "groups": {}}, bootstrap_iters=0, apply_chat_template=True)
+    return found["samples"]["arc"]
+
+
+def test_the_letter_is_scored_as_the_template_writes_it(teacher: ModelFolder, data: Path, tmp_path: Path) -> None:
+    """What is trained is ` A` where the template begins answers with a blank."""
+    for template, before in ((TEMPLATE, ""), (BLANK, " ")):
+        for sample in asked_in(template, teacher, data, tmp_path / str(len(before))):
+            assert {answer for _, answer in sample["arguments"]} <= {before + letter for letter in "ABCDE"}
+    folder = with_template(teacher, tmp_path / "trained", BLANK)
+    item = item_of("arc_challenge", local_splits("arc_challenge", data)["validation"][0])
+    turns = [*chat_of(item, []), {"role": "assistant", "content": item.answer}]
+    document = Document("here", "0", turns)
+    text = text_of(document, folder.tokenizer())
+    assert text[answer_begin(document, text, folder.tokenizer()) :] == f" {item.answer}<|end|>"
+
+
+@pytest.mark.parametrize("template", [REFUSING, SILENT], ids=["refuses", "passes over"])
+def test_an_instruction_reaches_a_template_without_a_system_role(
+    template: str, teacher: ModelFolder, data: Path, tmp_path: Path
+) -> None:
+    for sample in asked_in(template, teacher, data, tmp_path):
+        prompt = sample["arguments"][0][0]
+        assert prompt.startswith("<user>Answer the multiple-choice question with the letter")
+        assert prompt.count("Answer the multiple-choice question") == 1
+        assert "<system>" not in prompt
+
+
+def test_a_limit_is_spread_over_subjects_in_both_protocols(data: Path) -> None:
+    splits = local_splits("mmlu", data)
+    subjects = {record["subject"] for record in splits["test"]}
+    assert len(subjects) > 1
+    task = PaperTask("mmlu", splits, 0, 0)
+    first = [task._item(doc) for doc in list(task.eval_docs)[: len(subjects)]]
+    assert {item.pool for item in first} == subjects
+    assert len(list(task.eval_docs)) == len(splits["test"])
 
 
 def test_no_answer_counts_as_none() -> None:
