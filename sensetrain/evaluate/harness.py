@@ -181,7 +181,8 @@ def _works(
             for seed in settings.seeds if drawn and settings.shots != 0 else settings.seeds[:1]:
                 header = {
                     **shape, "format": _FORMAT, "model": model.fingerprint, "tokenizer": model.tokenizer_fingerprint,
-                    "task": task, "seed": seed, "data": source.fingerprints.get(task, "hub"), "lm_eval": version("lm_eval"),
+                    "task": task, "seed": seed, "data": source.fingerprints.get(task, "hub"),
+                    "lm_eval": version("lm_eval"),
                 }  # fmt: skip
                 file = folder / f"{name}-{model.fingerprint[:8]}" / f"{task}-seed{seed}.json"
                 yield _Work(model, task, seed, file, header)
