@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import io
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+
+P = ParamSpec("P")
 
 PALETTE = ("#3b6ea8", "#d1662a", "#4f9a63", "#8a5fa8", "#b5903a", "#7f8c8d", "#c0506b", "#4aa3a2")
 _MARKERS = "os^Dv"  # once the colours are used up
@@ -29,6 +32,18 @@ _STYLE: Any = {
 }
 
 
+def _styled(draw: Callable[P, str]) -> Callable[P, str]:
+    """Have a picture drawn in our style: matplotlib takes it up wherever axes, legends and text are made."""
+
+    @functools.wraps(draw)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> str:
+        with mpl.rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    return styled
+
+
+@_styled
 def curves(histories: Mapping[str, Sequence[Mapping[str, float]]], names: Sequence[str]) -> str:
     """One panel a loss term, one line a student, over steps; thin the raw values, thick their running mean.
 
@@ -52,6 +67,7 @@ def curves(histories: Mapping[str, Sequence[Mapping[str, float]]], names: Sequen
     return _svg(figure)
 
 
+@_styled
 def bars(values: Mapping[str, float], label: str, *, log: bool = False, shape: str = "{:.3g}") -> str:
     """Horizontal bars with their values beside them."""
     figure = _figure(6.2, 0.34 * len(values) + 0.7)
@@ -69,6 +85,7 @@ def bars(values: Mapping[str, float], label: str, *, log: bool = False, shape: s
     return _svg(figure)
 
 
+@_styled
 def stacked(table: Mapping[str, Mapping[str, int]], label: str) -> str:
     """Horizontal bars, one a row of the table, all of its columns stacked, the largest first."""
     columns = largest_first(table)
@@ -93,6 +110,7 @@ def largest_first(table: Mapping[str, Mapping[str, int]]) -> list[str]:
     return sorted(columns, key=lambda column: (-sum(row.get(column, 0) for row in table.values()), column))
 
 
+@_styled
 def histogram(counts: Sequence[int], xlabel: str, ylabel: str) -> str:
     """How many there are of each value 0, 1, 2, ..."""
     figure = _figure(4.2, 2.4)
@@ -104,6 +122,7 @@ def histogram(counts: Sequence[int], xlabel: str, ylabel: str) -> str:
     return _svg(figure)
 
 
+@_styled
 def scatter(
     points: npt.NDArray[np.float64],
     groups: Sequence[tuple[str, npt.NDArray[np.int64]]],
@@ -147,8 +166,7 @@ def _plain(text: str) -> str:
 
 
 def _figure(width: float, height: float) -> Figure:
-    with mpl.rc_context(_STYLE):
-        return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _smooth(values: Any, window: int = 9) -> Any:
@@ -161,7 +179,6 @@ def _smooth(values: Any, window: int = 9) -> Any:
 
 def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
-    with mpl.rc_context(_STYLE):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
