@@ -8,24 +8,23 @@ from dataclasses import dataclass
 
 from lexgraph import resources
 from lexgraph.database import Connection
-from lexgraph.lookup import Lookup
+from lexgraph.lookup import Lookup, form_key
 from lexgraph.relations import Edge, edges_of, known_kinds
 
 Node = tuple[str, str]
-"""(words.key, lang)"""
+"""(word, lang)"""
 
 _REACHED = """
 CREATE OR REPLACE TEMP TABLE reached (
-    side VARCHAR, key VARCHAR, lang VARCHAR, depth INTEGER, paths HUGEINT, via VARCHAR)
+    side VARCHAR, word VARCHAR, lang VARCHAR, depth INTEGER, paths HUGEINT, via VARCHAR)
 """
-_START = "INSERT INTO reached SELECT DISTINCT $side, key, lang, 0, 1, NULL FROM words WHERE key = $key"
+_START = "INSERT INTO reached SELECT DISTINCT $side, word, lang, 0, 1, NULL FROM words WHERE key = $key"
 _WIDTH = "SELECT count(*) FROM reached WHERE side = $side AND depth = $depth"
 _MEETING = """
-SELECT sum(a.paths * b.paths)::HUGEINT, min((key, lang))
-FROM reached a JOIN reached b USING (key, lang) WHERE a.side = 'from' AND b.side = 'to'
+SELECT sum(a.paths * b.paths)::HUGEINT, min((word, lang))
+FROM reached a JOIN reached b USING (word, lang) WHERE a.side = 'from' AND b.side = 'to'
 """
-_FORWARD = "SELECT word_key($word) = $key"
-_VIA = "SELECT via FROM reached WHERE side = $side AND key = $key AND lang = $lang"
+_VIA = "SELECT via FROM reached WHERE side = $side AND word = $word AND lang = $lang"
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class WordPath:
 def shortest_path(
     connection: Connection, start: Lookup, end: Lookup, kinds: Collection[str] = (), max_length: int | None = None
 ) -> WordPath | None:
-    """A shortest path between two words over edges of any direction; case does not count.
+    """A shortest path between two words over edges of any direction; case does not count at its ends.
 
     Breadth-first from both ends, always the narrower one, a level a statement. Of several paths that are as short, the
     one that is chosen depends on nothing but the words.
@@ -112,23 +111,23 @@ def _search(connection: Connection, kinds: list[str], max_length: int | None) ->
         ((widths[side],),) = connection.execute(_WIDTH, step).fetchall()
         if not widths[side]:
             return None
-    alternatives, (key, lang) = met
-    back, forth = _trail(connection, "from", key, lang), _trail(connection, "to", key, lang)
-    return alternatives, [(node, lang) for node in (*reversed(back), key, *forth)]
+    alternatives, (word, lang) = met
+    back, forth = _trail(connection, "from", word, lang), _trail(connection, "to", word, lang)
+    return alternatives, [(node, lang) for node in (*reversed(back), word, *forth)]
 
 
-def _trail(connection: Connection, side: str, key: str, lang: str) -> list[str]:
-    """The keys from a word, itself left out, back to the end where the search began."""
+def _trail(connection: Connection, side: str, word: str, lang: str) -> list[str]:
+    """The words from one, itself left out, back to the end where the search began."""
     trail: list[str] = []
     while True:
-        ((via,),) = connection.execute(_VIA, {"side": side, "key": key, "lang": lang}).fetchall()
+        ((via,),) = connection.execute(_VIA, {"side": side, "word": word, "lang": lang}).fetchall()
         if via is None:
             return trail
-        trail.append(key := via)
+        trail.append(word := via)
 
 
 def _step(connection: Connection, one: Node, other: Node, kinds: list[str]) -> Step:
-    edges = tuple(edge for edge in edges_of(connection, one[0], other[0]) if edge.kind in kinds and edge.lang == one[1])
-    word, related = edges[0].word, edges[0].related
-    ((forward,),) = connection.execute(_FORWARD, {"word": word, "key": one[0]}).fetchall()
-    return Step(word, related, edges) if forward else Step(related, word, edges)
+    ends = {one[0], other[0]}
+    found = edges_of(connection, *(form_key(connection, word) for word, _ in (one, other)))
+    edges = (e for e in found if e.kind in kinds and e.lang == one[1] and {e.word, e.related} == ends)
+    return Step(one[0], other[0], tuple(edges))
