@@ -97,6 +97,19 @@ def test_the_size_of_batches_changes_nothing(stopping: ModelFolder, prompts: Pat
     assert lines(tmp_path / "several") == lines(tmp_path / "single")
 
 
+def test_the_manifest_says_what_batches_and_type_shaped_the_answers(stopping, prompts, tmp_path) -> None:
+    """In bf16 other batches can give other answers, so those of other batches are not up to date."""
+    settings = GenerateSettings(max_new_tokens=MOST, compute="bf16", batch_size=3)
+    stage = stages.generate_stage([prompts], stopping, tmp_path / "targets", settings)
+    first = stage.ensure()
+    assert (first.settings["batch_size"], first.settings["compute"]) == (3, "bf16")
+    assert stage.current
+    other = settings.model_copy(update={"batch_size": 2})
+    assert not stages.generate_stage([prompts], stopping, tmp_path / "targets", other).current
+    again = stages.generate_stage([prompts], stopping, tmp_path / "again", settings).ensure()
+    assert again.fingerprint == first.fingerprint
+
+
 def test_one_line_ends_at_the_end_of_the_line(teacher: ModelFolder, prompts: Path, tmp_path: Path) -> None:
     """Of the same drawn tokens, what stands before the first line feed or end of text."""
     drawn = {"answer_temperature": 30.0, "max_new_tokens": 130, "batch_size": 1, "seed": 3}
