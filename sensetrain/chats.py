@@ -10,6 +10,9 @@ from transformers import PreTrainedTokenizerBase
 
 Turns = Sequence[Mapping[str, Any]]
 
+STAND_IN = "\ue000"
+"""Marks the place of an answer. It is for private use, so it stands in no template; the letters of an answer might."""
+
 
 def written(tokenizer: PreTrainedTokenizerBase, turns: Turns, *, answer_follows: bool) -> str:
     """A chat in the tokenizer's template.
@@ -37,17 +40,16 @@ def written(tokenizer: PreTrainedTokenizerBase, turns: Turns, *, answer_follows:
     return _applied(tokenizer, told, answer_follows)
 
 
-def answer_in_template(prompt: str, whole: str, answer: str) -> str:
-    """An answer with what the template writes between the prompt and it, such as a blank.
+def before_answer(prompt: str, whole: str) -> str:
+    """What the template writes between a prompt and its answer, such as a blank.
 
     Args:
         prompt: the chat before the answer.
-        whole: the chat with the answer.
-        answer: the answer itself.
+        whole: the chat with `STAND_IN` for its answer.
     """
     behind = whole[len(prompt) :] if whole.startswith(prompt) else ""
-    before, found, _ = behind.partition(answer)
-    return before + answer if found else answer
+    before, found, _ = behind.partition(STAND_IN)
+    return before if found else ""
 
 
 def _applied(tokenizer: PreTrainedTokenizerBase, turns: Turns, answer_follows: bool) -> str:

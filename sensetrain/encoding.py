@@ -16,11 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from jinja2 import TemplateError
+from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerBase
 
 from lexgraph.common.errors import UserError
 from sensetrain.chats import written
 from sensetrain.documents import Document
+from sensetrain.models import added_tokens
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -133,6 +135,22 @@ def coded(
     begins = [answer_begin(d, text, tokenizer) for d, text in zip(kept, texts, strict=True)] if answers else None
     ids, first = _ids_of(kept, texts, begins, tokenizer, special=special, plain=plain)
     return list(zip(ids, first, (len(text.split()) for text in texts), strict=True))
+
+
+def without_end(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """A tokenizer that from now on puts nothing behind a text, such as its end, so that the text can go on.
+
+    Args:
+        tokenizer: a fast one, which is changed. What it puts before a text stays.
+    """
+    added = added_tokens(tokenizer)
+    if added.after:
+        begin = {
+            "id": "begin", "ids": list(added.before), "tokens": tokenizer.convert_ids_to_tokens(list(added.before)),
+        }  # fmt: skip
+        parts, named = (["begin", "$A"], [begin]) if added.before else (["$A"], [])
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=parts, special_tokens=named)
+    return tokenizer
 
 
 def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:

@@ -30,10 +30,10 @@ from lexgraph.common.files import replacing
 from sensetrain.config import GenerateSettings
 from sensetrain.corpus import text_inputs
 from sensetrain.documents import Document, Source, documents
-from sensetrain.encoding import prompt_of, turns_before_answer
+from sensetrain.encoding import prompt_of, turns_before_answer, without_end
 from sensetrain.hashing import hash64
 from sensetrain.manifest import Manifest
-from sensetrain.models import ModelFolder, added_tokens, device, longest_input
+from sensetrain.models import ModelFolder, device, longest_input
 from sensetrain.together import FileWork, Job, settled, work_together
 
 TARGETS = "targets.jsonl"
@@ -113,17 +113,13 @@ def _prompts(
     """The prompts that leave room for an answer, and how many documents are none, by reason."""
     prompts: list[Prompt] = []
     dropped: Counter[str] = Counter()
-    begin = added_tokens(tokenizer).before
+    tokenizer = without_end(tokenizer)
     for document in documents(sources, settings.field):
         if document.dropped:
             dropped[document.dropped] += 1
             continue
-        text = prompt_of(document, tokenizer)
-        # What a tokenizer puts behind a text, such as its end, is no part of a prompt.
-        ids = [
-            *(begin if isinstance(document.content, str) else ()),
-            *tokenizer(text, add_special_tokens=False)["input_ids"],
-        ]
+        special = isinstance(document.content, str)
+        ids = tokenizer(prompt_of(document, tokenizer), add_special_tokens=special)["input_ids"]
         if limit is not None and len(ids) + settings.max_new_tokens > limit:
             dropped[_TOO_LONG] += 1
         else:

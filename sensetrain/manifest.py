@@ -29,7 +29,7 @@ from sensetrain.claims import require_nobody
 
 FORMATS = {
     "plan_shard": 2,
-    "tasks": 1, "targets": 1,
+    "tasks": 1, "targets": 2,
     "tokens": 7, "plan": 3, "predicted": 1, "states": 1, "senses": 2, "composed": 2, "neighbours": 3, "cache": 4,
     "student": 4,
 }  # fmt: skip

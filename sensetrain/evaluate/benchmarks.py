@@ -24,7 +24,7 @@ from lm_eval.api.task import ConfigurableTask, Task
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks.squadv2.task import SQuAD2
 
-from sensetrain.chats import answer_in_template
+from sensetrain.chats import STAND_IN, before_answer
 from sensetrain.evaluate.squad import exact_and_f1
 from sensetrain.tasks.items import NO_ANSWER, SHOTS, Examples, Item, chat_of, item_of
 from sensetrain.tasks.records import DEV, TEST, TRAIN, VALIDATION
@@ -188,9 +188,8 @@ class PaperTask(ConfigurableTask):  # type: ignore[misc]
         item = self._item(doc)
         turns = chat_of(item, self._examples.of(item, self._shots))
         prompt = chat_template(turns)
-        whole = chat_template([*turns, {"role": "assistant", "content": item.answer}], add_generation_prompt=False)
-        answer = answer_in_template(prompt, whole, item.answer)
-        self._before_answer[doc["index"]] = answer.removesuffix(item.answer)
+        whole = chat_template([*turns, {"role": "assistant", "content": STAND_IN}], add_generation_prompt=False)
+        self._before_answer[doc["index"]] = before_answer(prompt, whole)
         return prompt
 
     def construct_requests(self, doc: Any, ctx: str, **options: Any) -> list[Instance]:

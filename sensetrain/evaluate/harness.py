@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sensetrain.evaluate.scorer import Scorer
 
 
-_FORMAT = 2
+_FORMAT = 3
 """Of the scores of single items. It goes up when the same settings ask or score differently."""
 
 
@@ -101,7 +101,7 @@ def evaluate_tasks(
         if mine:
             _measure(model, mine, source, settings)
     results = {
-        "settings": {**settings.shape(), "tasks": list(tasks), "data": source.fingerprints, "cuts": source.cuts},
+        "settings": {**_shape(settings), "tasks": list(tasks), "data": source.fingerprints, "cuts": source.cuts},
         "results": list(_results(works)),
         "differences": list(_differences(works)),
     }
@@ -167,8 +167,7 @@ def _works(
     models: Sequence[ModelFolder], tasks: Sequence[str], source: _Source, folder: Path, settings: HarnessSettings
 ) -> Iterator[_Work]:
     """Every task with every seed for every model; without examples there is nothing to draw, and one seed does."""
-    # The order of rows and how many there are in a batch change nothing but rounding.
-    shape = {name: value for name, value in settings.shape().items() if name not in ("seeds", "batch_tokens")}
+    shape = {name: value for name, value in _shape(settings).items() if name != "seeds"}
     for model in models:
         if settings.protocol == "paper" and model.chat_template_fingerprint is None:
             raise UserError(
@@ -186,6 +185,11 @@ def _works(
                 }  # fmt: skip
                 file = folder / f"{name}-{model.fingerprint[:8]}" / f"{task}-seed{seed}.json"
                 yield _Work(model, task, seed, file, header)
+
+
+def _shape(settings: HarnessSettings) -> dict[str, Any]:
+    """The settings that scores must share. Other batches change rounding only; the file of scores says which it had."""
+    return {name: value for name, value in settings.shape().items() if name != "batch_tokens"}
 
 
 def _settled(works: Sequence[_Work], settings: HarnessSettings) -> HarnessSettings:
@@ -210,7 +214,9 @@ def _measure(model: ModelFolder, works: Sequence[_Work], source: _Source, settin
         work.file.parent.mkdir(parents=True, exist_ok=True)
         items = [sample["doc_hash"] for sample in samples]
         kept = {name: asdict(score) for name, score in scores.items()}
-        write_json(work.file, {"header": work.header, "items": items, "scores": kept})
+        write_json(
+            work.file, {"header": work.header, "batch_tokens": settings.batch_tokens, "items": items, "scores": kept}
+        )
 
 
 def _samples(scorer: Scorer, tasks: Sequence[Task], work: _Work, settings: HarnessSettings) -> list[dict[str, Any]]:

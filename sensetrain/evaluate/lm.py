@@ -17,6 +17,7 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import progress
 from sensetrain.config import EvaluateSettings
 from sensetrain.corpus import HELDOUT, Tokens
+from sensetrain.encoding import without_end
 from sensetrain.evaluate.questions import Question, read_questions
 from sensetrain.manifest import write_results
 from sensetrain.models import ModelFolder, check_length, device, last_hidden_state, logits_of, longest_input
@@ -127,6 +128,7 @@ def choice_scores(
     name: str = "",
 ) -> list[list[float]]:
     """Log-likelihood of each choice after its question's prompt."""
+    tokenizer = without_end(tokenizer)
     prompts: list[list[int]] = tokenizer([question.prompt for question in questions])["input_ids"]
     requests: list[tuple[int, list[int], int]] = []  # question, ids, first counted target
     for index, question in enumerate(questions):

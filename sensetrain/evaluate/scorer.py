@@ -20,6 +20,7 @@ from torch.nn.utils.rnn import pad_sequence
 from lexgraph.common.terminal import progress
 from sensetrain.chats import written
 from sensetrain.config import HarnessSettings
+from sensetrain.encoding import without_end
 from sensetrain.models import ModelFolder, device, last_hidden_state, logits_of, longest_input
 from sensetrain.senses.plan import members_of, plan_batches
 
@@ -43,8 +44,8 @@ class Scorer(HFLM):  # type: ignore[misc]  # the harness has no type marker
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         model = folder.load(settings.compute)
         super().__init__(
-            pretrained=model, tokenizer=folder.tokenizer(), batch_size=_GENERATED_AT_ONCE, trust_remote_code=False,
-            max_length=min(settings.max_length, longest_input(model) or settings.max_length),
+            pretrained=model, tokenizer=without_end(folder.tokenizer()), batch_size=_GENERATED_AT_ONCE,
+            trust_remote_code=False, max_length=min(settings.max_length, longest_input(model) or settings.max_length),
         )  # fmt: skip
         self._name = folder.name
         self._batch_tokens = settings.batch_tokens

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 from chat_models import with_template
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers.processors import TemplateProcessing
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import lexgraph
@@ -65,6 +67,21 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
 def other_teacher(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
     """Another model with the same tokenizer."""
     return find_model(str(write_teacher(tmp_path_factory.mktemp("other"), seed=1)))
+
+
+@pytest.fixture(scope="session")
+def ending(teacher: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    """The teacher with a tokenizer that writes the end of text itself."""
+    folder = tmp_path_factory.mktemp("ending")
+    shutil.copytree(teacher.path, folder, dirs_exist_ok=True)
+    tokenizer = teacher.tokenizer()
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="$A <|end|>", special_tokens=[("<|end|>", tokenizer.eos_token_id)]
+    )
+    tokenizer.save_pretrained(folder)
+    found = find_model(str(folder))
+    assert found.tokenizer()("a")["input_ids"][-1] == tokenizer.eos_token_id
+    return found
 
 
 @pytest.fixture(scope="session")

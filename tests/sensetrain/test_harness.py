@@ -156,6 +156,13 @@ REFUSING = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no syste
 SILENT = TEMPLATE.replace("{% for m in messages %}", "{% for m in messages if m['role'] != 'system' %}")
 
 
+NO_PROMPT = (
+    "{% for m in messages %}{{ m['role'] | upper }}: {{ m['content'] }}"
+    "{% if m['role'] == 'assistant' %}<|end|>{% endif %}{% endfor %}"
+)
+"""Has no generation prompt, and the letters A, S, I, N and T before the answer."""
+
+
 def asked_in(template: str, teacher: ModelFolder, data: Path, folder: Path) -> list[Any]:
     scorer = Scorer(with_template(teacher, folder, template), LONG, chat=True)
     task = PaperTask("arc_challenge", local_splits("arc_challenge", data), 2, 0)
@@ -165,7 +172,7 @@ def asked_in(template: str, teacher: ModelFolder, data: Path, folder: Path) -> l
 
 def test_the_letter_is_scored_as_the_template_writes_it(teacher: ModelFolder, data: Path, tmp_path: Path) -> None:
     """What is trained is ` A` where the template begins answers with a blank."""
-    for template, before in ((TEMPLATE, ""), (BLANK, " ")):
+    for template, before in ((TEMPLATE, ""), (BLANK, " "), (NO_PROMPT, "ASSISTANT: ")):
         for sample in asked_in(template, teacher, data, tmp_path / str(len(before))):
             assert {answer for _, answer in sample["arguments"]} <= {before + letter for letter in "ABCDE"}
     folder = with_template(teacher, tmp_path / "trained", BLANK)
@@ -195,6 +202,30 @@ def test_a_limit_is_spread_over_subjects_in_both_protocols(data: Path) -> None:
     first = [task._item(doc) for doc in list(task.eval_docs)[: len(subjects)]]
     assert {item.pool for item in first} == subjects
     assert len(list(task.eval_docs)) == len(splits["test"])
+
+
+def test_a_tokenizer_that_writes_the_end_scores_as_one_that_does_not(
+    teacher: ModelFolder, ending: ModelFolder, data: Path
+) -> None:
+    """The harness would take the end for the last token of the context, and score it in the place of the answer."""
+    found = []
+    for folder in (teacher, ending):
+        scorer = Scorer(folder, LONG, chat=False)
+        assert [len(ids) for ids in scorer.tok_batch_encode(["a word", "a word"])[0]] == [
+            len(scorer.tok_encode("a word"))
+        ] * 2
+        [task] = harness_tasks("arc_challenge", local_splits("arc_challenge", data))
+        task.set_config("num_fewshot", 0)
+        samples = evaluate(scorer, {"tasks": {"arc": task}, "groups": {}}, bootstrap_iters=0)["samples"]["arc"]
+        found.append([sample["filtered_resps"] for sample in samples])
+    assert found[0] == found[1]
+
+
+def test_results_name_no_batches_that_earlier_scores_did_not_have(measured: Path) -> None:
+    """Scores stay when batches change, since these change rounding only; each file says which it had."""
+    assert "batch_tokens" not in json.loads((measured / "harness.json").read_text())["settings"]
+    for file in (measured / "harness-items").rglob("*.json"):
+        assert json.loads(file.read_text())["batch_tokens"] == 400
 
 
 def test_no_answer_counts_as_none() -> None:

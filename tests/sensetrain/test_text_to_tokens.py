@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,26 +13,13 @@ from sensetrain import stages
 from sensetrain.config import GenerateSettings, TokenizeSettings
 from sensetrain.corpus import Tokens
 from sensetrain.documents import Document
-from sensetrain.encoding import encode
+from sensetrain.encoding import encode, without_end
+from sensetrain.evaluate.lm import choice_scores
+from sensetrain.evaluate.questions import Question
 from sensetrain.generate import _prompts
-from sensetrain.models import ModelFolder, find_model
+from sensetrain.models import ModelFolder
 
 END = 0  # <|end|>
-
-
-@pytest.fixture(scope="module")
-def ending(teacher: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
-    """The teacher with a tokenizer that writes the end of text itself."""
-    folder = tmp_path_factory.mktemp("ending")
-    shutil.copytree(teacher.path, folder, dirs_exist_ok=True)
-    tokenizer = teacher.tokenizer()
-    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
-        single="$A <|end|>", special_tokens=[("<|end|>", END)]
-    )
-    tokenizer.save_pretrained(folder)
-    found = find_model(str(folder))
-    assert found.tokenizer()("a")["input_ids"][-1] == END
-    return found
 
 
 def questions(tmp_path: Path, count: int = 12) -> Path:
@@ -79,6 +65,29 @@ def test_a_prompt_has_no_end(ending: ModelFolder, teacher: ModelFolder, tmp_path
     asked, _ = _prompts([questions(tmp_path)], ending.tokenizer(), GenerateSettings(field="text"), None)
     plain = teacher.tokenizer()
     assert [prompt.ids for prompt in asked] == [plain(f"What grows in year {i}?")["input_ids"] for i in range(12)]
+
+
+def test_a_question_is_scored_alike_whether_the_tokenizer_writes_the_end(
+    ending: ModelFolder, teacher: ModelFolder
+) -> None:
+    """Else the first token of each choice is taken for the prompt's last, and the end is scored."""
+    asked = [Question("q", "The bank of the", ("river", "money", "of the town"), 0)]
+    model = teacher.load("fp32")
+    found, expected = (choice_scores(model, folder.tokenizer(), asked, 64) for folder in (ending, teacher))
+    assert found == expected
+    assert len(set(expected[0])) == 3
+
+
+def test_without_end_keeps_what_stands_before(teacher: ModelFolder) -> None:
+    tokenizer = teacher.tokenizer()
+    plain = tokenizer("a word")["input_ids"]
+    begin = {"id": "begin", "ids": [1, 2], "tokens": tokenizer.convert_ids_to_tokens([1, 2])}
+    end = {"id": "end", "ids": [END], "tokens": ["<|end|>"]}
+    tokenizer.add_special_tokens({"additional_special_tokens": begin["tokens"]})
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="begin $A end", special_tokens=[begin, end])
+    assert tokenizer("a word")["input_ids"] == [1, 2, *plain, END]
+    assert without_end(tokenizer)("a word")["input_ids"] == [1, 2, *plain]
+    assert tokenizer(["a word"], add_special_tokens=False)["input_ids"] == [plain]
 
 
 @pytest.mark.parametrize("ending_", ["txt", "jsonl"])
