@@ -174,7 +174,7 @@ def test_a_text_in_square_brackets_is_no_list(database, tmp_path):
 
 
 def test_dropped_links_say_why(database, tmp_path):
-    names = ["glad", "glad", "", "{{l|en|glad}}", "[[glad]]", "—", "Happy", "x" * 101]
+    names = ["glad", "glad", "", "{{l|en|glad}}", "[[glad]]", "—", "happy", "x" * 101]
     entry = HAPPY | {"synonyms": [{"word": name} for name in names] + [{"sense": "no word"}]}
     (intake,) = ingest(database, [wiktionary(tmp_path, entry)])
     assert intake.outcomes["links"] == {
