@@ -11,6 +11,7 @@ or, where it may be left out, `-- $name TYPE = default: what it is`. A type is D
 from __future__ import annotations
 
 import difflib
+import glob
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -93,6 +94,7 @@ def run_named(connection: Connection, query: NamedQuery, values: Mapping[str, An
 _OUTLASTING = (duckdb.StatementType.ATTACH, duckdb.StatementType.DETACH, duckdb.StatementType.TRANSACTION)
 """What would change more than the connection that a query has for itself."""
 
+_PACKINGS = (".gz", ".zst")
 _READERS = {".parquet": "read_parquet", ".json": "read_json", ".jsonl": "read_json", ".ndjson": "read_json"}
 
 
@@ -159,9 +161,12 @@ def _load(connection: Connection, name: str, path: str | Path) -> None:
         if not file.is_file():
             raise UserError("no such file", path=path, field="--file")
         endings = [ending.lower() for ending in file.suffixes]
-        function = next((_READERS[ending] for ending in reversed(endings) if ending in _READERS), "read_csv")
+        kind = next((ending for ending in reversed(endings) if ending not in _PACKINGS), "")
+        function = _READERS.get(kind, "read_csv")
         try:
-            rows = reader.execute(f"FROM {function}($path)", {"path": str(file)}).to_arrow_reader(_ROWS_AT_ONCE)
+            rows = reader.execute(f"FROM {function}($path)", {"path": glob.escape(str(file))}).to_arrow_reader(
+                _ROWS_AT_ONCE
+            )
             connection.register("rows_of_file", rows)
             quoted = name.replace('"', '""')
             connection.execute(f'CREATE TEMP TABLE "{quoted}" AS FROM rows_of_file')

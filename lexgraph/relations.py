@@ -38,6 +38,7 @@ class Negation:
     kind: str
     evidence: tuple[str, ...]
     source: str
+    lang: str
 
 
 @dataclass(frozen=True)
@@ -148,8 +149,8 @@ def _negations(connection: Connection, words: Iterable[str]) -> dict[str, list[N
     rows = connection.execute(resources.sql("internal/negations_of"), {"words": wanted}).fetchall()
     return {
         asked: [
-            Negation(word, base, affix, kind, tuple(evidence), source)
-            for negated, word, base, affix, kind, evidence, source in rows
+            Negation(word, base, affix, kind, tuple(evidence), source, lang)
+            for negated, word, base, affix, kind, evidence, source, lang in rows
             if asked in negated
         ]
         for asked in wanted

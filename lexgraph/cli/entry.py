@@ -72,8 +72,12 @@ def print_entry(
         named = f" ({lang})" if len(words) > 1 else ""
         out.print(named + (found.note if (word, lang) == words[0] else ""), style="dim", markup=False)
         _print_senses([sense for sense in senses if (sense.word, sense.lang) == (word, lang)])
-        # What another spelling negates stands once, with the first word.
-        _print_negations(word, [n for n in negations if n.word == word or (word, lang) == words[0]])
+        # A form that is shown under its lemma (unkindest) has no block: its negation stands in the first one.
+        others = {n.word for n in negations} - {place[0] for place in words}
+        first = (word, lang) == words[0]
+        _print_negations(
+            word, [n for n in negations if (n.word, n.lang) == (word, lang) or (first and n.word in others)]
+        )
         _print_relations([row for row in rows if (row["of"], row["lang"]) == (word, lang)], limit)
 
 

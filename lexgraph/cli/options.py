@@ -34,5 +34,7 @@ def values_of(given: Sequence[str], option: str = "--param", form: str = "K=V") 
         key, equals, value = each.partition("=")
         if not equals:
             raise UserError(f"not {form}: {each!r}", field=option)
+        if key in values:
+            raise UserError(f"{key!r} is given twice", field=option, remedy="give it once")
         values[key] = value
     return values

@@ -56,7 +56,9 @@ def output_files(named: Mapping[str, Mapping[str, Any]]) -> Callable[[F], F]:
 def _require_no_input(out: Path, values: Sequence[Any]) -> None:
     for value in values:
         for given in value if isinstance(value, tuple | list) else (value,):
-            if isinstance(given, Path) and given.exists() and place_of(given) == place_of(out):
+            # An option may name its file as NAME=PATH.
+            named = Path(given.partition("=")[2]) if isinstance(given, str) and "=" in given else given
+            if isinstance(named, Path) and named.is_file() and place_of(named) == place_of(out):
                 raise UserError(
                     "the command reads this file, and would overwrite it", path=out, remedy="choose another name"
                 )

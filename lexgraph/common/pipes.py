@@ -37,6 +37,7 @@ def spooled(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="lexgraph-") as folder:
         try:
             if path == STDIN:
+                _read_once()
                 file = _copied(sys.stdin.buffer, path, Path(folder) / "stdin")
             else:
                 with path.open("rb") as pipe:
@@ -45,6 +46,17 @@ def spooled(path: Path) -> Iterator[Path]:
             reason = os.strerror(error.errno or 0)
             raise UserError(f"cannot be read: {reason}", path=path, remedy="give a file instead") from None
         yield file
+
+
+def _read_once() -> None:
+    """Refuse standard input that has been read: the second time it would be empty.
+
+    Raises:
+        UserError: it has.
+    """
+    if getattr(sys.stdin, "_lexgraph_read", False):
+        raise UserError("standard input is asked for twice, and can be read once", path=STDIN, remedy="give a file")
+    sys.stdin._lexgraph_read = True  # type: ignore[union-attr]
 
 
 def _copied(pipe: IO[bytes], path: Path, file: Path) -> Path:

@@ -34,7 +34,7 @@ class _Console(Console):
 
 
 # A pipe has no width of its own: do not fold tables there.
-out = _Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 240)
+out = _Console(soft_wrap=True, highlight=False, width=None if sys.stdout and sys.stdout.isatty() else 240)
 err = _Console(stderr=True, highlight=False)
 
 

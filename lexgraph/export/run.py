@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from lexgraph import __version__
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import (
     OVERWRITE_REMEDY,
+    place_of,
     read_json,
     replacing,
     require_replaceable_file,
@@ -86,19 +87,25 @@ def export(
 
 def _check_place(out: Path, format_: str, *, overwrite: bool) -> None:
     """What is replaced has to be an export."""
+    place_of(out)  # refuses pipes and devices, which would be read for ever
     if format_ in FOLDERS:
         require_replaceable(out, _listed)
+        if not overwrite and out.is_dir():
+            _require_unchanged([(out / name, digest) for name, digest in _stated(out / MANIFEST).items()])
     elif out.is_dir():
         raise UserError(f"a folder, but {format_} is one file", path=out, field="--out", remedy="name a file")
     elif not overwrite:
         known = _stated(_named(out, MANIFEST))
-        for path in (out, _named(out, ATTRIBUTION)):
-            if path.exists() and known.get(path.name) != sha256_of(path):
-                raise UserError(
-                    "a file stands there that is not as an export left it", path=path, remedy=OVERWRITE_REMEDY
-                )
+        _require_unchanged([(path, known.get(path.name)) for path in (out, _named(out, ATTRIBUTION))])
         if not known:
             require_replaceable_file(_named(out, MANIFEST))
+
+
+def _require_unchanged(files: Sequence[tuple[Path, str | None]]) -> None:
+    """Refuse files that are not as an export left them, by their hashes."""
+    for path, digest in files:
+        if path.exists() and digest != sha256_of(path):
+            raise UserError("a file stands there that is not as an export left it", path=path, remedy=OVERWRITE_REMEDY)
 
 
 def _named(out: Path, ending: str) -> Path:

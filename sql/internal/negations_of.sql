@@ -5,7 +5,7 @@ WITH asked AS MATERIALIZED (
 ),
 spelled AS MATERIALIZED (SELECT DISTINCT word, key FROM words WHERE key IN (SELECT key FROM asked)),
 mine AS MATERIALIZED (FROM morphology WHERE word IN (SELECT word FROM spelled))
-SELECT DISTINCT a.asked, m.word, m.base, m.affix, m.negation_kind, m.evidence, m.source
+SELECT DISTINCT a.asked, m.word, m.base, m.affix, m.negation_kind, m.evidence, m.source, m.lang
 FROM mine m JOIN spelled USING (word) JOIN asked a USING (key)
 WHERE m.negates
-ORDER BY m.word, m.base, m.affix, m.negation_kind, m.source, m.evidence;
+ORDER BY m.word, m.lang, m.base, m.affix, m.negation_kind, m.source, m.evidence;
