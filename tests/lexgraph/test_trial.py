@@ -17,9 +17,9 @@ def test_a_file_for_sql_is_the_one_that_is_named(sample_graph, tmp_path):
     write(tmp_path / "x[1].csv", "a\nright\n")
     write(tmp_path / "x1.csv", "a\nwrong\n")
     query = ("query", "--db", sample_graph, "--format", "csv", "--sql", "FROM t", "--file")
-    assert run(*query, f"t={tmp_path}/x[1].csv").out == "a\nright\n"
+    assert run(*query, f"t={tmp_path}/x[1].csv").out == '"a"\n"right"\n'
     write(tmp_path / "d.json.csv", "a\nright\n")
-    assert run(*query, f"t={tmp_path}/d.json.csv").out == "a\nright\n"
+    assert run(*query, f"t={tmp_path}/d.json.csv").out == '"a"\n"right"\n'
 
 
 def test_a_file_is_named_once_and_not_written_over(sample_graph, tmp_path):
