@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import glob
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ def run_sql(
             for statement in statements:
                 used = {name: parameters[name] for name in statement.named_parameters if name in parameters}
                 own.execute(statement, used)
-            return own.to_arrow_table()
+            return _with_distinct_names(own.to_arrow_table())
         except duckdb.PermissionException as error:
             raise UserError(
                 f"the graph is open read-only, and a query reaches no other file: {reason_of(error)}", field="--sql",
@@ -138,6 +139,15 @@ def run_sql(
             ) from None  # fmt: skip
         except duckdb.Error as error:
             raise UserError(f"DuckDB refuses the query: {reason_of(error)}", field="--sql") from None
+
+
+def _with_distinct_names(table: pa.Table) -> pa.Table:
+    """The table with `a, a_1` for two columns `a`: in JSON and Parquet the one would hide the other."""
+    names: list[str] = []
+    for name in table.column_names:
+        free = (f"{name}_{number}" if number else name for number in itertools.count())
+        names.append(next(each for each in free if each not in names))
+    return table.rename_columns(names)
 
 
 def _check_statements(statements: Sequence[duckdb.Statement], parameters: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -20,6 +21,11 @@ def test_a_file_for_sql_is_the_one_that_is_named(sample_graph, tmp_path):
     assert run(*query, f"t={tmp_path}/x[1].csv").out == '"a"\n"right"\n'
     write(tmp_path / "d.json.csv", "a\nright\n")
     assert run(*query, f"t={tmp_path}/d.json.csv").out == '"a"\n"right"\n'
+
+
+def test_columns_of_one_name_are_all_there(sample_graph):
+    done = run("query", "--db", sample_graph, "--format", "json", "--sql", "SELECT 1 AS a, 2 AS a, 3 AS a_1, 4 AS a")
+    assert json.loads(done.out) == [{"a": 1, "a_1": 2, "a_1_1": 3, "a_2": 4}]
 
 
 def test_a_file_is_named_once_and_not_written_over(sample_graph, tmp_path):
