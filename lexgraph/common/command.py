@@ -90,7 +90,8 @@ def run(command: click.Command, program: str) -> None:
             and "interrupt" not in str(error).lower()
         ):
             raise
-        err.print(f"{program}: interrupted; run the same command again to go on", markup=False)
+        how = ", a training with --resume" if program == "sensetrain" else ""
+        err.print(f"{program}: interrupted; run the same command again to go on{how}", markup=False)
         sys.exit(130)
 
 
