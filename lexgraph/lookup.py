@@ -46,7 +46,7 @@ class Lookup:
 
 
 def look_up(connection: Connection, word: str) -> Lookup:
-    """Find a word, whatever its case and, if the graph lacks it so, its accents: by form, then by lemma.
+    """Find a word, whatever its case and, if the graph lacks it so, its accents: by form, then by lemma (likewise).
 
     A form of which no source states a sense or a relation (it is segmented, or something is derived from that) gives
     way to its lemma.
@@ -59,9 +59,11 @@ def look_up(connection: Connection, word: str) -> Lookup:
     if form and form[2]:
         return Lookup(asked, form[0], form[1], "form")
     if not form and (accented := _other_accents(connection, asked)):
-        return Lookup(asked, *accented, "accents")
+        return Lookup(asked, accented[0], accented[1], "accents")
     for base in dict.fromkeys((lemma(asked), lemma(asked.lower()))):
-        found = _spellings(connection, base) if base.lower() != asked.lower() else None
+        if base.lower() == asked.lower():
+            continue
+        found = _spellings(connection, base) or (None if form else _other_accents(connection, base))
         if found and (found[2] or not form):
             return Lookup(asked, found[0], found[1], "lemma")
     if form:
@@ -81,11 +83,10 @@ def _spellings(connection: Connection, word: str) -> tuple[str, tuple[str, ...],
     return (row[0], tuple(row[1]), row[2]) if row else None
 
 
-def _other_accents(connection: Connection, word: str) -> tuple[str, tuple[str, ...]] | None:
-    """(key, spellings) of a word that differs in accents and apostrophes only, or None."""
+def _other_accents(connection: Connection, word: str) -> tuple[str, tuple[str, ...], bool] | None:
+    """The same of a word that differs in accents and apostrophes only, or None."""
     row = connection.execute(resources.sql("internal/unaccented"), {"word": word}).fetchone()
-    found = _spellings(connection, row[0]) if row else None
-    return found[:2] if found else None
+    return _spellings(connection, row[0]) if row else None
 
 
 def _advice(connection: Connection, word: str) -> str:

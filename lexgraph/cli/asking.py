@@ -13,7 +13,7 @@ import rich_click as click
 import lexgraph
 from lexgraph.cli import explanation
 from lexgraph.cli.entry import entry_json, limited, print_entry, relation_rows
-from lexgraph.cli.options import db_option, output_options, values_of
+from lexgraph.cli.options import WordCommand, db_option, output_options, values_of
 from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import out as stdout
 from lexgraph.common.terminal import say
@@ -26,14 +26,11 @@ from lexgraph.relations import Edge, known_kinds
 
 _SOURCE_COLUMNS = ["name", "reader", "revision", "licence", "edges", "senses", "segmentations", "derived", "sha256"]
 
-WORDS = {"ignore_unknown_options": True}
-"""A word may begin with a hyphen: `show -ing`."""
-
 SHOWN = 25
 """Words of each kind that `show` prints to people."""
 
 
-@click.command(context_settings=WORDS)
+@click.command(cls=WordCommand)
 @click.argument("word")
 @click.option("--kind", "kinds", multiple=True, help="Only relations of this kind; may be repeated.")
 @click.option(
@@ -67,7 +64,7 @@ def _found(graph: Graph, word: str, db: Path) -> Lookup:
         raise UserError(error.message, path=db, remedy=error.remedy) from None
 
 
-@click.command(context_settings=WORDS)
+@click.command(cls=WordCommand)
 @click.argument("word")
 @click.argument("other")
 @db_option
@@ -87,8 +84,9 @@ def explain(word: str, other: str, db: Path, format_: str | None, out: Path | No
     if format_ == "json":
         print_json([dataclasses.asdict(edge) for edge in edges], out)
     elif format_ == "table" and out is None:
+        several = len({edge.lang for edge in edges}) > 1
         for edge in edges:
-            stdout.print(explanation.sentences(edge), markup=False)
+            stdout.print(f"{edge.lang}: " * several + explanation.sentences(edge), markup=False)
     else:
         print_arrow(table_of(explanation.rows(edges), explanation.COLUMNS), format_, out)
 
@@ -101,7 +99,7 @@ def _say_lemmas(found: Sequence[Lookup], edges: Sequence[Edge] = ()) -> None:
             say(f"shown is {each}")
 
 
-@click.command(context_settings=WORDS)
+@click.command(cls=WordCommand)
 @click.argument("word")
 @click.argument("other")
 @click.option("--kinds", multiple=True, help="Follow only edges of this kind; may be repeated.")
@@ -190,7 +188,7 @@ def _standard_input() -> str:
         raise UserError("standard input is not UTF-8", field="--sql") from None
 
 
-@click.command(context_settings=WORDS)
+@click.command(cls=WordCommand)
 @click.argument("prefix", required=False)
 @click.option("--glosses", help="Look for senses whose gloss holds these words, the best first.")
 @click.option("--limit", type=click.IntRange(1, 10**9), default=20, show_default=True, help="Rows at most.")

@@ -8,7 +8,7 @@ from typing import Any
 from lexgraph.negation import SOURCE
 from lexgraph.relations import Edge, Negation
 
-COLUMNS = ("word", "related", "kind", "pos", "source", "about", "rule", "parent", "negations")
+COLUMNS = ("word", "related", "lang", "kind", "pos", "source", "about", "rule", "parent", "negations")
 
 
 def sentences(edge: Edge) -> str:
@@ -26,9 +26,9 @@ def rows(edges: Sequence[Edge]) -> list[dict[str, Any]]:
     """One row an edge, with `COLUMNS`: `about` is the gloss or the source's own words, `parent` the stated edge."""
     return [
         {
-            "word": edge.word, "related": edge.related, "kind": edge.kind, "pos": edge.pos, "source": edge.source,
-            "about": edge.gloss or edge.note, "rule": edge.rule, "parent": str(edge.parent) if edge.parent else None,
-            "negations": _negations(edge),
+            "word": edge.word, "related": edge.related, "lang": edge.lang, "kind": edge.kind, "pos": edge.pos,
+            "source": edge.source, "about": edge.gloss or edge.note, "rule": edge.rule,
+            "parent": str(edge.parent) if edge.parent else None, "negations": _negations(edge),
         }
         for edge in edges
     ]  # fmt: skip

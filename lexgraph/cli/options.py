@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,21 @@ _out_option = output_file("--out", help="Write to this file instead of printing.
 _format_option = click.option(
     "--format", "format_", type=click.Choice(FORMATS), help="How to print or write; by default as --out ends, or table."
 )
+
+
+class WordCommand(click.RichCommand):
+    """A command whose words may begin with a hyphen (`show -ing`); what begins with two is an option, until `--`."""
+
+    ignore_unknown_options = True
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse unknown options, which would be taken for words."""
+        known = [name for parameter in self.get_params(ctx) for name in parameter.opts]
+        for given in itertools.takewhile(lambda given: given != "--", args):
+            name = given.partition("=")[0]
+            if name.startswith("--") and name not in known:
+                raise click.NoSuchOption(name, possibilities=known, ctx=ctx)
+        return super().parse_args(ctx, args)
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:

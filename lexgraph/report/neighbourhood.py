@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lexgraph import resources
 from lexgraph.common.errors import UserError
 from lexgraph.database import Connection
-from lexgraph.lookup import Lookup, look_up
+from lexgraph.lookup import form_key, look_up
 from lexgraph.relations import SYMMETRIC, Edge, edges_of
 
 MOST = 40
@@ -19,6 +19,9 @@ KINDS = (
     "form", "reference", "reference of", "antonym",
 )  # fmt: skip
 """The order around the picture; synonyms begin on the right, antonyms end on the left."""
+
+Word = tuple[str, str]
+"""(word, lang)"""
 
 _LINES = 6  # reasons in one hover text
 _INVERSE = {"hypernym": "hyponym", "hyponym": "hypernym", "holonym": "meronym", "meronym": "holonym"}
@@ -51,12 +54,14 @@ class Neighbourhood:
 
     Attributes:
         word: the word in the middle.
+        lang: its language.
         groups: kind -> its neighbours, in the order in which they are shown.
         hidden: kind -> how many more there are.
         pairs: (word, word, kind) among the neighbours shown.
     """
 
     word: str
+    lang: str
     groups: dict[str, list[Neighbour]]
     hidden: dict[str, int]
     pairs: list[tuple[str, str, str]]
@@ -67,32 +72,44 @@ class Neighbourhood:
         return [neighbour for group in self.groups.values() for neighbour in group]
 
 
-def well_connected(connection: Connection, most: int) -> list[str]:
+def well_connected(connection: Connection, most: int) -> list[Word]:
     """Words worth a picture; none is next to another one, so that the pictures differ."""
-    words = [word for (word,) in connection.execute(resources.sql("report/words")).fetchall()]
-    next_to: defaultdict[str, set[str]] = defaultdict(set)
-    for one, other, _ in _among(connection, words):
-        next_to[one].add(other)
-        next_to[other].add(one)
-    chosen: list[str] = []
+    words: list[Word] = connection.execute(resources.sql("report/words")).fetchall()
+    next_to: defaultdict[Word, set[Word]] = defaultdict(set)
+    for lang in {lang for _, lang in words}:
+        for one, other, _ in _among(connection, [word for word, of in words if of == lang], lang):
+            next_to[one, lang].add((other, lang))
+            next_to[other, lang].add((one, lang))
+    chosen: list[Word] = []
     for word in words:
         if len(chosen) < most and next_to[word].isdisjoint(chosen):
             chosen.append(word)
     return chosen
 
 
-def neighbourhood(connection: Connection, word: str) -> Neighbourhood:
-    """What surrounds a word, looked up by form, then by lemma: at most `MOST` neighbours.
+def words_for(connection: Connection, asked: str) -> list[Word]:
+    """The words that answer for one, looked up by form, then by lemma: those of other case and language, too.
+
+    Those without neighbours are left out, unless none has any.
 
     Raises:
         UserError: the graph has no such word.
     """
     try:
-        middle = look_up(connection, word)
+        found = look_up(connection, asked)
     except UserError as error:
         raise UserError(error.message, field="--words", remedy=error.remedy) from None
-    found = _merged(middle, edges_of(connection, middle.key))
-    among = _among(connection, {neighbour.word for neighbour in found})
+    connected = {(end, edge.lang) for edge in edges_of(connection, found.key) for end in (edge.word, edge.related)}
+    words: list[Word] = connection.execute("SELECT word, lang FROM words WHERE key = ?", [found.key]).fetchall()
+    ordered = sorted(words, key=lambda word: (word[0] != found.label, word))
+    return [word for word in ordered if word in connected] or ordered[:1]
+
+
+def neighbourhood(connection: Connection, word: str, lang: str) -> Neighbourhood:
+    """What surrounds a word: at most `MOST` neighbours."""
+    edges = edges_of(connection, form_key(connection, word))
+    found = _merged(word, [edge for edge in edges if edge.lang == lang and word in (edge.word, edge.related)])
+    among = _among(connection, {neighbour.word for neighbour in found}, lang)
     links = Counter(end for one, other, _ in among for end in (one, other))
     groups = {
         # Those that most sources agree on, and then those that belong most closely to the others.
@@ -103,7 +120,7 @@ def neighbourhood(connection: Connection, word: str) -> Neighbourhood:
     shown = {kind: _chosen(group, room[kind]) for kind, group in groups.items()}
     words = {neighbour.word for group in shown.values() for neighbour in group}
     hidden = {kind: len(group) - room[kind] for kind, group in groups.items() if len(group) > room[kind]}
-    return Neighbourhood(middle.label, shown, hidden, [row for row in among if row[0] in words and row[1] in words])
+    return Neighbourhood(word, lang, shown, hidden, [row for row in among if row[0] in words and row[1] in words])
 
 
 def _chosen(group: Sequence[Neighbour], room: int) -> list[Neighbour]:
@@ -114,9 +131,10 @@ def _chosen(group: Sequence[Neighbour], room: int) -> list[Neighbour]:
     return sorted((*stated[: room - some], *derived[:some]), key=lambda n: (n.derived, n.word.lower(), n.word))
 
 
-def _among(connection: Connection, words: Iterable[str]) -> list[tuple[str, str, str]]:
-    """(word, word, kind) of the synonyms and antonyms among some words."""
-    return connection.execute(resources.sql("report/among"), {"words": sorted(words)}).fetchall()
+def _among(connection: Connection, words: Iterable[str], lang: str) -> list[tuple[str, str, str]]:
+    """(word, word, kind) of the synonyms and antonyms among some words of a language."""
+    parameters = {"words": sorted(words), "lang": lang}
+    return connection.execute(resources.sql("report/among"), parameters).fetchall()
 
 
 def _place(kind: str) -> tuple[int, str]:
@@ -124,26 +142,26 @@ def _place(kind: str) -> tuple[int, str]:
     return (KINDS.index(kind) if kind in KINDS else KINDS.index("antonym") - 1, kind)
 
 
-def _merged(middle: Lookup, edges: Iterable[Edge]) -> list[Neighbour]:
-    """One neighbour for each other word, by spelling without case, and kind."""
-    groups: defaultdict[tuple[str, str], list[tuple[str, Edge]]] = defaultdict(list)
+def _merged(middle: str, edges: Iterable[Edge]) -> list[Neighbour]:
+    """One neighbour for each other word and kind."""
+    groups: defaultdict[tuple[str, str], list[Edge]] = defaultdict(list)
     for edge in edges:
-        forward = edge.word in middle.words
+        forward = edge.word == middle
         other = edge.related if forward else edge.word
-        if other not in middle.words:
-            groups[other.casefold(), seen_from(edge.kind, forward)].append((other, edge))
+        if other != middle:
+            groups[other, seen_from(edge.kind, forward)].append(edge)
     for other, kind in [key for key in groups if key[1] == "derived from"]:
         if (other, "derived") in groups:  # WordNet says so of both, and they are no two things
             groups[other, "derived"] += groups.pop((other, kind))
     return [
         Neighbour(
-            min((other for other, _ in group), key=lambda spelling: (spelling != spelling.lower(), spelling)),
+            word,
             kind,
-            all(edge.derived for _, edge in group),
-            len({edge.source for _, edge in group if not edge.derived}),
-            _reasons([edge for _, edge in group]),
+            all(edge.derived for edge in group),
+            len({edge.source for edge in group if not edge.derived}),
+            _reasons(group),
         )
-        for (_, kind), group in sorted(groups.items())
+        for (word, kind), group in sorted(groups.items(), key=lambda item: item[0])
     ]
 
 

@@ -16,7 +16,7 @@ from lexgraph.common.files import replacing
 from lexgraph.graph import Graph
 from lexgraph.negation import SOURCE
 from lexgraph.report import pictures
-from lexgraph.report.neighbourhood import neighbourhood, well_connected
+from lexgraph.report.neighbourhood import neighbourhood, well_connected, words_for
 from lexgraph.statistics import statistics
 
 WORDS = 6
@@ -69,8 +69,8 @@ def gather(graph: Graph, title: str, words: Sequence[str] = ()) -> Row:
     """Everything that the page shows."""
     connection = graph.connection
     figures = {name: table.to_pylist() for name, table in statistics(connection, _SECTIONS).items()}
-    asked = list(dict.fromkeys(words)) or well_connected(connection, WORDS)
-    around = [neighbourhood(connection, word) for word in asked]
+    asked = list(dict.fromkeys(word for each in words for word in words_for(connection, each)))
+    around = [neighbourhood(connection, *word) for word in asked or well_connected(connection, WORDS)]
     return {
         "title": title,
         "version": lexgraph.__version__,
@@ -81,6 +81,7 @@ def gather(graph: Graph, title: str, words: Sequence[str] = ()) -> Row:
         "matrix": _matrix(figures["edges"]),
         "sources": _sources(graph, figures["sources"]),
         "source_bars": _source_bars(figures["edges"]),
+        "several_languages": len({one.lang for one in around}) > 1,
         "neighbourhoods": [(one, pictures.neighbourhood_picture(one)) for one in around],
         "degrees": [row for row in figures["degrees"] if row["graph"] in ("synonym", "antonym", "synonym+antonym")],
         "degree_plot": _degree_plot(figures["degree_distribution"]),

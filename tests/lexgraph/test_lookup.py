@@ -143,6 +143,7 @@ def accented(tmp_path):
         ("cafe", "café", "accents"),
         ("naive", "naïve", "accents"),
         ("don't", "don’t", "accents"),
+        ("cafes", "café", "lemma"),
         ("polishes", "polish", "lemma"),
         ("Polish", "Polish", "form"),
         ("POLISH", "polish", "form"),
@@ -228,3 +229,25 @@ def test_a_word_may_begin_with_a_hyphen(tmp_path):
     for command in (["show", "-ing"], ["search", "-in"], ["explain", "-ing", "-ed"], ["path", "-ing", "-ed"]):
         done = run(*command, "--db", tmp_path / "g.duckdb")
         assert (done.status, "-ing" in done.out) == (0, True), done.err
+
+
+def test_explain_says_which_language_an_edge_is_of(tmp_path):
+    database = tmp_path / "g.duckdb"
+    english = pairs(tmp_path, "", "gift toxin", name="english")
+    ingest(database, [english, pairs(tmp_path, "Gift Toxin", name="german", lang="de")])
+    assert run("explain", "gift", "toxin", "--db", database).out.splitlines() == [
+        "en: stated gift - toxin antonym, english", "de: stated Gift - Toxin synonym, german",
+    ]  # fmt: skip
+    table = run("explain", "gift", "toxin", "--db", database, "--format", "csv").out.splitlines()
+    assert [line.split(",")[:4] for line in table[1:]] == [
+        ['"gift"', '"toxin"', '"en"', '"antonym"'], ['"Gift"', '"Toxin"', '"de"', '"synonym"'],
+    ]  # fmt: skip
+
+
+def test_an_unknown_option_is_no_word(tmp_path):
+    ingest(tmp_path / "g.duckdb", [pairs(tmp_path, "--gloss word")])
+    for command in (["search", "--gloss"], ["show", "--limt=3"], ["explain", "word", "--gloss"]):
+        done = run(*command, "--db", tmp_path / "g.duckdb")
+        assert (done.status, "No such option" in done.err) == (2, True), done.err
+    assert "--limit" in run("show", "--limt", "3", "word", "--db", tmp_path / "g.duckdb").err
+    assert "synonym  word" in run("show", "--db", tmp_path / "g.duckdb", "--", "--gloss").out

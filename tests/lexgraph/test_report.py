@@ -13,9 +13,10 @@ from lexgraph_testing import morpholex, pairs, run, sample_sources, wiktionary
 import lexgraph
 from lexgraph.common.errors import UserError
 from lexgraph.database import writing
+from lexgraph.graph import Graph
 from lexgraph.ingest import Source, ingest
 from lexgraph.report import write_report
-from lexgraph.report.neighbourhood import MOST, Neighbourhood, neighbourhood, seen_from, well_connected
+from lexgraph.report.neighbourhood import MOST, Neighbourhood, neighbourhood, seen_from, well_connected, words_for
 from lexgraph.report.pictures import Spot, layout, neighbourhood_picture
 from lexgraph.statistics import statistics
 
@@ -28,6 +29,8 @@ class Page(html.parser.HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.open: list[str] = []
+        self.path: list[str] = []
+        self.paths: list[tuple[str, ...]] = []
         self.attributes: list[tuple[str, str, str | None]] = []
         self.titles: list[str] = []
         self.text: list[str] = []
@@ -39,11 +42,14 @@ class Page(html.parser.HTMLParser):
         self.attributes += [(tag, name, value) for name, value in attrs]
         if tag not in VOID:
             self.open.append(tag)
+            self.path.append(f"{tag}.{dict(attrs).get('class')}")
+            self.paths.append(tuple(self.path))
         if tag == "title":
             self.titles.append("")
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+        self.path.pop()
 
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] == "title":
@@ -55,6 +61,10 @@ class Page(html.parser.HTMLParser):
     def words(self) -> str:
         return " ".join(" ".join(self.text).split())
 
+    def paths_to(self, tag: str) -> list[tuple[str, ...]]:
+        """Where elements of a tag stand: they and what they stand in, outermost first, as `tag.class`."""
+        return [path for path in self.paths if path[-1].split(".")[0] == tag]
+
     def hover(self, first_line: str) -> str:
         (found,) = [title for title in self.titles if title.splitlines()[0] == first_line]
         return found
@@ -64,6 +74,10 @@ def report(folder: Path, *sources: Source, words: tuple[str, ...] = ()) -> Page:
     if sources:
         ingest(folder / "g.duckdb", list(sources))
     return Page(write_report(folder / "g.duckdb", folder / "r.html", words).read_text(encoding="utf-8"))
+
+
+def around_word(graph: Graph, asked: str) -> Neighbourhood:
+    return neighbourhood(graph.connection, *words_for(graph.connection, asked)[0])
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +109,23 @@ def test_the_style_refers_to_nothing_outside(sample_graph: Path, tmp_path: Path)
     assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest|<script src", text)
     assert "prefers-color-scheme: dark" in text
     assert "@media print" in text
+
+
+def test_tables_and_pictures_scroll_on_small_screens_and_the_page_does_not(sample_page: Page):
+    assert ("meta", "name", "viewport") in sample_page.attributes
+    for path in sample_page.paths_to("table"):
+        assert "div.scroll" in path, path
+    wide = [path for path in sample_page.paths_to("svg") if path[-1] in ("svg.net", "svg.plot")]
+    assert len(wide) == 3
+    assert all("div.scroll" in path for path in wide)
+
+
+def test_every_kind_is_in_the_table_and_in_the_bars(sample_page: Page, sample_graph: Path):
+    with lexgraph.open(sample_graph) as graph:
+        counts = graph.counts().to_pylist()
+    for row in counts:
+        kind = "derived term" if row["kind"] == "derived" else row["kind"]
+        assert f"{row['edges']:,} {kind}" in sample_page.titles
 
 
 def test_the_numbers_are_those_of_the_statistics(sample_page: Page, sample_graph: Path):
@@ -139,7 +170,7 @@ def test_hover_texts_say_where_an_edge_comes_from(sample_page: Page):
 
 def test_derived_edges_are_dashed_and_stated_ones_are_not(sample_graph: Path):
     with lexgraph.open(sample_graph) as graph:
-        picture = str(neighbourhood_picture(neighbourhood(graph.connection, "kind")))
+        picture = str(neighbourhood_picture(around_word(graph, "kind")))
     by_word = {word: names for names, word in re.findall(r'<g class="spoke ([^"]*)" data-word="([^"]*)"', picture)}
     assert by_word["friendly"] == "k-synonym derived"
     assert by_word["unkind"] == "k-antonym"
@@ -149,8 +180,8 @@ def test_synonyms_stand_on_the_right_and_antonyms_on_the_left(tmp_path: Path):
     several = ", ".join(f"hub friend{i}" for i in range(6))
     ingest(tmp_path / "g.duckdb", [pairs(tmp_path, several, "hub foe1, hub foe2, hub foe3, hub foe4")])
     with lexgraph.open(tmp_path / "g.duckdb") as graph:
-        spots = layout(neighbourhood(graph.connection, "hub"))
-        uneven = layout(neighbourhood(graph.connection, "friend0"))
+        spots = layout(around_word(graph, "hub"))
+        uneven = layout(around_word(graph, "friend0"))
     assert {(spot.kind, spot.side) for spot in spots} == {("synonym", 1), ("antonym", -1)}
     for side in (1, -1):
         column = [spot for spot in spots if spot.side == side]
@@ -170,7 +201,7 @@ def test_labels_do_not_overlap(sample_graph: Path, tmp_path: Path):
     for database, words in ((sample_graph, ("kind", "bank", "quit", "happy")), (tmp_path / "g.duckdb", ("hub",))):
         with lexgraph.open(database) as graph:
             for word in words:
-                spots = layout(neighbourhood(graph.connection, word))
+                spots = layout(around_word(graph, word))
                 assert len(spots) > 5
                 assert not [pair for pair in itertools.combinations(spots, 2) if boxes_overlap(*pair)]
                 assert not [spot for spot in spots if abs(spot.x) < 60 and abs(spot.y) < 20]
@@ -180,7 +211,7 @@ def test_a_crowd_is_cut_to_what_fits_and_the_rest_is_counted(tmp_path: Path):
     synonyms = ", ".join(f"hub spoke{i:03}" for i in range(130))
     ingest(tmp_path / "g.duckdb", [pairs(tmp_path, synonyms, "hub foe, hub enemy")])
     with lexgraph.open(tmp_path / "g.duckdb") as graph:
-        around = neighbourhood(graph.connection, "HUB")
+        around = around_word(graph, "HUB")
     assert {kind: len(group) for kind, group in around.groups.items()} == {"synonym": MOST - 2, "antonym": 2}
     assert around.hidden == {"synonym": 130 - (MOST - 2)}
     assert "+92 more" in str(neighbourhood_picture(around))
@@ -190,7 +221,7 @@ def test_what_most_sources_state_is_shown_first(tmp_path: Path):
     crowd = ", ".join(f"hub spoke{i:03}" for i in range(130))
     ingest(tmp_path / "g.duckdb", [pairs(tmp_path, crowd, "x y", "one"), pairs(tmp_path, "spoke129 hub", "x y", "two")])
     with lexgraph.open(tmp_path / "g.duckdb") as graph:
-        around = neighbourhood(graph.connection, "hub")
+        around = around_word(graph, "hub")
     (last,) = [neighbour for neighbour in around.neighbours if neighbour.word == "spoke129"]
     assert last.sources == 2
     assert set(last.reasons) == {"stated by one", "stated by two"}
@@ -204,10 +235,26 @@ def test_directed_kinds_are_seen_from_the_word_in_the_middle(tmp_path: Path):
         return {neighbour.word: neighbour.kind for neighbour in around.neighbours}
 
     with lexgraph.open(tmp_path / "g.duckdb") as graph:
-        assert kinds(neighbourhood(graph.connection, "dog")) == {"animal": "hypernym", "tail": "meronym"}
-        assert kinds(neighbourhood(graph.connection, "animal")) == {"dog": "hyponym"}
-        assert kinds(neighbourhood(graph.connection, "tail")) == {"dog": "holonym"}
+        assert kinds(around_word(graph, "dog")) == {"animal": "hypernym", "tail": "meronym"}
+        assert kinds(around_word(graph, "animal")) == {"dog": "hyponym"}
+        assert kinds(around_word(graph, "tail")) == {"dog": "holonym"}
     assert seen_from("derived", False) == "derived from"
+
+
+def test_words_of_other_languages_and_cases_have_pictures_of_their_own(tmp_path: Path):
+    """English gift is a present, German Gift a poison; Polish is no polish."""
+    english = pairs(tmp_path, "gift present, polish shine, Polish Slavic", "gift toxin", name="english")
+    german = pairs(tmp_path, "Gift Toxin", name="german", lang="de")
+    page = report(tmp_path, english, german, words=("gift", "polishes"))
+    pictures = [value for tag, name, value in page.attributes if (tag, name) == ("svg", "aria-label")]
+    assert pictures[:4] == [f"{word} and its neighbours" for word in ("gift", "Gift", "polish", "Polish")]
+    assert "gift en Gift de polish en Polish en" in page.words
+    for shown in ("gift – present: synonym", "gift – toxin: antonym", "Gift – Toxin: synonym", "polish – shine: synonym"):
+        assert page.hover(shown)
+    assert not [title for title in page.titles if title.startswith(("gift – Toxin", "Gift – toxin", "polish – Slavic"))]
+    with lexgraph.open(tmp_path / "g.duckdb") as graph:
+        assert ("gift", "en") in well_connected(graph.connection, 9)
+        assert ("Gift", "de") in well_connected(graph.connection, 9)
 
 
 def test_what_is_derived_both_ways_is_shown_once(tmp_path: Path):
@@ -215,7 +262,7 @@ def test_what_is_derived_both_ways_is_shown_once(tmp_path: Path):
     one_way = {"word": "c1", "pos": "noun", "derived": [{"word": "a1"}]}
     ingest(tmp_path / "g.duckdb", [wiktionary(tmp_path, *both, one_way)])
     with lexgraph.open(tmp_path / "g.duckdb") as graph:
-        around = neighbourhood(graph.connection, "a1")
+        around = around_word(graph, "a1")
     assert {neighbour.word: neighbour.kind for neighbour in around.neighbours} == {
         "b1": "derived",
         "c1": "derived from",
@@ -233,7 +280,7 @@ def test_synonyms_and_antonyms_get_most_of_the_room(tmp_path: Path):
     }
     ingest(tmp_path / "g.duckdb", [wiktionary(tmp_path, crowd)])
     with lexgraph.open(tmp_path / "g.duckdb") as graph:
-        around = neighbourhood(graph.connection, "hub")
+        around = around_word(graph, "hub")
     shown = {kind: len(group) for kind, group in around.groups.items()}
     assert shown == {"synonym": 16, "antonym": 16, "hypernym": 4, "meronym": 4}
     assert len(around.neighbours) == MOST
@@ -306,7 +353,7 @@ def test_a_word_without_relations(tmp_path: Path):
 
 def test_the_chosen_words_are_well_connected_and_apart(sample_graph: Path):
     with lexgraph.open(sample_graph) as graph:
-        chosen = well_connected(graph.connection, 6)
+        chosen = [word for word, _ in well_connected(graph.connection, 6)]
         assert len(chosen) == 6
         for one, other in itertools.permutations(chosen, 2):
             assert other not in graph.synonyms(one)
