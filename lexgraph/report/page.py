@@ -95,7 +95,7 @@ def gather(graph: Graph, title: str, words: Sequence[str] = ()) -> Row:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %" if share < 0.1 else f"{100 * share:.0f} %"
+    return f"{100 * share:.3g}\u00a0%" if share < 0.1 else f"{100 * share:.0f}\u00a0%"
 
 
 def _rows(graph: Graph, sql: str) -> list[Row]:

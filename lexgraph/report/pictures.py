@@ -93,6 +93,7 @@ def neighbourhood_picture(around: Neighbourhood) -> Markup:
     boxes = [(-half, -40.0, half, 40.0), *(spot.box for spot in spots)]
     left, top, right, bottom = (edge(box[i] for box in boxes) for i, edge in enumerate((min, min, max, max)))
     root = _svg(right - left + 12, bottom - top + 12, f"{around.word} and its neighbours", "net", left - 6, top - 6)
+    root.set("style", f"--width: {root.get('width')}px")  # which a small screen shrinks it from
     places = {spot.neighbour.word: spot for spot in spots if spot.neighbour}
     chords = _add(root, "g", {"class": "chords"})
     for one, other, kind in around.pairs:

@@ -58,6 +58,7 @@ def render(template: str, values: Mapping[str, Any]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("sensetrain.report"), autoescape=True, undefined=jinja2.StrictUndefined
     )
+    environment.filters["figure"] = pictures.figure_text
     return environment.get_template(template).render(**values)
 
 
@@ -74,14 +75,14 @@ def gather(folder: Path) -> dict[str, Any]:
         "graph_picture": pictures.stacked(table, "edges"),
         "curves": pictures.curves(histories, ("ce", "kl", "sense", "related_share")),
         "perplexities": pictures.bars(
-            {row["model"]: row["perplexity"] for row in results["results"]}, "held-out perplexity (log scale)", log=True
+            {row["model"]: row["perplexity"] for row in results["results"]},
+            "held-out perplexity (log scale from 1)",
+            log=True,
         ),
         "senses_picture": pictures.histogram(
             np.bincount(dictionary.counts()[dictionary.counts() > 0].numpy()).tolist(), "senses of a token", "tokens"
         ),
-        "stages_picture": pictures.bars(
-            {name: cost["seconds"] for name, cost in results["stages"].items()}, "seconds", shape="{:.0f}"
-        ),
+        "stages_picture": pictures.bars({name: cost["seconds"] for name, cost in results["stages"].items()}, "seconds"),
         "derived": _derived(folder),
         "words": _sense_examples(folder, dictionary),
     }

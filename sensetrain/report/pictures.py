@@ -61,15 +61,15 @@ def curves(histories: Mapping[str, Sequence[Mapping[str, float]]], names: Sequen
                 steps, values = np.array(points).T
                 axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
                 axes.plot(steps, _smooth(values), color=colour, linewidth=1.8, label=student.upper())
-        axes.set_title(name.upper() if len(name) == 2 else name, loc="left")
+        axes.set_title(name.upper() if len(name) == 2 else name.replace("_", " "), loc="left")
         axes.set_xlabel("step")
         axes.legend()
     return _svg(figure)
 
 
 @_styled
-def bars(values: Mapping[str, float], label: str, *, log: bool = False, shape: str = "{:.3g}") -> str:
-    """Horizontal bars with their values beside them."""
+def bars(values: Mapping[str, float], label: str, *, log: bool = False) -> str:
+    """Horizontal bars with their values beside them, from 0; on a logarithmic scale from 1."""
     figure = _figure(6.2, 0.34 * len(values) + 0.7)
     axes = figure.add_subplot()
     names = list(values)
@@ -79,9 +79,12 @@ def bars(values: Mapping[str, float], label: str, *, log: bool = False, shape: s
     if log:
         axes.set_xscale("log")
     for row, value in enumerate(values.values()):
-        axes.annotate(shape.format(value), (value, row), xytext=(4, 0), textcoords="offset points", va="center")
+        axes.annotate(figure_text(value), (value, row), xytext=(4, 0), textcoords="offset points", va="center")
     axes.set_xlabel(label)
     axes.margins(x=0.18)
+    axes.set_xlim(left=1 if log else 0)
+    axes.tick_params(axis="x", which="both", bottom=False, labelbottom=False)
+    axes.spines["bottom"].set_visible(False)
     return _svg(figure)
 
 
@@ -153,6 +156,11 @@ def scatter(
     plane.set_yticks([])
     figure.legend(loc="outside right upper", fontsize=8)
     return _svg(figure)
+
+
+def figure_text(value: float) -> str:
+    """A number with three digits, of which at most two are decimals, or more: 0.03, 27.7, 3,018."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{round(value, 2):.3g}"
 
 
 def group_colour(index: int) -> str:

@@ -249,7 +249,12 @@ def test_words_of_other_languages_and_cases_have_pictures_of_their_own(tmp_path:
     pictures = [value for tag, name, value in page.attributes if (tag, name) == ("svg", "aria-label")]
     assert pictures[:4] == [f"{word} and its neighbours" for word in ("gift", "Gift", "polish", "Polish")]
     assert "gift en Gift de polish en Polish en" in page.words
-    for shown in ("gift – present: synonym", "gift – toxin: antonym", "Gift – Toxin: synonym", "polish – shine: synonym"):
+    for shown in (
+        "gift – present: synonym",
+        "gift – toxin: antonym",
+        "Gift – Toxin: synonym",
+        "polish – shine: synonym",
+    ):
         assert page.hover(shown)
     assert not [title for title in page.titles if title.startswith(("gift – Toxin", "Gift – toxin", "polish – Slavic"))]
     with lexgraph.open(tmp_path / "g.duckdb") as graph:

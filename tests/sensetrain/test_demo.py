@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -107,6 +108,7 @@ def test_the_report_draws_every_kind_of_edge_and_its_tables_scroll(demo: Path) -
     assert set(counts) <= set(re.findall(r">([a-z]+)</text>", picture))
     assert next(iter(re.findall(r"<tr><td>(\w+)</td>", table))) == "synonym"
     assert page.count("<table") == page.count('<div class="scroll"><table')
+    assert page.count("<svg") == len(re.findall(r'<div class="scroll picture(?: wide)?">\s*<svg', page))
     assert 'name="viewport"' in page
 
 
@@ -117,6 +119,25 @@ def test_more_kinds_than_colours_are_told_apart() -> None:
     picture = pictures.stacked(table, "edges")
     assert re.findall(r">(kind\d\d)</text>", picture) == names
     assert picture.count("url(#") >= len(pictures.PALETTE), "hatched, once the colours are used up"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.000287, "0"), (0.0265, "0.03"), (9.996, "10"), (27.71, "27.7"), (3018.2, "3,018"), (2e6, "2,000,000")],
+)
+def test_figures_are_written_plainly(value: float, text: str) -> None:
+    assert pictures.figure_text(value) == text
+    assert f">{text}</text>" in pictures.bars({"one": value + 1e-9, "two": 1.0}, "seconds")
+
+
+def test_bars_begin_at_nothing() -> None:
+    """A bar that is cut off at its foot makes a small difference look large."""
+    picture = pictures.bars({"teacher": 3018.0, "student": 2768.0}, "perplexity", log=True)
+    axis = re.search(r'"M (\S+) \S+ \nL \1 \S+ \n" style="fill: none', picture)
+    ends = re.findall(r'"M \S+ (\S+) \nL (\S+) \1 \n[^"]*" clip-path=', picture)
+    assert axis is not None
+    longer, shorter = (float(end) - float(axis[1]) for _, end in ends)
+    assert longer / shorter == pytest.approx(math.log(3018) / math.log(2768), rel=1e-4)
 
 
 def test_a_second_run_reuses_everything_and_says_so(demo: Path, data: Path, teacher: ModelFolder) -> None:

@@ -220,6 +220,9 @@ def test_the_page_has_both_pictures_and_loads_nothing(line, tmp_path: Path) -> N
     links.feed(page)
     assert links.found == []
     assert page.count("<svg") == 2
+    assert len(re.findall(r'<div class="scroll picture">\s*<svg', page)) == 2
+    assert page.count("<table") == page.count('<div class="scroll"><table')
+    assert 'name="viewport"' in page
     assert "PC 1" in page
     again = tmp_path / "again.html"
     assert call(line, word, "--html", again, *more).exit_code == 0
