@@ -51,6 +51,28 @@ def test_every_query_answers_on_the_sample(sample_graph, name):
         assert graph.query(name, values).equals(answer)
 
 
+def test_rows_say_which_word_they_are_of(tmp_path):
+    """English gift is a present, German Gift a poison."""
+    english = pairs(tmp_path, "gift present", "gift toxin", name="english")
+    ingest(tmp_path / "g.duckdb", [english, pairs(tmp_path, "Gift Toxin", name="german", lang="de")])
+    with lexgraph.open(tmp_path / "g.duckdb") as graph:
+        for name, column, expected in (
+            ("synonyms-of", "synonym", {("gift", "en", "present"), ("Gift", "de", "Toxin")}),
+            ("antonyms-of", "antonym", {("gift", "en", "toxin")}),
+        ):
+            answer = graph.query(name, {"word": "GIFT"}).to_pylist()
+            assert {(row["of"], row["lang"], row[column]) for row in answer} == expected
+        notes = graph.query("notes-of-word", {"word": "gift"}).to_pylist()
+        assert {(row["of"], row["lang"], row["kind"], *row["words"]) for row in notes} == {
+            ("gift", "en", "synonym", "present"), ("gift", "en", "antonym", "toxin"),
+            ("Gift", "de", "synonym", "Toxin"),
+        }  # fmt: skip
+        edges = graph.query("sources-of-pair", {"word": "gift", "other": "toxin"}).to_pylist()
+        assert {(row["word"], row["lang"], row["kind"]) for row in edges} == {
+            ("gift", "en", "antonym"), ("Gift", "de", "synonym"),
+        }  # fmt: skip
+
+
 def test_answers_agree_with_the_methods(sample_graph):
     with lexgraph.open(sample_graph) as graph:
         for word in ("happy", "quick", "kind"):
