@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import rich_click as click
 
 from lexgraph.common.errors import UserError
-from lexgraph.common.files import place_of, require_replaceable_file
+from lexgraph.common.files import is_foreign_file, place_of, require_replaceable_file
 from lexgraph.common.terminal import err
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -54,14 +54,24 @@ def output_files(named: Mapping[str, Mapping[str, Any]]) -> Callable[[F], F]:
 
 
 def _require_no_input(out: Path, values: Sequence[Any]) -> None:
+    """Refuse to write over what the command reads: a file, or a file of a folder, unless that is a result of ours."""
     for value in values:
         for given in value if isinstance(value, tuple | list) else (value,):
-            # An option may name its file as NAME=PATH.
-            named = Path(given.partition("=")[2]) if isinstance(given, str) and "=" in given else given
-            if isinstance(named, Path) and named.is_file() and place_of(named) == place_of(out):
-                raise UserError(
-                    "the command reads this file, and would overwrite it", path=out, remedy="choose another name"
-                )
+            for read in _paths_in(given):
+                if place_of(read) == place_of(out) or (
+                    read.is_dir() and place_of(out).is_relative_to(place_of(read)) and is_foreign_file(out)
+                ):
+                    raise UserError(
+                        "the command reads this file, and would overwrite it", path=out, remedy="choose another name"
+                    )
+
+
+def _paths_in(given: Any) -> list[Path]:
+    """The files and folders that an option's value names: a path, the name of a model, or NAME=PATH."""
+    if not isinstance(given, Path | str):
+        return []
+    texts = {str(given), str(given).partition("=")[2]} - {""}
+    return [path for path in map(Path, texts) if path.is_file() or path.is_dir()]
 
 
 def run(command: click.Command, program: str) -> None:

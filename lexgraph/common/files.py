@@ -121,10 +121,15 @@ def require_replaceable_file(path: Path, *, overwrite: bool = False) -> None:
         UserError: something that would be lost stands there.
     """
     _require_no_graph(path)
-    if path.exists() and not overwrite and not (path.is_file() and _MADE_BY_US.search(_beginning(path))):
+    if not overwrite and is_foreign_file(path):
         raise UserError(
             "a file stands there that is not known to be an earlier result", path=path, remedy=OVERWRITE_REMEDY
         )
+
+
+def is_foreign_file(path: Path) -> bool:
+    """Whether something stands there that does not say that it is a result of ours."""
+    return path.exists() and not (path.is_file() and _MADE_BY_US.search(_beginning(path)))
 
 
 def _beginning(path: Path) -> bytes:

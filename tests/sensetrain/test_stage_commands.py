@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from lexgraph.common.command import run
 from lexgraph.common.errors import UserError
@@ -219,3 +220,18 @@ def test_a_stage_that_runs_twice_at_once_is_made_once(
     assert first == second
     assert len(made) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["tokens"]
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_file_of_the_model_that_is_read_is_not_written_over_even_if_asked(
+    name: str, teacher: ModelFolder, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(teacher.path, model)
+    (tmp_path / "link").symlink_to(model)
+    before = (model / name).read_bytes()
+    for out in (model / name, tmp_path / "link" / name):
+        done = CliRunner().invoke(cli, ["evaluate", str(model), "--overwrite", "--out", str(out)])
+        assert isinstance(done.exception, UserError)
+        assert "would overwrite it" in str(done.exception)
+    assert (model / name).read_bytes() == before
