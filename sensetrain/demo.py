@@ -17,6 +17,7 @@ import torch
 import lexgraph
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import read_json, sha256_of, sha256_of_json, write_json
+from lexgraph.common.folders import partial_of
 from lexgraph.common.terminal import print_table, say
 from lexgraph.ingest import ingest, is_current
 from sensetrain import stages
@@ -144,8 +145,11 @@ def _students(teacher: ModelFolder, senses: SenseSource, out: Path, log: _Log) -
     tokens, cache, students = out / "tokens", out / "cache", out / "students"
     log.ensure(stages.teach_stage(tokens, teacher, senses, cache, TeachSettings()))
     log.ensure(stages.cut_stage(teacher, students / "cut", StudentSettings()))
-    log.ensure(stages.kd_stage(cache, tokens, teacher, students / "kd", DistilSettings(epochs=_EPOCHS)))
-    log.ensure(stages.dskd_stage(cache, tokens, teacher, senses, students / "dskd", DSKDSettings(epochs=_EPOCHS)))
+    begun = {name: partial_of(students / name).exists() for name in ("kd", "dskd")}
+    kd = DistilSettings(epochs=_EPOCHS, resume=begun["kd"])
+    log.ensure(stages.kd_stage(cache, tokens, teacher, students / "kd", kd))
+    dskd = DSKDSettings(epochs=_EPOCHS, resume=begun["dskd"])
+    log.ensure(stages.dskd_stage(cache, tokens, teacher, senses, students / "dskd", dskd))
 
 
 def _evaluate(data: DataFolder, teacher: ModelFolder, out: Path, log: _Log) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,16 +39,19 @@ def kept(settings: DistilSettings) -> bool:
 
 
 def prepare(out: Path, settings: Mapping[str, Any], inputs: Mapping[str, str], *, resume: bool) -> None:
-    """Look at what an interrupted training left: it is gone on with, or removed.
+    """Look at what an interrupted training left; states that can be gone on with are never removed.
 
     Raises:
-        UserError: it is to be gone on with, but was of other settings or inputs, which the message names; or another
-            process is at work on it.
+        UserError: there are states, and they are not to be gone on with, or were of other settings or inputs, which the
+            message names; or another process is at work on it.
     """
     if not resume:
-        if processes.index() == 0 and (partial_of(out) / PURPOSE).is_file():
-            with alone_at(out):
-                shutil.rmtree(folder_of(partial_of(out)), ignore_errors=True)
+        if (partial_of(out) / PURPOSE).is_file():
+            # The first process looks alone: a training at work elsewhere is no interrupted one.
+            with alone_at(out) if processes.index() == 0 else nullcontext():
+                _refuse_states(out)
+                if processes.index() == 0:
+                    shutil.rmtree(folder_of(partial_of(out)), ignore_errors=True)
         return
     purpose = partial_of(out) / PURPOSE
     if not purpose.exists() or last(folder_of(partial_of(out))) is None:
@@ -64,8 +67,17 @@ def prepare(out: Path, settings: Mapping[str, Any], inputs: Mapping[str, str], *
         if differing:
             raise UserError(
                 f"the interrupted training had another {', '.join(differing)}", path=partial_of(out), field=kind,
-                remedy="give the same flags as then, or leave --resume out to begin anew",
+                remedy=f"give the same flags as then, or remove {partial_of(out)} to begin anew",
             )  # fmt: skip
+
+
+def _refuse_states(out: Path) -> None:
+    state = last(folder_of(partial_of(out)))
+    if state is not None:
+        raise UserError(
+            f"an interrupted training left a state after step {step_of(state)}", path=partial_of(out),
+            remedy=f"go on with --resume, or remove {partial_of(out)} to begin anew",
+        )  # fmt: skip
 
 
 @contextmanager

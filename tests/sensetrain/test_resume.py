@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -97,11 +98,25 @@ def test_a_finished_student_has_no_scaffolding(never_stopped: Path) -> None:
     assert not list(never_stopped.parent.glob(".*"))
 
 
-def test_without_resume_it_begins_anew(line, never_stopped: Path, tmp_path: Path, interrupt) -> None:
+@pytest.mark.parametrize("changes", [{}, {"save_steps": 0}, {"alpha": 0.5}])
+def test_without_resume_states_are_not_removed_but_named(line, tmp_path: Path, interrupt, changes: dict) -> None:
+    out, work = tmp_path / "dskd", tmp_path / ".dskd.partial" / ".training"
+    interrupt(10)
+    with pytest.raises(KeyboardInterrupt):
+        dskd(line, out, SETTINGS)
+    kept = sorted(work.rglob("*"))
+    with pytest.raises(UserError, match="left a state after step 4") as refused:
+        dskd(line, out, SETTINGS.model_copy(update=changes))
+    assert "--resume" in str(refused.value.remedy)
+    assert sorted(work.rglob("*")) == kept
+
+
+def test_once_the_folder_is_removed_it_begins_anew(line, never_stopped: Path, tmp_path: Path, interrupt) -> None:
     out = tmp_path / "dskd"
     interrupt(10)
     with pytest.raises(KeyboardInterrupt):
         dskd(line, out, SETTINGS)
+    shutil.rmtree(tmp_path / ".dskd.partial")
     interrupt(10_000)
     dskd(line, out, SETTINGS)
     assert [e["loss"] for e in history_of(out)] == [e["loss"] for e in history_of(never_stopped)]
