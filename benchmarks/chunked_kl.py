@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sensetrain.distill.head_loss import head_loss
-from sensetrain.distill.teacher import TeacherStates
+from sensetrain.distill.losses.chunked import head_loss
+from sensetrain.distill.teachers.base import TeacherStates
 
 TEMPERATURE, PAIRS = 2.0, 3
 FULL_POSITIONS, FULL_WIDTH = 8192, 4096

@@ -19,11 +19,11 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from sensetrain.senses import adaptive
-from sensetrain.senses.batches import Batch, buckets, in_order, side_by_side
-from sensetrain.senses.collect import States
-from sensetrain.senses.kmeans import Clusters, kmeans
-from sensetrain.senses.plan import Plan
+from sensetrain.senses.cluster import adaptive
+from sensetrain.senses.cluster.batches import Batch, buckets, in_order, side_by_side
+from sensetrain.senses.cluster.kmeans import Clusters, kmeans
+from sensetrain.senses.plan.plan import Plan
+from sensetrain.senses.states.collect import States
 
 PAIRS = 3
 

@@ -23,12 +23,12 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 import lexgraph
-from sensetrain import stages
 from sensetrain.config import CollectSettings, PlanSettings, TokenizeSettings
-from sensetrain.corpus import Tokens
-from sensetrain.models import ModelFolder, device, find_model, last_hidden_state, resolve_compute
-from sensetrain.senses.collect import padded
-from sensetrain.senses.plan import Plan
+from sensetrain.models.folder import ModelFolder, device, find_model, last_hidden_state, resolve_compute
+from sensetrain.pipeline import stages
+from sensetrain.senses.plan.plan import Plan
+from sensetrain.senses.states.collect import padded
+from sensetrain.text.tokens import Tokens
 
 WIKITEXT = Path("../shared/data/corpora/wikitext-2/valid.txt")
 

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sensetrain.senses.compose import compose_all
-from sensetrain.senses.dictionary import EXAMPLES, SenseDictionary
+from sensetrain.senses.dictionary.dictionary import EXAMPLES, SenseDictionary
+from sensetrain.senses.words.compose import compose_all
 
 PAIRS = 3
 T = TypeVar("T")

@@ -47,8 +47,8 @@ def main(millions: str = "100", compared: str = "10") -> None:
 
 def synthesize(folder: Path, tokens: int) -> None:
     """An artefact `tokens` of random sequences, all for training."""
-    from sensetrain.encoding import SEQUENCES
-    from sensetrain.manifest import making
+    from sensetrain.artefacts.manifest import making
+    from sensetrain.text.encoding import SEQUENCES
 
     rng, writer = np.random.default_rng(0), None
     rank = np.arange(1, VOCABULARY + 1)
@@ -79,7 +79,7 @@ def run(way: str, tokens: Path, out: Path) -> tuple[float, int]:
 def work(way: str, tokens: Path, out: Path) -> None:
     """In a process of its own: draw, and print what it cost."""
     from sensetrain.config import PlanSettings
-    from sensetrain.senses.plan import plan
+    from sensetrain.senses.plan.plan import plan
 
     started = time.perf_counter()
     if way == "ours":
@@ -94,8 +94,8 @@ def plain(tokens: Path, out: Path) -> None:
     import duckdb
     from duckdb.func import PythonUDFType
 
-    from sensetrain.corpus import token_files
-    from sensetrain.hashing import hash64
+    from sensetrain.artefacts.hashing import hash64
+    from sensetrain.text.tokens import token_files
 
     def draw(sequence: pa.Array, position: pa.Array) -> pa.Array:
         return pa.array(hash64(0, sequence.to_numpy(), position.to_numpy()))

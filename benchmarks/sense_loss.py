@@ -11,7 +11,7 @@ import sys
 import torch
 from training_steps import Steps, paired, ratio
 
-from sensetrain.distill.losses import sense_sum
+from sensetrain.distill.losses.plain import sense_sum
 
 WEIGHTS = {"beta_p": 1.0, "beta_n": 1.0, "gamma": 1.0}
 

@@ -17,11 +17,11 @@ import zipfile
 from pathlib import Path
 
 from lexgraph.common.terminal import print_table, say
-from sensetrain import stages
 from sensetrain.config import ClusterSettings, CollectSettings, ForwardSettings, PlanSettings, TokenizeSettings
 from sensetrain.evaluate import similarity, wic
 from sensetrain.evaluate.wordsim import read_sets, words_of
-from sensetrain.models import find_model
+from sensetrain.models.folder import find_model
+from sensetrain.pipeline import stages
 
 
 def main(

@@ -20,17 +20,17 @@ import torch
 from torch import Tensor
 
 import lexgraph
+from sensetrain.artefacts.hashing import hash64
 from sensetrain.config import DSKDSettings
-from sensetrain.distill.arguments import DSKDConfig
 from sensetrain.distill.candidates import Candidates, merged
+from sensetrain.distill.config import DSKDConfig
 from sensetrain.distill.data import two_pools
-from sensetrain.distill.live_teacher import LiveTeacher
 from sensetrain.distill.sense_source import SenseSource
-from sensetrain.distill.teacher_cache import largest
+from sensetrain.distill.teachers.cache import largest
+from sensetrain.distill.teachers.live import LiveTeacher
 from sensetrain.distill.trainer import DSKDTrainer
-from sensetrain.hashing import hash64
-from sensetrain.models import ModelFolder, find_model, logits_of
-from sensetrain.students import cut_student
+from sensetrain.models.folder import ModelFolder, find_model, logits_of
+from sensetrain.models.surgery import cut_student
 
 SEQUENCES, LENGTH, SENSES, EVERY = 4, 128, 10, 6
 

@@ -21,7 +21,7 @@ import mwparserfromhell
 
 from lexgraph.ingest import Source, ingest
 from lexgraph.sources import READERS
-from lexgraph.sources.dump import layout, pages, streams, work
+from lexgraph.sources.wiktionary_dump import layout, pages, streams, work
 
 STREAM = 100  # pages, as Wikimedia packs them
 

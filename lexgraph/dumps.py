@@ -7,9 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lexgraph.common.errors import UserError
-from lexgraph.sources.dump import streams
-from lexgraph.sources.dump.markup import tidied, without_comments, without_quotes
-from lexgraph.sources.dump.pages import END, LARGEST_PAGE, Cutter, DamagedPageError, Page, is_frame, pages_of, parse
+from lexgraph.sources.wiktionary_dump import streams
+from lexgraph.sources.wiktionary_dump.markup import tidied, without_comments, without_quotes
+from lexgraph.sources.wiktionary_dump.pages import (
+    END,
+    LARGEST_PAGE,
+    Cutter,
+    DamagedPageError,
+    Page,
+    is_frame,
+    pages_of,
+    parse,
+)
 
 __all__ = ["Page", "batches", "namespaces", "pages", "tidied", "without_comments", "without_quotes"]
 

@@ -25,8 +25,8 @@ Do not edit this page: `{REFRESH}` writes it.
 
 def page() -> str:
     """The whole page."""
-    from lexgraph.cli.group import cli as lexgraph
-    from sensetrain.cli import cli as sensetrain
+    from lexgraph.cli.main import cli as lexgraph
+    from sensetrain.cli.main import cli as sensetrain
 
     parts = [_HEAD]
     for name, command in (("lexgraph", lexgraph), ("sensetrain", sensetrain)):

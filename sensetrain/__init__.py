@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from lexgraph import __version__
 
 if TYPE_CHECKING:
-    from sensetrain.distill.arguments import DSKDConfig, KDConfig
+    from sensetrain.distill.config import DSKDConfig, KDConfig
     from sensetrain.distill.trainer import DSKDTrainer, KDTrainer
 
 _LAZY = {
-    "KDConfig": "sensetrain.distill.arguments",
-    "DSKDConfig": "sensetrain.distill.arguments",
+    "KDConfig": "sensetrain.distill.config",
+    "DSKDConfig": "sensetrain.distill.config",
     "KDTrainer": "sensetrain.distill.trainer",
     "DSKDTrainer": "sensetrain.distill.trainer",
 }

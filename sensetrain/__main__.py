@@ -1,5 +1,5 @@
 """`python -m sensetrain`."""
 
-from sensetrain.cli import main
+from sensetrain.cli.main import main
 
 main()

@@ -11,8 +11,8 @@ from types import ModuleType
 import click
 import pytest
 
-from lexgraph.cli.group import cli as lexgraph_cli
-from sensetrain.cli import cli as sensetrain_cli
+from lexgraph.cli.main import cli as lexgraph_cli
+from sensetrain.cli.main import cli as sensetrain_cli
 
 CHECKOUT = Path(__file__).parents[1]
 PAGES = sorted(CHECKOUT.glob("docs/*.md"))

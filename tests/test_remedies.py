@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 import pytest
 
-from lexgraph.cli.group import cli as lexgraph
-from sensetrain import manifest
-from sensetrain.cli import cli as sensetrain
+from lexgraph.cli.main import cli as lexgraph
+from sensetrain.artefacts import manifest
+from sensetrain.cli.main import cli as sensetrain
 
 SOURCE = Path(__file__).parent.parent
 PROGRAMS: dict[str, click.Command] = {"lexgraph": lexgraph, "sensetrain": sensetrain}

@@ -11,7 +11,7 @@ def main() -> None:
         # What it imports takes a while, and Ctrl-C may come before there is a command to answer it.
         import duckdb
 
-        from lexgraph.cli.group import cli
+        from lexgraph.cli.main import cli
         from lexgraph.common.command import run
         from lexgraph.common.terminal import say
     except KeyboardInterrupt:

@@ -9,9 +9,9 @@ from typing import Any
 
 import rich_click as click
 
+from lexgraph.cli.output import FORMATS
 from lexgraph.common.command import output_file
 from lexgraph.common.errors import UserError
-from lexgraph.output import FORMATS
 
 db_option = click.option(
     "--db", type=click.Path(path_type=Path, dir_okay=False), default="lexgraph.duckdb", show_default=True,

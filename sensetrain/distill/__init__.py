@@ -1,1 +1,1 @@
-"""Students: the losses, the teacher cache, and the trainers."""
+"""Decoder students: a teacher, tokens and senses in, a smaller checkpoint out."""

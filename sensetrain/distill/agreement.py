@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from lexgraph.common.errors import UserError
+from sensetrain.artefacts.manifest import Manifest
 from sensetrain.config import CandidateSettings, DistilSettings, DSKDSettings
 from sensetrain.distill.sense_source import SenseSource
-from sensetrain.manifest import Manifest
 
 _CHOSEN = sorted(set(CandidateSettings.model_fields) - {"recipe"})
 

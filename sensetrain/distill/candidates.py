@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sensetrain.neighbours import Neighbours
-from sensetrain.senses.dictionary import SenseDictionary
+from sensetrain.senses.dictionary.dictionary import SenseDictionary
+from sensetrain.senses.words.neighbours import Neighbours
 
 _CHUNK_BYTES = {"cpu": 2 << 20, "cuda": 64 << 20}
 """Bytes of rows compared at a time: about a core's cache (2.5 times as fast as 64 MiB), and enough for a GPU."""

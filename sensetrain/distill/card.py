@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sensetrain.fetch import MODELS
-from sensetrain.manifest import Manifest
-from sensetrain.models import ModelFolder
+from sensetrain.artefacts.manifest import Manifest
+from sensetrain.models.folder import ModelFolder
+from sensetrain.models.packaged import MODELS
 
 FILE = "README.md"
 _METHODS = {

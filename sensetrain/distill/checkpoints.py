@@ -17,9 +17,9 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.files import read_json, sha256_of_json
 from lexgraph.common.folders import alone_at, partial_of
 from lexgraph.common.terminal import say
-from sensetrain import processes
+from sensetrain.artefacts import processes
+from sensetrain.artefacts.manifest import PURPOSE
 from sensetrain.config import DistilSettings
-from sensetrain.manifest import PURPOSE
 
 _FOLDER = ".training"
 _FULL = ("os error 28", "os error 27", "os error 122", "file write failed", "unexpected pos")

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
+from sensetrain.artefacts.hashing import hash64
 from sensetrain.config import Positions
-from sensetrain.corpus import TRAIN, Tokens
-from sensetrain.hashing import hash64
+from sensetrain.text.tokens import TRAIN, Tokens
 
 IGNORE = -100
 POOL_SHARE, POOL_LEAST = 0.4, 25

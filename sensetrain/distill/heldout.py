@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sensetrain.corpus import HELDOUT, Tokens
 from sensetrain.distill.data import IGNORE
+from sensetrain.text.tokens import HELDOUT, Tokens
 
 
 class HeldoutSequences(Dataset[dict[str, Tensor]]):

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from transformers import TrainerCallback
 
 from lexgraph.common.errors import UserError
-from sensetrain.cutting import some_logits
-from sensetrain.logits import LogitForm
-from sensetrain.models import body_of, require_known_logits
-from sensetrain.students import ALIGNMENT
+from sensetrain.models.cutting import some_logits
+from sensetrain.models.folder import body_of, require_known_logits
+from sensetrain.models.logits import LogitForm
+from sensetrain.models.surgery import ALIGNMENT
 
 
 class LastHiddenState:

@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from sensetrain.artefacts.hashing import hash64
 from sensetrain.distill.data import IGNORE
-from sensetrain.hashing import hash64
 
 _FILLER = -1
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lexgraph.common.errors import UserError
+from sensetrain.artefacts.hashing import hash64
 from sensetrain.config import CandidateSettings, Metric
 from sensetrain.distill.candidates import (
     Candidates,
@@ -20,11 +21,10 @@ from sensetrain.distill.candidates import (
     own_candidates,
     positive_candidates,
 )
-from sensetrain.hashing import hash64
-from sensetrain.models import ModelFolder
-from sensetrain.neighbours import Neighbours
-from sensetrain.senses.compose import ComposedWords
-from sensetrain.senses.dictionary import SenseDictionary, combined_rows
+from sensetrain.models.folder import ModelFolder
+from sensetrain.senses.dictionary.dictionary import SenseDictionary, combined_rows
+from sensetrain.senses.words.compose import ComposedWords
+from sensetrain.senses.words.neighbours import Neighbours
 
 _PAIRS = 20_000
 

@@ -20,19 +20,19 @@ from transformers.utils.import_utils import is_peft_available
 from lexgraph.common.errors import UserError
 from sensetrain.config import DistilSettings, DSKDSettings
 from sensetrain.distill.agreement import check_senses
-from sensetrain.distill.arguments import METRIC, DSKDConfig, KDConfig
+from sensetrain.distill.config import METRIC, DSKDConfig, KDConfig
 from sensetrain.distill.data import IGNORE, collate
-from sensetrain.distill.divergence import Divergence
-from sensetrain.distill.head_loss import head_loss
 from sensetrain.distill.hooks import Course, LastHiddenState, Terms
-from sensetrain.distill.live_teacher import BatchTeacher, CachedTeacher, OfBatch
-from sensetrain.distill.losses import sense_sum
+from sensetrain.distill.losses.chunked import head_loss
+from sensetrain.distill.losses.divergence import Divergence
+from sensetrain.distill.losses.plain import sense_sum
 from sensetrain.distill.order import Filled, StepOrder
 from sensetrain.distill.replay import load_step, save_step
 from sensetrain.distill.sense_source import SenseSource
-from sensetrain.distill.teacher import TopK
-from sensetrain.models import ModelFolder, state_width
-from sensetrain.students import ALIGNMENT, add_alignment, write_student
+from sensetrain.distill.teachers.base import TopK
+from sensetrain.distill.teachers.live import BatchTeacher, CachedTeacher, OfBatch
+from sensetrain.models.folder import ModelFolder, state_width
+from sensetrain.models.surgery import ALIGNMENT, add_alignment, write_student
 
 Batch = dict[str, Tensor]
 

@@ -1,1 +1,1 @@
-"""How good a model is."""
+"""How good models and dictionaries are: both in, scores with intervals out."""

@@ -24,11 +24,11 @@ from lm_eval.api.task import ConfigurableTask, Task
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks.squadv2.task import SQuAD2
 
-from sensetrain.chats import STAND_IN, before_answer
 from sensetrain.evaluate.squad import exact_and_f1
-from sensetrain.tasks.items import NO_ANSWER, SHOTS, Examples, Item, chat_of, item_of
-from sensetrain.tasks.records import DEV, TEST, TRAIN, VALIDATION
-from sensetrain.tasks.splits import Splits
+from sensetrain.text.chats import STAND_IN, before_answer
+from sensetrain.text.tasks.items import NO_ANSWER, SHOTS, Examples, Item, chat_of, item_of
+from sensetrain.text.tasks.records import DEV, TEST, TRAIN, VALIDATION
+from sensetrain.text.tasks.splits import Splits
 
 Protocol = Literal["harness", "paper"]
 

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import read_json, write_json
 from lexgraph.common.terminal import say
+from sensetrain.artefacts.manifest import write_results
 from sensetrain.config import HarnessSettings
 from sensetrain.evaluate.intervals import Scores, difference, estimate
-from sensetrain.manifest import write_results
-from sensetrain.models import ModelFolder
-from sensetrain.tasks.splits import Splits, hub_splits, local_splits
+from sensetrain.models.folder import ModelFolder
+from sensetrain.text.tasks.splits import Splits, hub_splits, local_splits
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task

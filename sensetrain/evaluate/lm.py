@@ -15,14 +15,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import progress
+from sensetrain.artefacts.manifest import write_results
 from sensetrain.config import EvaluateSettings
-from sensetrain.corpus import HELDOUT, Tokens
-from sensetrain.encoding import without_end
 from sensetrain.evaluate.questions import Question, read_questions
-from sensetrain.manifest import write_results
-from sensetrain.models import ModelFolder, check_length, device, last_hidden_state, logits_of, longest_input
-from sensetrain.senses.collect import padded
-from sensetrain.senses.plan import members_of, plan_batches
+from sensetrain.models.folder import ModelFolder, check_length, device, last_hidden_state, logits_of, longest_input
+from sensetrain.senses.plan.plan import members_of, plan_batches
+from sensetrain.senses.states.collect import padded
+from sensetrain.text.encoding import without_end
+from sensetrain.text.tokens import HELDOUT, Tokens
 
 
 @dataclass(frozen=True)

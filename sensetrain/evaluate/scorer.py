@@ -18,11 +18,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from lexgraph.common.terminal import progress
-from sensetrain.chats import written
 from sensetrain.config import HarnessSettings
-from sensetrain.encoding import without_end
-from sensetrain.models import ModelFolder, device, last_hidden_state, logits_of, longest_input
-from sensetrain.senses.plan import members_of, plan_batches
+from sensetrain.models.folder import ModelFolder, device, last_hidden_state, logits_of, longest_input
+from sensetrain.senses.plan.plan import members_of, plan_batches
+from sensetrain.text.chats import written
+from sensetrain.text.encoding import without_end
 
 Request = tuple[Any, list[int], list[int]]
 """What the harness hands over: something, the ids of the context and the ids of the continuation."""

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import progress
 from sensetrain.config import Compute, StateOf
-from sensetrain.models import ModelFolder, device, last_hidden_state, longest_input, state_width
+from sensetrain.models.folder import ModelFolder, device, last_hidden_state, longest_input, state_width
 
 Ints = npt.NDArray[np.int64]
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from sensetrain.config import Compute, StateOf
-from sensetrain.corpus import word_prefix
 from sensetrain.evaluate.spans import span_states
-from sensetrain.models import ModelFolder
-from sensetrain.senses.compose import compose_words, tokenize_words
-from sensetrain.senses.dictionary import SenseDictionary
+from sensetrain.models.folder import ModelFolder
+from sensetrain.senses.dictionary.dictionary import SenseDictionary
+from sensetrain.senses.words.compose import compose_words, tokenize_words
+from sensetrain.text.tokens import word_prefix
 
 MAX_TOKENS = 3  # in a word that is composed (DSKD 3.3)
 

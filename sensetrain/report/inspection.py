@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from lexgraph.common.files import replacing
-from sensetrain.neighbours import Neighbours
 from sensetrain.report import pictures
 from sensetrain.report.page import render
 from sensetrain.report.projection import Method, project
-from sensetrain.senses.collect import States
-from sensetrain.senses.dictionary import SenseDictionary
-from sensetrain.senses.inspect import Entry, Inspection, Inspector, token_texts
-from sensetrain.senses.plan import Plan
+from sensetrain.senses.dictionary.dictionary import SenseDictionary
+from sensetrain.senses.dictionary.inspect import Entry, Inspection, Inspector, token_texts
+from sensetrain.senses.plan.plan import Plan
+from sensetrain.senses.states.collect import States
+from sensetrain.senses.words.neighbours import Neighbours
 
 _SYNONYMS = 7  # that have a colour of their own
 

@@ -16,8 +16,8 @@ import lexgraph
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import read_json, replacing, require_replaceable_file
 from sensetrain.report import pictures
-from sensetrain.senses.contexts import Context, contexts_of
-from sensetrain.senses.dictionary import SenseDictionary
+from sensetrain.senses.dictionary.contexts import Context, contexts_of
+from sensetrain.senses.dictionary.dictionary import SenseDictionary
 
 _WORDS = 6  # words whose senses are shown
 

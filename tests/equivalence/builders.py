@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sensetrain.manifest import Manifest
-from sensetrain.neighbours import Neighbours
-from sensetrain.senses.compose import ComposedWords
-from sensetrain.senses.dictionary import EXAMPLES, SenseDictionary
+from sensetrain.artefacts.manifest import Manifest
+from sensetrain.senses.dictionary.dictionary import EXAMPLES, SenseDictionary
+from sensetrain.senses.words.compose import ComposedWords
+from sensetrain.senses.words.neighbours import Neighbours
 
 
 def dictionary(counts: Sequence[int], width: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> SenseDictionary:

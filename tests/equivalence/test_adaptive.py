@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexgraph.common.errors import UserError
-from sensetrain.senses.adaptive import allocate, distinct_states, expected_distortion, grid
+from sensetrain.senses.cluster.adaptive import allocate, distinct_states, expected_distortion, grid
 
 FEW = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -67,7 +67,7 @@ def test_the_expected_distortion_is_nearer_to_that_of_new_states_than_the_inerti
     """States without structure: the inertia of k = n / 2 is far too low for others of the same token."""
     random = torch.Generator().manual_seed(0)
     states, fresh = torch.randn(1, 60, 40, generator=random), torch.randn(400, 40, generator=random)
-    from sensetrain.senses.kmeans import kmeans
+    from sensetrain.senses.cluster.kmeans import kmeans
 
     counts, token = np.array([60]), np.array([3])
     (one, many) = expected_distortion(states, counts, token, [1, 30], 0)[0]

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equivalence.builders import composed, dictionary, neighbours
+from sensetrain.artefacts.hashing import hash64
 from sensetrain.distill import candidates as module
 from sensetrain.distill.candidates import (
     Candidates,
@@ -20,9 +21,8 @@ from sensetrain.distill.candidates import (
     own_candidates,
     positive_candidates,
 )
-from sensetrain.hashing import hash64
-from sensetrain.neighbours import token_neighbours, word_rows
-from sensetrain.senses.dictionary import combined_rows
+from sensetrain.senses.dictionary.dictionary import combined_rows
+from sensetrain.senses.words.neighbours import token_neighbours, word_rows
 
 FEW = settings(max_examples=25, deadline=None, derandomize=True)
 

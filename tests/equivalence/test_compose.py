@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equivalence.builders import dictionary
-from sensetrain.senses import compose
-from sensetrain.senses.compose import compose_all, compose_words, nearest_rows
+from sensetrain.senses.words import compose
+from sensetrain.senses.words.compose import compose_all, compose_words, nearest_rows
 
 COUNTS = [3, 1, 5, 0, 2, 4, 0, 3, 5, 1]  # senses of each token
 KNOWN = [token for token, count in enumerate(COUNTS) if count]

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
-from sensetrain.senses import kmeans as module
-from sensetrain.senses.kmeans import kmeans
+from sensetrain.senses.cluster import kmeans as module
+from sensetrain.senses.cluster.kmeans import kmeans
 
 FEW = settings(max_examples=15, deadline=None, derandomize=True)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from equivalence.builders import dictionary
-from sensetrain.senses.dictionary import SenseDictionary
+from sensetrain.senses.dictionary.dictionary import SenseDictionary
 
 COUNTS = [3, 0, 5, 1, 0, 2]
 BATCHES = {

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from lexgraph.common.errors import UserError
-from sensetrain.distill import head_loss as head_module
-from sensetrain.distill.block_loss import Objective, ce_and_listed_
-from sensetrain.distill.divergence import Divergence
-from sensetrain.distill.head_loss import head_loss
-from sensetrain.distill.losses import cross_entropy_sum, divergence_sum, sense_sum
-from sensetrain.distill.teacher import Sampled, TeacherStates, TopK
-from sensetrain.logits import LogitForm
+from sensetrain.distill.losses import chunked as head_module
+from sensetrain.distill.losses.chunked import head_loss
+from sensetrain.distill.losses.divergence import Divergence
+from sensetrain.distill.losses.logit_block import Objective, ce_and_listed_
+from sensetrain.distill.losses.plain import cross_entropy_sum, divergence_sum, sense_sum
+from sensetrain.distill.teachers.base import Sampled, TeacherStates, TopK
+from sensetrain.models.logits import LogitForm
 
 KAPPA = 5
 DIVERGENCES = [Divergence("kl"), Divergence("reverse_kl"), Divergence("jsd"), Divergence("jsd", 0.1)]

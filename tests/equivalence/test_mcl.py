@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensetrain.senses.mcl import affinity_graph, clusters_of, limit, markov_clusters
+from sensetrain.senses.cluster.mcl import affinity_graph, clusters_of, limit, markov_clusters
 
 FEW = settings(max_examples=12, deadline=None, derandomize=True)
 

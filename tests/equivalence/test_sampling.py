@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
+from sensetrain.artefacts.hashing import hash64, splitmix64, uniform
+from sensetrain.artefacts.manifest import making
 from sensetrain.config import PlanSettings
-from sensetrain.corpus import HELDOUT, TRAIN
 from sensetrain.distill.data import two_pools
-from sensetrain.hashing import hash64, splitmix64, uniform
-from sensetrain.manifest import making
-from sensetrain.senses import sample as sampling
-from sensetrain.senses.occurrences import OCCURRENCE, WHOLE, Occurrences, Shard, occurrences_of
-from sensetrain.senses.sample import drawn, even
+from sensetrain.senses.plan import sample as sampling
+from sensetrain.senses.plan.occurrences import OCCURRENCE, WHOLE, Occurrences, Shard, occurrences_of
+from sensetrain.senses.plan.sample import drawn, even
+from sensetrain.text.tokens import HELDOUT, TRAIN
 
 MASK, GAMMA = 2**64 - 1, 0x9E3779B97F4A7C15
 PUBLISHED = [

@@ -16,11 +16,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 from waiting import HANG
 
+from sensetrain.artefacts.hashing import hash64
 from sensetrain.config import TokenizeSettings
-from sensetrain.corpus import hold_out
-from sensetrain.documents import Document
-from sensetrain.encoding import encode, sequences_of
-from sensetrain.hashing import hash64
+from sensetrain.text.documents import Document
+from sensetrain.text.encoding import encode, sequences_of
+from sensetrain.text.tokens import hold_out
 
 TEXTS = ["Some words, and some more.", "\u00e9\u4e2d\U0001f600 <|end|> x", "a", " \n ", "word " * 400, "<|end|>"]
 
@@ -106,7 +106,7 @@ def test_sequences_with_a_prefix_are_those_of_the_loop(sizes, length, width):
 @pytest.mark.parametrize("limit", [None, 1, 17, 300])
 @pytest.mark.parametrize("at_once", [1, 40, 1 << 20])
 def test_ids_are_those_of_a_loop_over_documents(monkeypatch, special, limit, at_once):
-    monkeypatch.setattr("sensetrain.encoding._CHARACTERS_AT_ONCE", at_once)
+    monkeypatch.setattr("sensetrain.text.encoding._CHARACTERS_AT_ONCE", at_once)
     fast, plain = tokenizer(), tokenizer()
     documents = [Document("file", str(i), text) for i, text in enumerate(TEXTS * 3)]
     documents.insert(2, Document("file", "blank", None, "no text"))
@@ -142,8 +142,8 @@ def test_threads_do_not_change_a_byte(tmp_path: Path):
     for i in range(40):
         (tmp_path / f"{i:02}.txt").write_text(TEXTS[i % len(TEXTS)] * (i + 1) + ".", encoding="utf-8")
     program = (
-        "import sys; from pathlib import Path; from sensetrain.corpus import tokenize, text_files;"
-        "from sensetrain.config import TokenizeSettings; from sensetrain.models import ModelFolder;"
+        "import sys; from pathlib import Path; from sensetrain.text.tokens import tokenize, text_files;"
+        "from sensetrain.config import TokenizeSettings; from sensetrain.models.folder import ModelFolder;"
         "folder, out = map(Path, sys.argv[1:]);"
         "tokenize(text_files([folder]), ModelFolder('t', folder / 'teacher'), out, TokenizeSettings())"
     )

@@ -7,9 +7,9 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import PreTrainedTokenizerFast
 
 import lexgraph
-from sensetrain.corpus import word_mark
-from sensetrain.neighbours import whole_words
-from sensetrain.senses.compose import tokenize_words
+from sensetrain.senses.words.compose import tokenize_words
+from sensetrain.senses.words.neighbours import whole_words
+from sensetrain.text.tokens import word_mark
 
 
 def trained(model, trainer, pre_tokenizer, decoder, normalizer=None):

@@ -13,8 +13,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from tokenizers import decoders as decoding
 from transformers import PreTrainedTokenizerFast
 
-from sensetrain.encoding import sequences_of
-from sensetrain.senses.words import Pieces, find_words, numbers_of
+from sensetrain.text.encoding import sequences_of
+from sensetrain.text.whole_words import Pieces, find_words, numbers_of
 
 CORPUS = [
     "The bank of the river Bank, banking (unhappiness) naïve café 中文 3D 42nd x2y up-to-date\n",

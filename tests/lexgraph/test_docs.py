@@ -51,7 +51,7 @@ def test_the_examples_run_and_print_what_the_page_says(page: Path, tmp_path: Pat
 
 
 def test_every_command_has_an_example_that_runs():
-    from lexgraph.cli.group import cli
+    from lexgraph.cli.main import cli
 
     shown = {arguments[0] for page in PAGES for arguments, _ in examples(page)}
     assert shown == set(cli.commands)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import mwparserfromhell
 
-from lexgraph.sources.dump.markup import place_argument, template_name
-from lexgraph.sources.dump.templates import Template
+from lexgraph.sources.wiktionary_dump.markup import place_argument, template_name
+from lexgraph.sources.wiktionary_dump.templates import Template
 
 # What begins and may not end, and what separates: repeated, each made some regular expression or parser of wikitext
 # take quadratic time or worse.

@@ -10,12 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 from chat_models import with_template
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from random_teacher import write_teacher
 from tokenizers.processors import TemplateProcessing
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import lexgraph
-from sensetrain import stages
 from sensetrain.config import (
     ClusterSettings,
     CollectSettings,
@@ -24,29 +22,9 @@ from sensetrain.config import (
     TeachSettings,
     TokenizeSettings,
 )
-from sensetrain.distill.teacher_cache import SenseSource
-from sensetrain.models import ModelFolder, find_model
-
-
-def write_teacher(folder: Path, *, seed: int = 0, vocabulary: int = 700, layers: int = 4) -> Path:
-    """A random Llama with a byte-level BPE tokenizer trained on the sample essays."""
-    essays = sorted(lexgraph.sample_data().glob("corpora/essays/*.txt"))
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary, special_tokens=["<|end|>"], initial_alphabet=alphabet, show_progress=False
-    )
-    tokenizer.train_from_iterator((file.read_text(encoding="utf-8") for file in essays), trainer)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>").save_pretrained(folder)
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=vocabulary, hidden_size=32, intermediate_size=64, num_hidden_layers=layers, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=256, tie_word_embeddings=True, initializer_range=0.3,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
+from sensetrain.distill.teachers.cache import SenseSource
+from sensetrain.models.folder import ModelFolder, find_model
+from sensetrain.pipeline import stages
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,0 +1,76 @@
+"""Arguments that several commands have in common, and how a stage's counts are printed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import rich_click as click
+
+from lexgraph.common.terminal import print_table
+from sensetrain import config
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class DictionaryPath(click.Path):
+    """A dictionary's folder, or a hub id, `owner/name`, which stands for the folder that it is fetched to."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, file_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The folder.
+
+        Raises:
+            UserError: the hub does not have it, or what it has is damaged.
+        """
+        if isinstance(value, str) and "/" in value and not Path(value).exists():
+            from sensetrain.senses.dictionary.hub import download, is_hub_id
+
+            if is_hub_id(value):
+                return download(value)
+        return super().convert(value, param, ctx)
+
+
+DICTIONARY = DictionaryPath()
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+def folder_option(name: str, default: str, help_: str) -> Callable[[F], F]:
+    """A folder with a default name."""
+    return click.option(f"--{name}", type=FOLDER, default=default, show_default=True, help=help_)
+
+
+def dictionary_option(help_: str) -> Callable[[F], F]:
+    """The dictionary that is read."""
+    return click.option(
+        "--dictionary", type=DICTIONARY, default="senses", show_default=True, help=f"{help_} Or a hub id."
+    )
+
+
+def out_option(default: str) -> Callable[[F], F]:
+    """The folder of a result."""
+    return folder_option("out", default, "Where the result goes.")
+
+
+def teacher_option(help_: str = "A packaged model, a local folder or a hub id.") -> Callable[[F], F]:
+    """The teacher, or whose tokenizer is meant."""
+    return click.option("--teacher", default="smollm2", show_default=True, help=help_)
+
+
+engine_option = click.option(
+    "--engine", type=click.Choice(get_args(config.Engine)), default="local", show_default=True,
+    help="Run on this machine, or on a Ray cluster (RAY_ADDRESS); the result is the same.",
+)  # fmt: skip
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """What a stage made, on stdout; of torchrun's processes the first says it."""
+    if os.environ.get("RANK", "0") != "0":
+        return
+    rows = [(name, value if isinstance(value, int | float) else str(value)) for name, value in facts.items()]
+    print_table(["what", "how many"], rows)

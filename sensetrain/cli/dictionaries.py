@@ -1,0 +1,205 @@
+"""The commands that look after dictionaries and look into them: `sensetrain dictionary ...`, `sensetrain inspect`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from lexgraph.common.command import output_file
+from lexgraph.common.errors import UserError
+from lexgraph.common.terminal import print_table, say
+from sensetrain.cli.arguments import DICTIONARY, FILE, FOLDER, F, print_facts, teacher_option
+
+if TYPE_CHECKING:
+    from sensetrain.senses.dictionary.inspect import Entry
+
+out_option = click.option("--out", type=FOLDER, required=True, help="Where the result goes.")
+dictionary_argument = click.argument("path", metavar="DICTIONARY", type=DICTIONARY)
+
+
+@click.group()
+def dictionary() -> None:
+    """Check dictionaries, and make new ones from them."""
+
+
+@dictionary.command()
+@dictionary_argument
+def verify(path: Path) -> None:
+    """Check hash, shapes and every number of a dictionary."""
+    from sensetrain.senses.dictionary.verify import verify as check
+
+    faults = check(path)
+    if faults:
+        print_table(["field", "what is wrong"], [(fault.field, fault.what) for fault in faults])
+        raise UserError(
+            f"the dictionary is damaged in {len(faults)} place(s)", path=path, field=faults[0].field,
+            remedy="make it again",
+        )  # fmt: skip
+    _report(path)
+
+
+@dictionary.command()
+@click.argument("first", type=DICTIONARY)
+@click.argument("second", type=DICTIONARY)
+@out_option
+@click.option("--prefer", type=click.Choice(["first"]), help="Which senses a token gets that has some in both.")
+def merge(first: Path, second: Path, out: Path, prefer: Any) -> None:
+    """Merge two dictionaries of the same teacher and tokenizer."""
+    from sensetrain.senses.dictionary.edit import merge as run
+
+    run(first, second, out, prefer=prefer)
+    _report(out)
+
+
+@dictionary.command()
+@dictionary_argument
+@out_option
+@click.option("--tokens", "ids", type=FILE, help="A file of token ids, one a line.")
+@click.option("--words", help="Words, with commas between them; all of their tokens are kept.")
+@teacher_option("Whose tokenizer cuts words.")
+def subset(path: Path, out: Path, ids: Path | None, words: str | None, teacher: str) -> None:
+    """Keep the senses of some tokens."""
+    from sensetrain.senses.dictionary.edit import subset as run
+    from sensetrain.senses.dictionary.edit import token_ids, word_ids
+
+    if ids is None and words is None:
+        raise UserError("no tokens named", remedy="--tokens FILE or --words WORD,WORD")
+    wanted = [] if ids is None else token_ids(ids)
+    if words is not None:
+        from sensetrain.models.folder import find_model
+
+        wanted += word_ids(path, words.split(","), find_model(teacher))
+    run(path, out, wanted)
+    _report(out)
+
+
+@dictionary.command()
+@dictionary_argument
+@out_option
+@click.option("--dtype", type=click.Choice(["bf16", "fp32"]), required=True, help="Number type of the stored senses.")
+def convert(path: Path, out: Path, dtype: Any) -> None:
+    """Store the senses in another number type."""
+    from sensetrain.senses.dictionary.edit import convert as run
+
+    run(path, out, dtype)
+    _report(out)
+
+
+@dictionary.command()
+@click.argument("path", metavar="DICTIONARY", type=FOLDER)
+@click.argument("repository")
+@teacher_option("What the dictionary was made by.")
+@click.option("--data", help="The text that the states are of, and its licence, for the card.")
+@click.option("--licence", help="Licence of the dictionary, as the hub writes it, for the card.")
+@click.option("--private", is_flag=True, help="Make a new repository private.")
+@click.option("--dry-run", is_flag=True, help="Write the card, list what would be uploaded, upload nothing.")
+def push(
+    path: Path, repository: str, teacher: str, data: str | None, licence: str | None, private: bool, dry_run: bool
+) -> None:
+    """Upload a dictionary to the hub, as a dataset OWNER/NAME with a card."""
+    from sensetrain.models.folder import find_model
+    from sensetrain.senses.dictionary.hub import push as run
+
+    sent = run(path, repository, find_model(teacher), data=data, licence=licence, private=private, dry_run=dry_run)
+    print_table(["file", "bytes"], list(sent.files.items()))
+    say(f"{'nothing uploaded; it would go' if dry_run else 'uploaded'} to the dataset {sent.repository}")
+
+
+def _made_from(name: str, what: str) -> Callable[[F], F]:
+    return click.option(
+        f"--{name}", type=FOLDER, help=f"{what}; if not given, the folder {name} beside the dictionary, if it fits."
+    )
+
+
+@click.command()
+@click.argument("word")
+@click.option(
+    "--dictionary", "path", type=DICTIONARY, default="senses", show_default=True, help="A dictionary, or a hub id."
+)
+@teacher_option("Whose tokenizer cuts words.")
+@_made_from("tokens", "Tokens to show contexts from")
+@_made_from("plan", "Plan of the states")
+@_made_from("states", "States to draw")
+@click.option("--composed", type=FOLDER, help="Composed words: shown as one, and listed among the nearest.")
+@click.option("--neighbours", type=FOLDER, help="Neighbours: draws the word among its synonyms.")
+@click.option(
+    "--metric",
+    type=click.Choice(["cosine", "standardized"]),
+    default="cosine",
+    show_default=True,
+    help="Similarity of senses; standardized: cosine after each dimension is centred and divided by its spread.",
+)
+@click.option("--nearest", type=click.IntRange(1), default=8, show_default=True, help="Near tokens a sense.")
+@click.option("--examples", type=click.IntRange(0, 4), default=1, show_default=True, help="Contexts a sense.")
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="How the result is printed.",
+)
+@output_file("--html", help="Also write a page with pictures.")
+@click.option(
+    "--picture",
+    type=click.Choice(["pca", "tsne"]),
+    default="pca",
+    show_default=True,
+    help="How points come into the plane; tsne needs scikit-learn.",
+)
+def inspect(
+    word: str, path: Path, teacher: str, tokens: Path | None, plan: Path | None, states: Path | None,
+    composed: Path | None, neighbours: Path | None, metric: Any, nearest: int, examples: int, shape: str,
+    html: Path | None, picture: Any,
+) -> None:  # fmt: skip
+    """Show a word's senses: size, what is nearest, and where they occur."""
+    from sensetrain.models.folder import find_model
+    from sensetrain.senses.dictionary.inspect import Inspector, made_from
+
+    inspector = Inspector.open(path, find_model(teacher), tokens, composed, metric, nearest, examples)
+    found = inspector.inspect(word)
+    if html is not None:
+        from sensetrain.report.inspection import Figures, write_page
+
+        sources = {"states": states, "plan": plan}
+        paths = {name: made_from(path, inspector.dictionary, name, given) for name, given in sources.items()}
+        write_page(found, inspector, Figures(**paths, neighbours=neighbours, method=picture), html)
+    if shape == "json":
+        click.echo(json.dumps(asdict(found), ensure_ascii=False, indent=2))
+        return
+    for entry in found.entries:
+        print_table(["sense", "states", "share", "nearest", "where it occurs"], _lines(entry), title=_title(entry))
+    if found.without_senses:
+        say(f"without senses: {', '.join(found.without_senses)}")
+    if html is not None:
+        say(f"page: {html}")
+
+
+def _title(entry: Entry) -> str:
+    senses = f"{len(entry.senses)} sense{'s' if len(entry.senses) > 1 else ''}"
+    ids = ", ".join(map(str, entry.tokens))
+    return f"{entry.text}: token{'s' if len(entry.tokens) > 1 else ''} {ids}, {senses}"
+
+
+def _lines(entry: Entry) -> list[tuple[object, ...]]:
+    lines: list[tuple[object, ...]] = []
+    for number, sense in enumerate(entry.senses, 1):
+        near = ", ".join(f"{other.text} {other.similarity:.2f}" for other in sense.nearest)
+        shown = [f"…{context.before}[{context.token.strip()}]{context.after}…" for context in sense.contexts]
+        share = None if sense.share is None else f"{sense.share:.0%}"
+        lines.append((number, sense.size, share, near, shown[0] if shown else None))
+        lines += [(None, None, None, None, text) for text in shown[1:]]
+    return lines
+
+
+def _report(path: Path) -> None:
+    """What a dictionary says of itself, on stdout."""
+    from sensetrain.artefacts.manifest import read_manifest
+    from sensetrain.senses.dictionary.dictionary import MANIFEST
+
+    print_facts(read_manifest(path, "senses", name=MANIFEST).facts)

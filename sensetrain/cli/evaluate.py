@@ -1,0 +1,89 @@
+"""The command that measures models: `sensetrain evaluate`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from lexgraph.common.command import output_file
+from lexgraph.common.terminal import print_table, say
+from sensetrain import config
+from sensetrain.cli.arguments import FILE, FOLDER
+from sensetrain.cli.options import flags_of
+
+if TYPE_CHECKING:
+    from sensetrain.models.folder import ModelFolder
+
+
+@click.command()
+@click.argument("names", metavar="MODEL...", nargs=-1, required=True)
+@click.option("--tokens", type=FOLDER, default="tokens", show_default=True, help="Tokens that `tokenize` made.")
+@click.option("--questions", type=FILE, help="Multiple-choice questions in ARC's JSON Lines.")
+@click.option("--tasks", help="Tasks of lm-evaluation-harness, instead of tokens and questions: arc_challenge,wikitext")
+@click.option(
+    "--data", type=FOLDER,
+    help="Folder with the tasks' files; the Hugging Face hub if not given.",
+)  # fmt: skip
+@output_file("--out", default="results.json", show_default=True, help="Where the results go, as JSON.")
+@flags_of(config.HarnessSettings)
+def evaluate(
+    names: Sequence[str], tokens: Path, questions: Path | None, tasks: str | None, data: Path | None, out: Path,
+    **values: Any,
+) -> None:  # fmt: skip
+    """Measure models: held-out perplexity and multiple-choice accuracy, or tasks of lm-evaluation-harness."""
+    # The harness's bars are not ours; its library reads this when it is first imported, as transformers does.
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    from sensetrain.models.folder import find_model
+
+    settings = config.HarnessSettings.parse(**values)
+    plain = config.EvaluateSettings.parse(**{name: values[name] for name in config.EvaluateSettings.model_fields})
+    if not tasks and (data or settings != config.HarnessSettings.parse(**plain.model_dump())):
+        raise click.UsageError("--data, --protocol, --shots, --seeds and --max-length do nothing without --tasks.")
+    if tasks and questions:
+        raise click.UsageError("--questions and --tasks are two ways: give one of them.")
+    models = [find_model(name) for name in names]
+    if tasks:
+        _tasks(models, tasks.split(","), data, out, settings)
+    else:
+        _heldout(models, tokens, questions, out, plain)
+    say(f"results: {out}")
+
+
+def _heldout(
+    models: Sequence[ModelFolder], tokens: Path, questions: Path | None, out: Path, settings: config.EvaluateSettings
+) -> None:
+    from sensetrain.evaluate.lm import evaluate as measure
+
+    results = measure(models, tokens, questions, out, settings)
+    print_table(
+        ["model", "perplexity", "accuracy", "accuracy_norm"],
+        [(r.model, f"{r.perplexity:.4g}", _share(r.accuracy), _share(r.accuracy_norm)) for r in results],
+    )
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _tasks(
+    models: Sequence[ModelFolder], tasks: Sequence[str], data: Path | None, out: Path, settings: config.HarnessSettings
+) -> None:
+    from sensetrain.evaluate.harness import evaluate_tasks
+
+    found = evaluate_tasks(models, tasks, data, out, settings)
+    columns = ["task", "metric", "model", "value", "95% interval", "items"]
+    print_table(columns, [(r["task"], r["metric"], r["model"], *_interval(r)) for r in found["results"]])
+    if found["differences"]:
+        print_table(
+            ["task", "metric", "model less model", *columns[3:]],
+            [(r["task"], r["metric"], f"{r['first']} - {r['second']}", *_interval(r)) for r in found["differences"]],
+        )
+
+
+def _interval(row: dict[str, Any]) -> tuple[str, str, int]:
+    between = "" if row["low"] is None else f"{row['low']:.4g} to {row['high']:.4g}"
+    return f"{row['value']:.4g}", between, row["items"]

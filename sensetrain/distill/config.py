@@ -1,0 +1,177 @@
+"""The settings of a training as `transformers.TrainingArguments`, in the habit of TRL's configs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import torch
+from transformers import TrainingArguments
+
+from lexgraph.common.errors import UserError
+from sensetrain.artefacts import processes
+from sensetrain.config import DistilSettings, DSKDSettings
+
+METRIC = "nll"
+"""What evaluation during training measures, in nats a token; early stopping looks at it."""
+
+
+T = TypeVar("T", bound=TrainingArguments)
+
+
+def arguments_of(settings: DistilSettings) -> dict[str, Any]:
+    """Trainer's arguments; what shapes the result is a setting or stands here by name."""
+    cuda = torch.cuda.is_available()
+    for name in settings.report_to:
+        try:
+            version(name)
+        except PackageNotFoundError:  # not `find_spec`, which takes the folder that W&B leaves behind for a package
+            raise UserError(f"{name} is not installed", field="report_to", remedy=f"pip install {name}") from None
+    return {
+        "per_device_train_batch_size": settings.batch_size,
+        "per_device_eval_batch_size": settings.batch_size,
+        "gradient_accumulation_steps": settings.accumulate,
+        "num_train_epochs": settings.epochs,
+        "learning_rate": settings.learning_rate * (processes.count() if settings.scale_learning_rate else 1),
+        "warmup_steps": settings.warmup,
+        "optim": "adamw_torch",
+        "lr_scheduler_type": "cosine",
+        "max_grad_norm": settings.max_grad_norm,
+        "weight_decay": settings.weight_decay,
+        "seed": settings.seed,
+        "bf16": settings.compute == "bf16",
+        "use_cpu": not cuda,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # a NaN is to be seen, not averaged away
+        "report_to": list(settings.report_to),
+        "remove_unused_columns": False,
+        "dataloader_pin_memory": cuda,
+        "disable_tqdm": True,
+        "ddp_find_unused_parameters": False,
+        **_steps(settings),
+        **_memory(settings),
+    }
+
+
+def _steps(settings: DistilSettings) -> dict[str, Any]:
+    """When states are kept and evaluations made; early stopping keeps one at each evaluation, to end at the best."""
+    save_steps = settings.eval_steps if settings.patience else settings.save_steps
+    return {
+        "save_strategy": "steps" if save_steps else "no",
+        "save_steps": save_steps or 1,
+        # Two: one is whole even if the process dies while it writes the other.
+        "save_total_limit": 2,
+        "eval_strategy": "steps" if settings.eval_steps else "no",
+        "eval_steps": settings.eval_steps,
+        "restore_callback_states_from_checkpoint": True,  # patience goes on counting where it was
+        "load_best_model_at_end": settings.patience is not None,
+        "metric_for_best_model": METRIC if settings.patience else None,
+        "greater_is_better": False if settings.patience else None,
+    }
+
+
+def _memory(settings: DistilSettings) -> dict[str, Any]:
+    """What trades time for memory."""
+    if not settings.fsdp:
+        # The older name warns where the newer one is known.
+        known = "activation_checkpointing" in TrainingArguments.__dataclass_fields__
+        return {
+            "activation_checkpointing" if known else "gradient_checkpointing": settings.gradient_checkpointing
+        }  # fmt: skip
+    if processes.count() == 1:
+        raise UserError("there is one process, so nothing to shard over", field="fsdp", remedy="start it by torchrun")
+    if settings.lora_rank:
+        raise UserError("LoRA and sharding do not go together here", field="fsdp", remedy="leave one of them out")
+    sharding = {"version": 2, "activation_checkpointing": settings.gradient_checkpointing}
+    return {"fsdp": True, "fsdp_config": sharding}
+
+
+def _fields_of(settings: type[DistilSettings]) -> Callable[[type[T]], type[T]]:
+    """A class decorator that makes each setting a dataclass field, so that `HfArgumentParser` has a flag for it.
+
+    None stands for what the recipe says, and in the fields of `TrainingArguments` that the settings decide for what
+    they say.
+    """
+
+    def with_fields(config: type[T]) -> type[T]:
+        fields = {
+            name: (_parsed_as(setting.annotation), {"help": (setting.description or "").replace("%", "%%")})
+            for name, setting in settings.model_fields.items()
+        }
+        theirs, types = TrainingArguments.__dataclass_fields__, get_type_hints(TrainingArguments)
+        for name in set(arguments_of(settings())) - set(fields):
+            fields[name] = (types[name], dict(theirs[name].metadata))
+        config.__annotations__ = {**config.__annotations__, **{name: type_ for name, (type_, _) in fields.items()}}
+        for name, (_, metadata) in fields.items():
+            setattr(config, name, field(default=None, metadata=metadata))
+        return dataclass(init=False, repr=False, eq=False)(config)
+
+    return with_fields
+
+
+def _parsed_as(annotation: Any) -> Any:
+    """What `HfArgumentParser` makes of a flag's text: types that it does not know stay text for the settings."""
+    alternatives = [kind for kind in get_args(annotation) if kind is not type(None)]
+    inner = alternatives[0] if get_origin(annotation) in (Union, UnionType) and len(alternatives) == 1 else annotation
+    return (inner if inner in (bool, int, float, str) or get_origin(inner) is Literal else str) | None
+
+
+@_fields_of(DistilSettings)
+class KDConfig(TrainingArguments):
+    """Settings of `kd` and, beside them, whatever else `TrainingArguments` takes.
+
+    Args:
+        output_dir: where checkpoints go.
+        settings: settings that are there already, instead of their fields.
+        values: fields of `DistilSettings`, and of `TrainingArguments`, which come last; None is as not given.
+
+    Attributes:
+        settings: the former.
+        beside: what is kept of a step that fails goes beside this path; it is `output_dir` if nothing else is said.
+
+    Raises:
+        UserError: settings that do not fit, all of them at once.
+    """
+
+    settings_type: ClassVar[type[DistilSettings]] = DistilSettings
+    if TYPE_CHECKING:  # no flags
+        settings: DistilSettings
+        beside: Path
+
+    def __init__(
+        self, output_dir: str | Path | None = None, settings: DistilSettings | None = None, **values: Any
+    ) -> None:
+        if output_dir is None:
+            raise UserError("where checkpoints go is not said", field="output_dir", remedy="give output_dir")
+        ours = self.settings_type.model_fields
+        said = {name: value for name, value in values.items() if value is not None}
+        if settings is None:
+            settings = self.settings_type.parse(**{name: value for name, value in said.items() if name in ours})
+        self.settings = settings.resolved()
+        further = {name: value for name, value in said.items() if name not in ours}
+        super().__init__(**{"output_dir": str(output_dir), **arguments_of(self.settings), **further})
+        for name, value in self.settings.model_dump(mode="json").items():
+            if name not in TrainingArguments.__dataclass_fields__:
+                setattr(self, name, value)
+        self.beside = Path(output_dir)
+        self.device  # noqa: B018  # decides n_gpu as a side effect
+        self._n_gpu = min(1, self.n_gpu)  # several cards in one process would be nn.DataParallel
+
+    @classmethod
+    def of(cls, settings: DistilSettings, output_dir: str | Path) -> Self:
+        """The arguments for settings that are there already."""
+        ours = settings.model_dump(include=set(cls.settings_type.model_fields))
+        return cls(output_dir, cls.settings_type.parse(**ours))
+
+
+@_fields_of(DSKDSettings)
+class DSKDConfig(KDConfig):
+    """Settings of `dskd`; see `KDConfig`."""
+
+    settings_type: ClassVar[type[DistilSettings]] = DSKDSettings
+    if TYPE_CHECKING:
+        settings: DSKDSettings

@@ -1,0 +1,266 @@
+"""What students need of the teacher, computed once: for each target its distribution and the chosen senses.
+
+Students then train without the teacher in memory, as often as wanted. Columns have one row for each target of a
+training sequence, which are its tokens but the first; they are stored in `shards`.
+
+The distribution is kept as the teacher's last hidden state, from which the head gives all of it, as its K largest
+log-probabilities, or as K tokens drawn from it. At the temperature of 2 the 64 largest hold a fifth of SmolLM2's
+probability, so the state is the default: two bytes a dimension, exact to bf16.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from lexgraph.common.errors import UserError
+from lexgraph.common.terminal import say
+from sensetrain.artefacts.hashing import uniform
+from sensetrain.artefacts.manifest import Manifest, read_manifest
+from sensetrain.artefacts.shared_work import FileWork, Job, settled, work_together
+from sensetrain.config import TeachSettings
+from sensetrain.distill.losses.plain import log_rest
+from sensetrain.distill.sense_source import SenseSource
+from sensetrain.distill.teachers.shards import Layout, Shard, row_bytes, shard_name, write_shard
+from sensetrain.models.folder import ModelFolder, check_length, last_hidden_state, logits_of, state_width
+from sensetrain.senses.plan.plan import members_of, plan_batches
+from sensetrain.senses.states.collect import finer, padded
+from sensetrain.text.tokens import TRAIN, Tokens
+
+_SHARD_TARGETS = 8192  # what an interruption loses, and what a thread has in memory
+_HEAD_POSITIONS = 1024  # positions whose logits exist at once
+_LITTLE = 0.9  # of the probability: with less than this listed, the user is told
+
+Ints = npt.NDArray[np.int64]
+
+
+def teach_inputs(tokens: Manifest, teacher: ModelFolder, senses: SenseSource) -> dict[str, str]:
+    """Fingerprints of what a cache is made from."""
+    return {
+        "tokens": tokens.fingerprint,
+        "teacher": teacher.fingerprint,
+        "tokenizer": teacher.tokenizer_fingerprint,
+        **senses.inputs,
+    }
+
+
+def teach(tokens_path: Path, teacher: ModelFolder, senses: SenseSource, out: Path, settings: TeachSettings) -> Manifest:
+    """One teacher pass over the training sequences into the artefact `cache`, shards shared by processes.
+
+    Raises:
+        UserError: the tokens are another tokenizer's, a sequence is too long for the teacher, or more
+            log-probabilities are asked for than there are tokens.
+    """
+    tokens = Tokens.open(tokens_path)
+    tokens.manifest.require(tokens_path, {"tokenizer": teacher.tokenizer_fingerprint})
+    sequences = tokens.split(TRAIN)
+    offsets = target_offsets(tokens, sequences)
+    inputs = teach_inputs(tokens.manifest, teacher, senses)
+    with settled(out, "cache", settings, inputs) as settings:
+        model = teacher.load(settings.compute)
+        check_length(model, int(tokens.lengths().max()), teacher.name)
+        layout, shards, pass_ = (
+            _layout(model, settings),
+            list(_shards(offsets)),
+            _TeacherPass(model, tokens, senses, settings),
+        )
+
+        def fill(folder: Path, number: int) -> None:
+            start, end = shards[number]
+            write_shard(folder / shard_name(number), layout, pass_.columns(sequences[start:end]))
+
+        def finish(folder: Path) -> dict[str, Any]:
+            files = [folder / shard_name(number) for number in range(len(shards))]
+            return {
+                "targets": int(offsets[-1]), "first_sequences": [start for start, _ in shards],
+                "vocab_size": _vocabulary(model), "bytes": sum(file.stat().st_size for file in files),
+                "bytes_uncompressed": int(offsets[-1]) * row_bytes(layout), **_coverage(files, settings),
+            }  # fmt: skip
+
+        sizes = np.array([offsets[end] - offsets[start] for start, end in shards])
+        job = Job("teach", "targets", "shards", sizes, lambda folder: FileWork(folder, fill), finish)
+        return work_together(job, out, "cache", settings.shape(), inputs)
+
+
+def target_offsets(tokens: Tokens, sequences: Ints) -> Ints:
+    """Where the targets of each sequence begin, shape (sequences + 1,)."""
+    return np.concatenate([[0], np.cumsum((tokens.lengths() - tokens.first_targets())[sequences])])
+
+
+def _vocabulary(model: PreTrainedModel) -> int:
+    size: int = model.config.get_text_config().vocab_size
+    return size
+
+
+def _layout(model: PreTrainedModel, settings: TeachSettings) -> Layout:
+    """The columns of the cache; see `TeacherCache`."""
+    if settings.top_k is not None and settings.top_k > _vocabulary(model):
+        raise UserError(f"the vocabulary has {_vocabulary(model)} tokens, not {settings.top_k}", field="top_k")
+    said: dict[str, tuple[str, tuple[int, ...]]]
+    if settings.top_k is not None:
+        listed = (settings.top_k,)
+        said = {"top_ids": ("int32", listed), "top_logprobs": ("fp16", listed), "tail_logprob": ("fp32", ())}
+    elif settings.samples is not None:
+        drawn = (settings.samples,)
+        said = {"sampled_ids": ("int32", drawn), "sampled_logprobs": ("fp16", drawn)}
+    else:
+        said = {"states": ("bf16", (state_width(model),))}
+    chosen = ("int32", (settings.kappa,))
+    return {**{f"teacher_{name}": kind for name, kind in said.items()}, "positive": chosen, "negative": chosen}
+
+
+def _shards(offsets: Ints) -> Iterator[tuple[int, int]]:
+    """Ranges of sequences that are a shard each."""
+    start = 0
+    while start < len(offsets) - 1:
+        last = np.searchsorted(offsets, offsets[start] + _SHARD_TARGETS, side="right") - 1
+        end = max(start + 1, int(last))
+        yield start, end
+        start = end
+
+
+def _coverage(files: list[Path], settings: TeachSettings) -> dict[str, float]:
+    """How much of the teacher's probability the listed tokens hold: what is not listed trains as one mass only."""
+    if settings.top_k is None:
+        return {}
+    shares = [1 - columns["teacher_tail_logprob"].exp() for file in files for columns in Shard.open(file)]
+    share = float(torch.cat(shares).mean())
+    if share < _LITTLE:
+        say(
+            f"teach: at temperature {settings.temperature:g} the {settings.top_k} listed tokens hold only {share:.0%} "
+            "of the teacher's probability; leave --top-k out to keep all of it"
+        )
+    return {"listed_probability": share}
+
+
+@dataclass(frozen=True)
+class _TeacherPass:
+    """Runs the teacher over sequences and keeps what the cache keeps."""
+
+    model: PreTrainedModel
+    tokens: Tokens
+    senses: SenseSource
+    settings: TeachSettings
+
+    def columns(self, sequences: Ints) -> list[dict[str, Tensor]]:
+        """The columns of some sequences, in their order."""
+        lengths = self.tokens.lengths()[sequences]
+        found: dict[int, dict[str, Tensor]] = {}
+        for batch in members_of(plan_batches(sequences, lengths, self.settings.batch_tokens)):
+            sizes = (self.tokens.lengths() - self.tokens.first_targets())[batch]
+            parts = {name: torch.split(column, sizes.tolist()) for name, column in self._of_batch(batch).items()}
+            for slot, sequence in enumerate(batch.tolist()):
+                found[sequence] = {name: column[slot] for name, column in parts.items()}
+        return [found[sequence] for sequence in sequences.tolist()]
+
+    @torch.inference_mode()
+    def _of_batch(self, batch: Ints) -> dict[str, Tensor]:
+        """The columns of all targets of some sequences, end to end."""
+        lengths = self.tokens.lengths()[batch]
+        ids, mask = padded(self.tokens, batch, lengths)
+        first = self.tokens.first_targets()[batch] - 1
+        asked = torch.from_numpy(np.arange(ids.shape[1] - 1) >= first[:, None]).to(mask.device)
+        has_target = mask[:, 1:].bool() & asked
+        states = last_hidden_state(self.model, ids, mask)[:, :-1]
+        _check_finite(states, has_target, batch, self.model.dtype)
+        states = states[has_target]
+        targets = ids[:, 1:][has_target].cpu()
+        chosen = self.senses.nearest(states, targets, self.settings)
+        owner, position = (part.cpu().numpy() for part in has_target.nonzero(as_tuple=True))
+        return {**self._said(states, batch[owner], position), **chosen}
+
+    def _said(self, states: Tensor, owner: Ints, position: Ints) -> dict[str, Tensor]:
+        """The distribution in the form that the settings ask for.
+
+        Args:
+            states: the teacher's, shape (n, width).
+            owner: the sequence of each.
+            position: where in it each is.
+        """
+        settings = self.settings
+        if settings.top_k is None and settings.samples is None:
+            return {"teacher_states": states.to(torch.bfloat16).cpu()}
+        parts = []
+        for start in range(0, max(1, len(states)), _HEAD_POSITIONS):
+            part = slice(start, start + _HEAD_POSITIONS)
+            logprobs = (logits_of(self.model, states[part]) / settings.temperature).log_softmax(1)
+            if settings.samples is not None:
+                keys = owner[part, None], position[part, None], np.arange(settings.samples)
+                parts.append(_drawn(logprobs, torch.from_numpy(uniform(settings.seed, *keys))))
+            elif settings.top_k is not None:
+                parts.append(largest(logprobs, settings.top_k))
+        return {name: torch.cat([some[name] for some in parts]) for name in parts[0]}
+
+
+def _check_finite(states: Tensor, has_target: Tensor, sequences: Ints, computed: torch.dtype) -> None:
+    bad = (~torch.isfinite(states).all(-1) & has_target).nonzero()
+    if len(bad):
+        slot, position = bad[0].tolist()
+        raise UserError(
+            f"the teacher's state of sequence {sequences[slot]}, position {position} is not finite", field="states",
+            remedy=finer(computed),
+        )  # fmt: skip
+
+
+def largest(logprobs: Tensor, count: int) -> dict[str, Tensor]:
+    """The most probable tokens and the mass of all others."""
+    values, ids = logprobs.topk(count, dim=1)
+    tail = log_rest(logprobs.double(), ids).clamp_min(math.log(torch.finfo(torch.float32).tiny))
+    return {"teacher_top_ids": ids.cpu(), "teacher_top_logprobs": values.cpu(), "teacher_tail_logprob": tail.cpu()}
+
+
+def _drawn(logprobs: Tensor, uniforms: Tensor) -> dict[str, Tensor]:
+    """Tokens drawn from a distribution, one for each number in [0, 1): where the running sum first exceeds it."""
+    running = logprobs.double().exp().cumsum(1)
+    wanted = uniforms.to(running.device) * running[:, -1:]
+    ids = torch.searchsorted(running, wanted, right=True).clamp_max(logprobs.shape[1] - 1)
+    return {"teacher_sampled_ids": ids.cpu(), "teacher_sampled_logprobs": logprobs.gather(1, ids).cpu()}
+
+
+@dataclass(frozen=True)
+class TeacherCache:
+    """The artefact `cache`, mapped into memory: shards are opened, and their hashes checked, when first used.
+
+    Columns: `teacher_states` (width), or `teacher_top_ids` and `teacher_top_logprobs` (K) with `teacher_tail_logprob`,
+    or `teacher_sampled_ids` and `teacher_sampled_logprobs` (K), both at the cache's temperature; `positive` and
+    `negative` (kappa): rows of P' and N', -1 where there are fewer.
+
+    Attributes:
+        path: its folder.
+        manifest: what it says of itself.
+    """
+
+    path: Path
+    manifest: Manifest
+    _shards: dict[int, Shard] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def open(cls, path: Path) -> TeacherCache:
+        """Open a cache for reading."""
+        return cls(path, read_manifest(path, "cache"))
+
+    def sequence(self, index: int) -> dict[str, Tensor]:
+        """The columns of the targets of a training sequence, counted from the first one."""
+        first: list[int] = self.manifest.facts["first_sequences"]
+        number = int(np.searchsorted(first, index, side="right")) - 1
+        if number not in self._shards:
+            name = shard_name(number)
+            self._shards[number] = Shard.open(self.path / name, self.manifest.files[name])
+        return self._shards[number][index - first[number]]
+
+    def of_sequence(self, index: int, targets: Ints) -> tuple[Mapping[str, Tensor], Tensor, Tensor]:
+        """The columns, and which targets have positive and negative candidates; see `data.TargetSource`."""
+        columns = self.sequence(index)
+        return columns, columns["positive"][:, 0] >= 0, columns["negative"][:, 0] >= 0
+
+
+__all__ = ["SenseSource", "TeacherCache", "target_offsets", "teach", "teach_inputs"]

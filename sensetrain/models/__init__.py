@@ -1,0 +1,1 @@
+"""Models: a name in, a checked folder, a loaded model or a smaller one out."""

@@ -1,0 +1,198 @@
+"""The whole line in one go: dumps in, two distilled students and a report out.
+
+It calls the same functions as the single commands. A stage whose inputs did not change is not run again, so an
+interrupted demo goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import lexgraph
+from lexgraph.common.errors import UserError
+from lexgraph.common.files import read_json, sha256_of, sha256_of_json, write_json
+from lexgraph.common.folders import partial_of
+from lexgraph.common.terminal import print_table, say
+from lexgraph.ingest import ingest, is_current
+from sensetrain.artefacts.manifest import Manifest, read_manifest
+from sensetrain.config import (
+    ClusterSettings,
+    CollectSettings,
+    ComposeSettings,
+    DemoSettings,
+    DistilSettings,
+    DSKDSettings,
+    EvaluateSettings,
+    PlanSettings,
+    StudentSettings,
+    TeachSettings,
+    TokenizeSettings,
+)
+from sensetrain.distill.sense_source import SenseSource
+from sensetrain.evaluate.lm import evaluate
+from sensetrain.models.folder import ModelFolder, find_model
+from sensetrain.pipeline import stages
+from sensetrain.pipeline.data_folder import DataFolder
+from sensetrain.pipeline.measure import measured
+from sensetrain.pipeline.stages import Stage
+from sensetrain.report import write_report
+
+GRAPH, RESULTS, STAGES, EVALUATION = "lexgraph.duckdb", "results.json", "stages.json", "evaluation.json"
+_EPOCHS = 1.0  # instead of two: the demo is to end within a quarter of an hour on two cores
+STUDENTS = ("cut", "kd", "dskd")
+
+
+class _Log:
+    """Time and memory of each stage, kept in a file so that a second run still knows what the first one cost."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.costs: dict[str, dict[str, float]] = read_json(path) if path.exists() else {}
+        write_json(path, self.costs)  # tells the folder of a demo from any other one, from the first moment on
+
+    def run(self, name: str, work: Callable[[], Any]) -> Any:
+        """Do the work of a stage and note what it cost."""
+        with measured() as cost:
+            result = work()
+        self.costs[name] = asdict(cost)
+        write_json(self._path, self.costs)
+        say(f"{name}: {cost.seconds:.0f} s, {cost.peak_bytes / 1e9:.1f} GB")
+        return result
+
+    def ensure(self, stage: Stage) -> Manifest:
+        """Run a stage unless what it would make is there."""
+        if stage.current:
+            return stage.ensure()
+        manifest: Manifest = self.run(stage.name, stage.run)
+        return manifest
+
+
+def run_demo(out: Path, teacher_name: str, settings: DemoSettings) -> dict[str, Any]:
+    """Run all stages and write `results.json` and `report.html` below `out`.
+
+    Raises:
+        UserError: an input is missing or damaged.
+    """
+    _require_own(out)
+    data = DataFolder(settings.data) if settings.data else DataFolder.of_sample()
+    out.mkdir(parents=True, exist_ok=True)
+    log = _Log(out / STAGES)
+    graph = _ingest(data, out / GRAPH, log)
+    teacher = find_model(teacher_name) if "fetch" in log.costs else log.run("fetch", lambda: find_model(teacher_name))
+    senses = _senses(data, graph, teacher, out, settings, log)
+    _students(teacher, senses, out, log)
+    _evaluate(data, teacher, out, log)
+    results = _results(teacher, out, log)
+    write_json(out / RESULTS, results)
+    page = write_report(out, overwrite=True)
+    columns = ["perplexity", "accuracy", "accuracy_norm"]
+    print_table(
+        ["model", *columns],
+        [(r["model"], *(f"{r[name]:.4g}" for name in columns)) for r in results["results"]],
+    )
+    say(f"results: {out / RESULTS}\nreport: {page}")
+    return results
+
+
+def _require_own(out: Path) -> None:
+    """Refuse a folder that holds something else than an earlier demo."""
+    if (
+        out.is_dir()
+        and any(out.iterdir())
+        and not ((out / STAGES).is_file() and isinstance(read_json(out / STAGES), dict))
+    ):
+        raise UserError(
+            f"the folder holds something else than an earlier demo (no {STAGES})", path=out, field="--out",
+            remedy="name a new folder",
+        )  # fmt: skip
+
+
+def _ingest(data: DataFolder, graph: Path, log: _Log) -> Path:
+    sources = data.sources()
+    if is_current(graph, sources):
+        say(f"ingest: {graph} is up to date")
+    else:
+        log.run("ingest", lambda: ingest(graph, sources))
+    with lexgraph.open(graph) as opened:
+        print_table(["source", "kind", "edges"], [tuple(row.values()) for row in opened.counts().to_pylist()])
+    return graph
+
+
+def _senses(
+    data: DataFolder, graph: Path, teacher: ModelFolder, out: Path, settings: DemoSettings, log: _Log
+) -> SenseSource:
+    """Tokens to neighbours."""
+    tokens, plan, states = out / "tokens", out / "plan", out / "states"
+    dictionary, composed, near = out / "senses", out / "composed", out / "neighbours"
+    limit = TokenizeSettings(limit_tokens=settings.limit_tokens)
+    log.ensure(stages.tokenize_stage([data.corpus()], teacher, tokens, limit))
+    log.ensure(stages.plan_stage(tokens, plan, PlanSettings()))
+    log.ensure(stages.collect_stage(tokens, plan, teacher, states, CollectSettings()))
+    log.ensure(stages.cluster_stage(states, plan, teacher, dictionary, ClusterSettings()))
+    log.ensure(stages.compose_stage(graph, dictionary, teacher, composed, ComposeSettings()))
+    log.ensure(stages.neighbours_stage(graph, dictionary, composed, teacher, near))
+    return SenseSource.open(dictionary, composed, near, teacher)
+
+
+def _students(teacher: ModelFolder, senses: SenseSource, out: Path, log: _Log) -> None:
+    """The teacher's cache and the students, all from the same seed, data and steps."""
+    tokens, cache, students = out / "tokens", out / "cache", out / "students"
+    log.ensure(stages.teach_stage(tokens, teacher, senses, cache, TeachSettings()))
+    log.ensure(stages.cut_stage(teacher, students / "cut", StudentSettings()))
+    begun = {name: partial_of(students / name).exists() for name in ("kd", "dskd")}
+    kd = DistilSettings(epochs=_EPOCHS, resume=begun["kd"])
+    log.ensure(stages.kd_stage(cache, tokens, teacher, students / "kd", kd))
+    dskd = DSKDSettings(epochs=_EPOCHS, resume=begun["dskd"])
+    log.ensure(stages.dskd_stage(cache, tokens, teacher, senses, students / "dskd", dskd))
+
+
+def _evaluate(data: DataFolder, teacher: ModelFolder, out: Path, log: _Log) -> None:
+    models = [ModelFolder("teacher", teacher.path), *(ModelFolder(n, out / "students" / n) for n in STUDENTS)]
+    questions, settings, file = data.questions(), EvaluateSettings(), out / EVALUATION
+    tokens = read_manifest(out / "tokens", "tokens").fingerprint
+    purpose = sha256_of_json([[m.fingerprint for m in models], tokens, sha256_of(questions), settings.shape()])
+    if file.exists() and read_json(file).get("purpose") == purpose:
+        say(f"evaluate: {file} is up to date")
+        return
+    log.run("evaluate", lambda: evaluate(models, out / "tokens", questions, file, settings))
+    write_json(file, {**read_json(file), "purpose": purpose})
+
+
+def _results(teacher: ModelFolder, out: Path, log: _Log) -> dict[str, Any]:
+    """Everything that was measured, with the settings that it was measured under."""
+    kinds = {
+        "tokens": "tokens", "plan": "plan", "states": "states", "composed": "composed", "neighbours": "neighbours",
+        "cache": "cache",
+    }  # fmt: skip
+    made = {name: read_manifest(out / name, kind) for name, kind in kinds.items()}
+    made["senses"] = read_manifest(out / "senses", "senses", name="senses.json")
+    made |= {f"students/{name}": read_manifest(out / "students" / name, "student") for name in STUDENTS}
+    with lexgraph.open(out / GRAPH) as graph:
+        counts = graph.counts().to_pylist()
+    return {
+        "recipe": made["students/dskd"].settings["recipe"],
+        "teacher": {"name": teacher.name, "fingerprint": teacher.fingerprint},
+        "results": read_json(out / EVALUATION)["results"],
+        "graph": counts,
+        "artefacts": {
+            name: {
+                "fingerprint": manifest.fingerprint,
+                "settings": dict(manifest.settings),
+                "facts": dict(manifest.facts),
+            }
+            for name, manifest in made.items()
+        },
+        "stages": log.costs,
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "threads": torch.get_num_threads(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+            "torch": torch.__version__,
+        },
+    }

@@ -1,0 +1,268 @@
+"""The stages of the line, each with what it is made from, so that a stage whose inputs did not change is not run again.
+
+The single commands and the demo call the same functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lexgraph.common.folders import alone_at, require_replaceable
+from lexgraph.common.terminal import say
+from sensetrain.artefacts import processes
+from sensetrain.artefacts.manifest import MANIFEST, Manifest, is_current, listed, read_manifest
+from sensetrain.config import (
+    ClusterSettings,
+    CollectSettings,
+    ComposeSettings,
+    DistilSettings,
+    DSKDSettings,
+    Engine,
+    GenerateSettings,
+    NeighboursSettings,
+    PlanSettings,
+    PredictSettings,
+    StudentSettings,
+    TeachSettings,
+    TokenizeSettings,
+)
+from sensetrain.distill import agreement
+from sensetrain.distill import run as train
+from sensetrain.distill.sense_source import SenseSource
+from sensetrain.distill.teachers import cache as teacher_cache
+from sensetrain.models.folder import ModelFolder
+from sensetrain.pipeline import on_ray
+from sensetrain.senses.cluster import run as cluster
+from sensetrain.senses.dictionary import dictionary
+from sensetrain.senses.plan import plan, shards
+from sensetrain.senses.plan.occurrences import Shard
+from sensetrain.senses.states import collect, predict
+from sensetrain.senses.words import compose, neighbours
+from sensetrain.text import generate
+from sensetrain.text import tokens as corpus
+from sensetrain.text.documents import HubDataset, Source
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One artefact to be made.
+
+    Attributes:
+        name: what the stage is called in messages.
+        out: the artefact's folder.
+        kind: its kind.
+        settings: the settings that it will name.
+        inputs: the fingerprints that it will name.
+        run: makes it.
+        manifest: file name of its manifest.
+        together: whether processes that make it at once share the work; else one makes it, and the others wait for it.
+    """
+
+    name: str
+    out: Path
+    kind: str
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    run: Callable[[], Manifest]
+    manifest: str = MANIFEST
+    together: bool = False
+
+    @property
+    def current(self) -> bool:
+        """Whether what lies there is what this stage would make."""
+        return is_current(self.out, self.kind, self.settings, self.inputs, name=self.manifest)
+
+    def ensure(self) -> Manifest:
+        """Make the artefact unless it is current.
+
+        Raises:
+            UserError: something else lies in its place.
+        """
+        if not self.current:
+            require_replaceable(self.out, listed(self.kind))
+            if self.together:
+                return self.run()
+            with alone_at(self.out, wait=True):
+                # Meanwhile another process may have made it.
+                if not self.current:
+                    return self.run()
+        say(f"{self.name}: {self.out} is up to date")
+        return read_manifest(self.out, self.kind, name=self.manifest)
+
+
+def tokenize_stage(
+    paths: Sequence[Path], teacher: ModelFolder, out: Path, settings: TokenizeSettings,
+    datasets: Sequence[HubDataset] = (), engine: Engine = "local",
+) -> Stage:  # fmt: skip
+    """Text to tokens."""
+    sources = _sources(paths, datasets)
+    inputs = corpus.text_inputs(sources, teacher)
+    make = on_ray.tokenize if engine == "ray" else corpus.tokenize
+    return Stage("tokenize", out, "tokens", settings.shape(), inputs, lambda: make(sources, teacher, out, settings))
+
+
+def generate_stage(
+    paths: Sequence[Path], teacher: ModelFolder, out: Path, settings: GenerateSettings,
+    datasets: Sequence[HubDataset] = (),
+) -> Stage:  # fmt: skip
+    """Prompts to targets that the teacher wrote."""
+    sources = _sources(paths, datasets)
+    inputs = generate.generate_inputs(sources, teacher)
+    return Stage(
+        "generate", out, "targets", settings.shape(), inputs,
+        lambda: generate.generate(sources, teacher, out, settings), together=True,
+    )  # fmt: skip
+
+
+def plan_stage(
+    tokens: Path, out: Path, settings: PlanSettings, teacher: ModelFolder | None = None, words: Path | None = None,
+    predicted: Path | None = None, engine: Engine = "local",
+) -> Stage:  # fmt: skip
+    """Tokens to a sample plan; for words their tokenizer and, if it is given, a list of words."""
+    inputs = plan.plan_inputs(read_manifest(tokens, "tokens"), words, predicted)
+
+    def make() -> Manifest:
+        if engine == "ray":
+            return on_ray.plan(tokens, out, settings, predicted)
+        return plan.plan(tokens, out, settings, teacher, words, predicted)
+
+    return Stage("plan", out, "plan", settings.shape(), inputs, make)
+
+
+def shard_stage(tokens: Path, out: Path, settings: PlanSettings, part: str) -> Stage:
+    """A part of the tokens to a shard of a plan."""
+    inputs, shard = plan.plan_inputs(read_manifest(tokens, "tokens")), Shard.parse(part)
+    return Stage(
+        f"plan {shard}", out, shards.KIND, shards.shard_settings(settings, shard), inputs,
+        lambda: shards.plan_shard(tokens, out, settings, shard),
+    )  # fmt: skip
+
+
+def merge_stage(parts: Sequence[Path], out: Path) -> Stage:
+    """All shards of a plan to the plan."""
+    settings, inputs = shards.merged(parts)
+    return Stage("plan", out, "plan", settings, inputs, lambda: shards.merge(parts, out))
+
+
+def predict_stage(tokens: Path, teacher: ModelFolder, out: Path, settings: PredictSettings) -> Stage:
+    """Tokens to what the teacher predicts after them."""
+    inputs = predict.predict_inputs(read_manifest(tokens, "tokens"), teacher)
+    return Stage(
+        "predict", out, "predicted", settings.shape(), inputs,
+        lambda: predict.predict(tokens, teacher, out, settings), together=True,
+    )  # fmt: skip
+
+
+def collect_stage(tokens: Path, planned: Path, teacher: ModelFolder, out: Path, settings: CollectSettings) -> Stage:
+    """A plan to states."""
+    made = read_manifest(planned, "plan")
+    made.require(planned, {"tokens": read_manifest(tokens, "tokens").fingerprint, **_tokenizer(teacher)})
+    inputs = collect.collect_inputs(made, teacher)
+    return Stage(
+        "collect", out, "states", settings.shape(), inputs,
+        lambda: collect.collect(tokens, planned, teacher, out, settings), together=True,
+    )  # fmt: skip
+
+
+def cluster_stage(states: Path, planned: Path, teacher: ModelFolder, out: Path, settings: ClusterSettings) -> Stage:
+    """States to a dictionary."""
+    made, plan_made = read_manifest(states, "states"), read_manifest(planned, "plan")
+    made.require(states, {"plan": plan_made.fingerprint, "teacher": teacher.fingerprint})
+    vocabulary = teacher.config().vocab_size
+    shape, inputs = cluster.cluster_settings(plan_made, settings), cluster.cluster_inputs(made)
+    return Stage(
+        "cluster", out, "senses", shape, inputs,
+        lambda: cluster.cluster(states, planned, out, vocabulary, settings), dictionary.MANIFEST,
+    )  # fmt: skip
+
+
+def compose_stage(graph: Path, senses: Path, teacher: ModelFolder, out: Path, settings: ComposeSettings) -> Stage:
+    """A dictionary and a graph to composed words."""
+    made = read_manifest(senses, "senses", name=dictionary.MANIFEST)
+    made.require(senses / dictionary.MANIFEST, _tokenizer(teacher))
+    inputs = compose.compose_inputs(graph, made)
+    return Stage(
+        "compose", out, "composed", settings.shape(), inputs,
+        lambda: compose.compose(graph, senses, teacher, out, settings),
+    )  # fmt: skip
+
+
+def neighbours_stage(
+    graph: Path,
+    senses: Path,
+    composed: Path,
+    teacher: ModelFolder,
+    out: Path,
+    settings: NeighboursSettings | None = None,
+) -> Stage:
+    """Composed words and a graph to neighbours."""
+    made, senses_made = read_manifest(composed, "composed"), read_manifest(senses, "senses", name=dictionary.MANIFEST)
+    made.require(composed, {**compose.compose_inputs(graph, senses_made), **_tokenizer(teacher)})
+    inputs, wanted = neighbours.neighbours_inputs(made), settings or NeighboursSettings()
+    return Stage(
+        "neighbours", out, "neighbours", wanted.shape(), inputs,
+        lambda: neighbours.neighbours(graph, senses, composed, teacher, out, wanted),
+    )  # fmt: skip
+
+
+def teach_stage(tokens: Path, teacher: ModelFolder, senses: SenseSource, out: Path, settings: TeachSettings) -> Stage:
+    """Tokens and senses to a teacher cache."""
+    inputs = teacher_cache.teach_inputs(read_manifest(tokens, "tokens"), teacher, senses)
+    return Stage(
+        "teach", out, "cache", settings.shape(), inputs,
+        lambda: teacher_cache.teach(tokens, teacher, senses, out, settings), together=True,
+    )  # fmt: skip
+
+
+def cut_stage(teacher: ModelFolder, out: Path, settings: StudentSettings) -> Stage:
+    """The untrained student."""
+    return Stage(
+        "cut", out, "student", train.student_settings("cut", settings), train.cut_inputs(teacher, settings),
+        lambda: train.cut(teacher, out, settings),
+    )  # fmt: skip
+
+
+def kd_stage(cache: Path | None, tokens: Path, teacher: ModelFolder, out: Path, settings: DistilSettings) -> Stage:
+    """A cache, or tokens and the teacher itself, to a student by KD."""
+    inputs = _student_inputs(cache, tokens, teacher, None, settings)
+    return Stage(
+        "kd", out, "student", train.student_settings("kd", settings), inputs,
+        lambda: train.kd(cache, tokens, teacher, out, settings), together=processes.count() > 1,
+    )  # fmt: skip
+
+
+def dskd_stage(
+    cache: Path | None, tokens: Path, teacher: ModelFolder, senses: SenseSource, out: Path, settings: DSKDSettings
+) -> Stage:  # fmt: skip
+    """A cache, or tokens and the teacher itself, and senses to a student by DSKD."""
+    inputs = _student_inputs(cache, tokens, teacher, senses, settings)
+    return Stage(
+        "dskd", out, "student", train.student_settings("dskd", settings), inputs,
+        lambda: train.dskd(cache, tokens, teacher, senses, out, settings), together=processes.count() > 1,
+    )  # fmt: skip
+
+
+def _sources(paths: Sequence[Path], datasets: Sequence[HubDataset]) -> list[Source]:
+    return [*(corpus.text_files(paths) if paths or not datasets else ()), *datasets]
+
+
+def _tokenizer(teacher: ModelFolder) -> dict[str, str]:
+    return {"tokenizer": teacher.tokenizer_fingerprint}
+
+
+def _student_inputs(
+    cache: Path | None, tokens: Path, teacher: ModelFolder, senses: SenseSource | None, settings: DistilSettings
+) -> dict[str, str]:  # fmt: skip
+    """What a student is made from, once it is clear that what is named fits together."""
+    made = read_manifest(tokens, "tokens")
+    if senses is not None and isinstance(settings, DSKDSettings):
+        agreement.check_senses(senses, settings)
+    if cache is None:
+        return train.live_inputs(made, teacher, senses, settings)
+    kept = read_manifest(cache, "cache")
+    train.check_inputs(kept, cache, made, teacher, senses)
+    agreement.check_cache(kept, cache, settings, teacher.config().vocab_size)
+    return train.student_inputs(kept, teacher, settings)

@@ -1,0 +1,1 @@
+"""Each token's states in, the rows that are its senses out."""

@@ -1,0 +1,1 @@
+"""The sense dictionary: read and written, checked, edited, looked into, shared."""

@@ -1,0 +1,234 @@
+"""Dictionaries made from dictionaries: merged, cut down to some tokens, or converted.
+
+Each is a choice, for every token, of the dictionary that its senses come from; rows go from map to map in chunks, so
+that a dictionary larger than memory can be worked on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from lexgraph.common.errors import UserError
+from lexgraph.common.files import numbered_lines, sha256_of_json
+from lexgraph.common.folders import require_apart
+from lexgraph.common.terminal import progress, say
+from sensetrain.artefacts.manifest import Manifest, making, read_manifest
+from sensetrain.artefacts.tensor_file import TensorFile
+from sensetrain.models.folder import ModelFolder
+from sensetrain.senses.dictionary.dictionary import EXAMPLES, FILE, MANIFEST, SenseDictionary, dictionary_facts
+from sensetrain.senses.words.compose import tokenize_words
+from sensetrain.text.whole_words import WORDS, write_words
+
+Int = npt.NDArray[np.int64]
+DType = Literal["bf16", "fp32"]
+
+_BELONG = ("teacher", "tokenizer")
+_ALIKE = ("state_of", "unit", "dtype")
+_ROWS_AT_ONCE = 1 << 14
+
+
+def merge(first_path: Path, second_path: Path, out: Path, *, prefer: Literal["first"] | None = None) -> Manifest:
+    """All tokens of two dictionaries.
+
+    Args:
+        first_path: a dictionary.
+        second_path: another one of the same teacher and tokenizer.
+        out: where the result goes.
+        prefer: `first` takes the first one's senses where a token is in both; without it, that is refused.
+
+    Raises:
+        UserError: teacher, tokenizer, state_of or number type differ, or a token is in both.
+    """
+    require_apart(out, (first_path, second_path))
+    first, second = SenseDictionary.load(first_path, unit="token"), SenseDictionary.load(second_path, unit="token")
+    one, two = _manifest(first), _manifest(second)
+    two.require(second_path / MANIFEST, {name: one.inputs[name] for name in _BELONG})
+    for name in _ALIKE:
+        if one.settings.get(name) != two.settings.get(name):
+            raise UserError(
+                f"{two.settings.get(name)}, but {first_path} has {one.settings.get(name)}",
+                path=second_path / MANIFEST, field=f"settings.{name}",
+                remedy="sensetrain dictionary convert" if name == "dtype" else None,
+            )  # fmt: skip
+    both = torch.nonzero((first.counts() > 0) & (second.counts() > 0)).flatten()
+    if len(both) and prefer is None:
+        raise UserError(
+            f"{len(both):,} tokens have senses in {first_path}, too; the first is {int(both[0])}", path=second_path,
+            remedy="--prefer first takes the first dictionary's senses",
+        )  # fmt: skip
+    choice = np.where(first.counts().numpy() > 0, 0, np.where(second.counts().numpy() > 0, 1, -1))
+    # Positions are of use only with the tokens that they stand in.
+    keep = one.inputs.get("tokens") is not None and one.inputs.get("tokens") == two.inputs.get("tokens")
+    if not keep:
+        say("merge: the dictionaries come from different tokens, so the result has no example positions")
+    settings = {name: value for name, value in one.settings.items() if two.settings.get(name) == value}
+    settings["merged"] = {"settings": [dict(one.settings), dict(two.settings)], "prefer": prefer}
+    inputs = {name: one.inputs[name] for name in (*_BELONG, *(["tokens"] if keep else []))}
+    inputs |= {"first": one.fingerprint, "second": two.fingerprint}
+    facts = {"overlapping": len(both)}
+    return _write(out, [first, second], choice, _pooled_spread(first, second), settings, inputs, facts, examples=keep)
+
+
+def subset(path: Path, out: Path, tokens: Sequence[int]) -> Manifest:
+    """The senses of some tokens only. `spread` stays that of all states.
+
+    Args:
+        path: a dictionary.
+        out: where the result goes.
+        tokens: the ids to keep.
+
+    Raises:
+        UserError: an id is not in the vocabulary, or none of the tokens has senses.
+    """
+    require_apart(out, (path,))
+    dictionary = SenseDictionary.load(path, unit="token")
+    made = _manifest(dictionary)
+    wanted = sorted(set(tokens))
+    if outside := [token for token in wanted if not 0 <= token < dictionary.vocabulary]:
+        raise UserError(f"token {outside[0]} is not one of {dictionary.vocabulary:,}", path=path, field="tokens")
+    choice = np.full(dictionary.vocabulary, -1)
+    choice[wanted] = 0
+    choice[dictionary.counts().numpy() == 0] = -1
+    if (choice < 0).all():
+        raise UserError("none of these tokens has senses here", path=path, field="tokens")
+    settings = {**made.settings, "subset": sha256_of_json(wanted)}
+    facts = {"wanted": len(wanted), "without_senses": len(wanted) - int((choice >= 0).sum())}
+    return _write(out, [dictionary], choice, dictionary.spread, settings, _derived(made), facts)
+
+
+def token_ids(path: Path) -> list[int]:
+    """Token ids from a file, one a line; empty lines are passed over.
+
+    Raises:
+        UserError: the file is missing or not text, or a line is no number.
+    """
+    ids = []
+    for number, line in numbered_lines(path):
+        text = line.strip()
+        if not (text.isascii() and text.isdigit()):
+            raise UserError(f"not a token id: {text[:40]!r}", path=path, line=number)
+        ids.append(int(text))
+    return ids
+
+
+def word_ids(path: Path, words: Sequence[str], teacher: ModelFolder) -> list[int]:
+    """All tokens of some words as they stand inside a text.
+
+    Raises:
+        UserError: the dictionary was made with another tokenizer, or it cannot write one of them.
+    """
+    made = read_manifest(path, "senses", name=MANIFEST)
+    made.require(path / MANIFEST, {"tokenizer": teacher.tokenizer_fingerprint})
+    texts = [word.strip() for word in words if word.strip()]
+    found = tokenize_words(teacher.tokenizer(), texts)
+    if unknown := [text for text, ids in zip(texts, found, strict=True) if not ids]:
+        raise UserError(f"words that the tokenizer cannot write: {', '.join(unknown)}", field="words")
+    return [token for ids in found for token in ids]
+
+
+def convert(path: Path, out: Path, dtype: DType) -> Manifest:
+    """The same senses in another number type (from fp32 to bf16 they are rounded).
+
+    Args:
+        path: a dictionary.
+        out: where the result goes.
+        dtype: the number type.
+    """
+    require_apart(out, (path,))
+    dictionary = SenseDictionary.load(path)
+    made = _manifest(dictionary)
+    choice = np.where(dictionary.counts().numpy() > 0, 0, -1)
+    settings = {**made.settings, "dtype": dtype}
+    return _write(out, [dictionary], choice, dictionary.spread, settings, _derived(made), {})
+
+
+def _manifest(dictionary: SenseDictionary) -> Manifest:
+    assert dictionary.manifest is not None  # load reads it
+    return dictionary.manifest
+
+
+def _derived(made: Manifest) -> dict[str, str]:
+    """What a dictionary's inputs say once it has been changed: where it came from, and itself."""
+    return {**made.inputs, "senses": made.fingerprint}
+
+
+def _write(
+    out: Path,
+    sources: Sequence[SenseDictionary],
+    choice: Int,
+    spread: Tensor,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    facts: Mapping[str, int],
+    *,
+    examples: bool = True,
+) -> Manifest:
+    """Write, for each token v, the senses that the source choice[v] has of it; none where that is -1."""
+    counts = np.zeros(len(choice), dtype=np.int64)
+    for number, source in enumerate(sources):
+        counts[choice == number] = source.counts().numpy()[choice == number]
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    rows, width = int(offsets[-1]), sources[0].rows.shape[1]
+    dtype = settings.get("dtype") or ("bf16" if sources[0].rows.dtype == torch.bfloat16 else "fp32")
+    with making(out, "senses", settings, inputs, name=MANIFEST) as draft:
+        file = TensorFile(
+            draft.folder / FILE,
+            {
+                "rows": (dtype, (rows, width)), "offsets": ("int64", (len(offsets),)), "sizes": ("int32", (rows,)),
+                "inertia": ("fp32", (rows,)), "spread": ("fp32", (width,)),
+                "examples": ("int64", (rows, EXAMPLES, 2)),
+            },
+        )  # fmt: skip
+        file.write("offsets", np.arange(len(offsets)), torch.from_numpy(offsets))
+        file.write("spread", np.arange(width), spread)
+        with progress("write (senses)", rows) as advance:
+            for number, source in enumerate(sources):
+                tokens = np.flatnonzero(choice == number)
+                origin = _ranges(source.offsets.numpy()[tokens], counts[tokens])
+                target = _ranges(offsets[tokens], counts[tokens])
+                for start in range(0, len(origin), _ROWS_AT_ONCE):
+                    part = slice(start, start + _ROWS_AT_ONCE)
+                    _copy(file, source, origin[part], target[part], examples=examples)
+                    advance(len(origin[part]))
+        file.flush()
+        file.close()
+        if sources[0].words is not None:
+            write_words(draft.folder / WORDS, sources[0].words)
+        draft.facts.update(dictionary_facts(SenseDictionary.of_file(draft.folder / FILE)), **facts)
+    return read_manifest(out, "senses", name=MANIFEST)
+
+
+def _copy(file: TensorFile, source: SenseDictionary, origin: Int, target: Int, *, examples: bool) -> None:
+    index = torch.from_numpy(origin)
+    file.write("rows", target, source.rows[index].float())
+    file.write("sizes", target, source.sizes[index])
+    file.write("inertia", target, source.inertia[index])
+    places = source.examples[index]
+    file.write("examples", target, places if examples else torch.full_like(places, -1))
+
+
+def _ranges(first: Int, counts: Int) -> Int:
+    """The ranges first[i] .. first[i] + counts[i] end to end."""
+    ends = np.cumsum(counts)
+    inside: Int = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - counts, counts)
+    return np.repeat(first, counts) + inside
+
+
+def _pooled_spread(first: SenseDictionary, second: SenseDictionary) -> Tensor:
+    """Standard deviation of each dimension over the states of both, from theirs and their means.
+
+    A row is the mean of its states, so the mean of all states is that of the rows, weighted by their sizes.
+    """
+    counts = torch.tensor([[float(d.sizes.sum())] for d in (first, second)], dtype=torch.float64)
+    means = torch.stack([d.mean() for d in (first, second)])
+    squares = torch.stack([d.spread.double().square() for d in (first, second)]) + means.square()
+    share = counts / counts.sum()
+    variance = (share * squares).sum(0) - (share * means).sum(0).square()
+    return variance.clamp_min(0).sqrt().float()

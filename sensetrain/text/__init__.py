@@ -1,0 +1,1 @@
+"""Documents in, sequences of token ids out."""

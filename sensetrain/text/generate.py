@@ -1,0 +1,220 @@
+"""Answers that the teacher writes itself, to train students on instead of the data's own (recipe `code` of DSKD).
+
+Distillation on a teacher's outputs is Kim and Rush 2016, "Sequence-level knowledge distillation". A prompt is a text,
+or a chat up to its last answer; the answers come back in the same form, in JSON Lines that `tokenize` reads.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from lexgraph.common.errors import UserError
+from lexgraph.common.files import replacing
+from sensetrain.artefacts.hashing import hash64
+from sensetrain.artefacts.manifest import Manifest
+from sensetrain.artefacts.shared_work import FileWork, Job, settled, work_together
+from sensetrain.config import GenerateSettings
+from sensetrain.models.folder import ModelFolder, device, longest_input
+from sensetrain.text.documents import Document, Source, documents
+from sensetrain.text.encoding import prompt_of, turns_before_answer, without_end
+from sensetrain.text.tokens import text_inputs
+
+TARGETS = "targets.jsonl"
+ANSWER = "answer"
+"""Field of the answer to a text."""
+
+_UNFINISHED, _EMPTY, _TOO_LONG = "answer not finished", "empty answer", "prompt too long"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What the teacher is asked.
+
+    Attributes:
+        document: where it is from.
+        ids: its tokens.
+    """
+
+    document: Document
+    ids: list[int]
+
+
+def generate(sources: Sequence[Source], teacher: ModelFolder, out: Path, settings: GenerateSettings) -> Manifest:
+    """Write the teacher's answers into the artefact `targets`, in the order of their prompts.
+
+    Batches of prompts are shared by all processes that make it, and those that are written stay if it is interrupted.
+
+    Raises:
+        UserError: the teacher is an encoder, a chat does not fit its template, or no prompt or no answer is left.
+    """
+    if teacher.is_encoder:
+        raise UserError("an encoder writes no text", path=teacher.path, remedy="take a decoder (Llama)")
+    tokenizer = teacher.tokenizer()
+    inputs = generate_inputs(sources, teacher)
+    with settled(out, "targets", settings, inputs) as settings:
+        model = _without_habits(teacher.load(settings.compute), tokenizer)
+        limit = longest_input(model)
+        prompts, dropped = _prompts(sources, tokenizer, settings, limit)
+        lengths = np.array([len(prompt.ids) for prompt in prompts])
+        # Prompts of one length share a batch, the longest first: little is padding, and what is too much shows soon.
+        order = np.argsort(-lengths, kind="stable")
+        batches = np.split(order, range(settings.batch_size, len(order), settings.batch_size))
+
+        def fill(folder: Path, number: int) -> None:
+            chosen = [prompts[index] for index in batches[number]]
+            answers = _answers(model, tokenizer, [prompt.ids for prompt in chosen], number, settings)
+            with replacing(_part(folder, number)) as partial:
+                partial.write_text(json.dumps(answers), encoding="utf-8")
+
+        def finish(folder: Path) -> dict[str, Any]:
+            written: dict[int, str | None] = {}
+            for number, batch in enumerate(batches):
+                answers = json.loads(_part(folder, number).read_text(encoding="utf-8"))
+                written.update(zip(batch.tolist(), answers, strict=True))
+            kept = _write(
+                folder / TARGETS, prompts, [written[index] for index in range(len(prompts))], settings, dropped
+            )
+            return {"teacher": teacher.name, "prompts": len(prompts), "kept": kept, "dropped": dict(dropped)}
+
+        sizes = np.array([len(batch) for batch in batches])
+        job = Job("generate", "prompts", "batches", sizes, lambda folder: FileWork(folder, fill), finish)
+        return work_together(job, out, "targets", settings.shape(), inputs)
+
+
+def generate_inputs(sources: Sequence[Source], teacher: ModelFolder) -> dict[str, str]:
+    """Fingerprints of what answers are made from."""
+    return {**text_inputs(sources, teacher), "teacher": teacher.fingerprint}
+
+
+def _part(folder: Path, number: int) -> Path:
+    return folder / f".answers-{number}.json"
+
+
+def _prompts(
+    sources: Sequence[Source], tokenizer: PreTrainedTokenizerBase, settings: GenerateSettings, limit: int | None
+) -> tuple[list[Prompt], Counter[str]]:
+    """The prompts that leave room for an answer, and how many documents are none, by reason."""
+    prompts: list[Prompt] = []
+    dropped: Counter[str] = Counter()
+    tokenizer = without_end(tokenizer)
+    for document in documents(sources, settings.field):
+        if document.dropped:
+            dropped[document.dropped] += 1
+            continue
+        special = isinstance(document.content, str)
+        ids = tokenizer(prompt_of(document, tokenizer), add_special_tokens=special)["input_ids"]
+        if limit is not None and len(ids) + settings.max_new_tokens > limit:
+            dropped[_TOO_LONG] += 1
+        else:
+            prompts.append(Prompt(document, ids))
+    if not prompts:
+        raise UserError(
+            f"no prompt is left: {dict(dropped) or 'the files are empty'}", field=settings.field,
+            remedy=f"prompt and --max-new-tokens together may have {limit} tokens" if dropped[_TOO_LONG] else None,
+        )  # fmt: skip
+    return prompts, dropped
+
+
+def _without_habits(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """The model with nothing of its own generation settings (temperature, penalties) but what ends an answer."""
+    own: Any = model.generation_config
+    named = [] if own is None else np.atleast_1d(own.eos_token_id).tolist()
+    ends = sorted({end for end in (*named, tokenizer.eos_token_id) if end is not None})
+    if not ends:
+        raise UserError("neither model nor tokenizer names the token that ends an answer", field="eos_token_id")
+    pad = ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=pad)  # type: ignore[no-untyped-call]
+    return model
+
+
+@torch.inference_mode()
+def _answers(
+    model: Any, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[list[int]], batch: int,
+    settings: GenerateSettings,
+) -> list[str | None]:  # fmt: skip
+    """The answer to each prompt; None for one that is not finished within the most tokens."""
+    habits: Any = model.generation_config
+    width = max(len(ids) for ids in prompts)
+    # Padded on the left, so that the answers begin side by side.
+    ids = torch.tensor([[habits.pad_token_id] * (width - len(part)) + part for part in prompts])
+    mask = torch.tensor([[0] * (width - len(part)) + [1] * len(part) for part in prompts])
+    drawn = [_Drawn(settings, batch)] if settings.answer_temperature else []
+    written = model.generate(
+        ids.to(device()), attention_mask=mask.to(device()), max_new_tokens=settings.max_new_tokens, do_sample=False,
+        logits_processor=LogitsProcessorList(drawn), tokenizer=tokenizer,
+        stop_strings=["\n"] if settings.one_line else None,
+    )  # fmt: skip
+    ends = torch.tensor(habits.eos_token_id)
+    finish = functools.partial(_finished, tokenizer=tokenizer, ends=ends, one_line=settings.one_line)
+    return [finish(row) for row in written[:, width:].cpu()]
+
+
+def _finished(row: Tensor, tokenizer: PreTrainedTokenizerBase, ends: Tensor, *, one_line: bool) -> str | None:
+    """What a row says before its end; None if it has none."""
+    where = torch.isin(row, ends).nonzero()
+    text = str(tokenizer.decode(row[: int(where[0])] if len(where) else row, skip_special_tokens=True))
+    if one_line and "\n" in text:
+        return text.split("\n", 1)[0]
+    return text if len(where) else None
+
+
+class _Drawn(LogitsProcessor):
+    """Makes the most probable token a drawn one: with Gumbel noise on logits / T, arg-max draws from the softmax.
+
+    `generate` draws from torch's global state, which batches that run side by side would share; this is a batch's own.
+    """
+
+    def __init__(self, settings: GenerateSettings, batch: int) -> None:
+        seed = int(hash64(settings.seed, np.array([batch]))[0] >> np.uint64(1))
+        self._random = torch.Generator().manual_seed(seed)
+        self._temperature = settings.answer_temperature
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        noise = -torch.empty(scores.shape).exponential_(generator=self._random).log()
+        drawn: Any = scores.float() / self._temperature + noise.to(scores.device)
+        return drawn  # type: ignore[no-any-return]
+
+
+def _write(
+    file: Path, prompts: Sequence[Prompt], answers: Sequence[str | None], settings: GenerateSettings,
+    dropped: Counter[str],
+) -> int:  # fmt: skip
+    """Write the prompts that have an answer, and count the others."""
+    kept = 0
+    with file.open("w", encoding="utf-8") as handle:
+        for prompt, answer in zip(prompts, answers, strict=True):
+            if answer is None or not answer.strip():
+                dropped[_UNFINISHED if answer is None else _EMPTY] += 1
+                continue
+            handle.write(json.dumps(_record(prompt.document, answer, settings.field), ensure_ascii=False) + "\n")
+            kept += 1
+    if not kept:
+        raise UserError(
+            f"no answer is left: {dict(dropped)}", field="max_new_tokens",
+            remedy="raise it, or take --one-line for a teacher that is no chat model",
+        )  # fmt: skip
+    return kept
+
+
+def _record(document: Document, answer: str, field: str) -> dict[str, Any]:
+    if isinstance(document.content, str):
+        return {"id": document.id, field: document.content, ANSWER: answer}
+    turns = turns_before_answer(document)
+    return {"id": document.id, field: [*turns, {"role": "assistant", "content": answer}]}

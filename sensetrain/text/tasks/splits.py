@@ -1,0 +1,109 @@
+"""A benchmark's splits, with a named seeded cut where only one is there.
+
+`half-0`: the records are put into groups that belong together (PIQA: the same goal, SQuAD: the same article), the
+groups are ordered by hash64(0, group), and the first ones, until they hold half of the records, are `train`. The others
+are `validation`. So what is trained on or shown as an example is never evaluated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lexgraph.common.errors import UserError
+from lexgraph.common.files import sha256_of, sha256_of_json
+from sensetrain.artefacts.hashing import hash64
+from sensetrain.text.documents import HubDataset
+from sensetrain.text.tasks.records import HUB, TRAIN, VALIDATION, Record, files_of, read_split
+
+HALF = "half-0"
+_CUT_SEED = 0
+
+_GROUPS: dict[str, Callable[[Record], str]] = {
+    "piqa": lambda record: normal(record["goal"]),
+    "squadv2": lambda record: str(record["title"]),
+}
+"""Benchmarks that are cut where they have no training split, and what of them must stay together."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The splits of a benchmark.
+
+    Attributes:
+        task: its name.
+        records: those of each split, in the hub's layout.
+        cut: name of the cut that made training and validation split out of one; "" if they are the benchmark's own.
+        fingerprint: of the files, or of the dataset on the hub.
+    """
+
+    task: str
+    records: Mapping[str, Sequence[Record]]
+    cut: str
+    fingerprint: str
+
+    def __getitem__(self, split: str) -> Sequence[Record]:
+        """The records of a split.
+
+        Raises:
+            UserError: it is not there.
+        """
+        if split not in self.records:
+            raise UserError(f"{self.task} has no split {split!r} here; there are: {', '.join(self.records)}")
+        return self.records[split]
+
+
+def local_splits(task: str, data: Path) -> Splits:
+    """A benchmark from the files below a data folder.
+
+    Raises:
+        UserError: they are missing or damaged.
+    """
+    files = files_of(task, data)
+    hashes = [[split, file.name, sha256_of(file)] for split, members in files.items() for file in members]
+    records = {split: read_split(task, members) for split, members in files.items()}
+    if empty := next((split for split, found in records.items() if not found), None):
+        raise UserError(f"no record in the files of {task}", path=files[empty][0])
+    if task in _GROUPS and records.keys() == {VALIDATION}:
+        return Splits(task, half(records[VALIDATION], _GROUPS[task]), HALF, sha256_of_json(hashes))
+    return Splits(task, records, "", sha256_of_json(hashes))
+
+
+def hub_splits(task: str, names: Sequence[str]) -> Splits:
+    """Some splits of a benchmark from the hub.
+
+    Raises:
+        UserError: the library `datasets` is not installed, or it cannot load them.
+    """
+    sources = {split: HubDataset(HUB[task], split) for split in names}
+    prints = sha256_of_json([[split, source.rows._fingerprint] for split, source in sources.items()])
+    return Splits(task, {split: list(source.rows) for split, source in sources.items()}, "", prints)
+
+
+def half(records: Sequence[Record], group: Callable[[Record], str]) -> dict[str, list[Record]]:
+    """The cut `half-0` of some records, each side in their order."""
+    groups = [group(record) for record in records]
+    names = sorted(set(groups), key=lambda name: (int(hash64(_CUT_SEED, key_of(name))), name))
+    counts = Counter(groups)
+    sizes = np.array([counts[name] for name in names])
+    before = np.cumsum(sizes) - sizes
+    train = {name for name, start in zip(names, before, strict=True) if start < len(records) / 2}
+    sides: dict[str, list[Record]] = {TRAIN: [], VALIDATION: []}
+    for record, name in zip(records, groups, strict=True):
+        sides[TRAIN if name in train else VALIDATION].append(record)
+    return sides
+
+
+def key_of(text: str) -> int:
+    """A number for a text, as `hash64` takes it."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+
+
+def normal(text: str) -> str:
+    """A text's letters and digits only, in lower case, by which repeated questions are found."""
+    return "".join(character for character in text.casefold() if character.isalnum())

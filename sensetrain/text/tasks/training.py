@@ -1,0 +1,167 @@
+"""The papers' training sets as prompts and answers, in JSON Lines that `tokenize` reads."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lexgraph.common.errors import UserError
+from lexgraph.common.terminal import say
+from sensetrain.artefacts.hashing import uniform
+from sensetrain.artefacts.manifest import Manifest, is_current, making, read_manifest
+from sensetrain.config import TasksSettings
+from sensetrain.text.tasks.items import SHOTS, Examples, Item, chat_of, fewer_choices, item_of, text_of
+from sensetrain.text.tasks.records import DEV, TEST, TRAIN, VALIDATION, Record, has_files
+from sensetrain.text.tasks.splits import Splits, hub_splits, key_of, local_splits, normal
+
+NAMES = {
+    "arc": "arc_challenge", "csqa": "commonsense_qa", "piqa": "piqa", "mmlu_pro": "mmlu_pro", "squadv2": "squadv2"
+}  # fmt: skip
+"""What the papers call the sets that they train on, and our names."""
+
+EVALUATED = {
+    "arc_challenge": (VALIDATION, TEST), "commonsense_qa": (VALIDATION,), "piqa": (VALIDATION,), "mmlu": (DEV, TEST),
+    "squadv2": (VALIDATION,),
+}  # fmt: skip
+"""Splits that are evaluated, or shown as examples there, and so must not be trained on."""
+
+_CHOICES = 4  # MMLU has four, MMLU-Pro mostly ten (DSKD 5.2)
+
+Load = Callable[[str, Sequence[str]], Splits]
+
+
+def tasks(names: Sequence[str], data: Path | None, out: Path, settings: TasksSettings) -> Manifest:
+    """Write the artefact `tasks`, one file a set.
+
+    Args:
+        names: which sets, keys of NAMES.
+        data: a folder with the benchmarks' files; the hub if None.
+        out: where the artefact goes.
+        settings: share, examples and seed.
+
+    Raises:
+        UserError: a set is unknown, missing or damaged, or nothing of it is left.
+    """
+    if unknown := [name for name in names if name not in NAMES]:
+        raise UserError(f"no training set {unknown[0]!r}", field="tasks", remedy="take some of: " + ", ".join(NAMES))
+    load: Load = (lambda task, _: local_splits(task, data)) if data else hub_splits
+    evaluated = {task: load(task, EVALUATED[task]) for task in _to_keep_out(names, data)}
+    training = {name: _training(NAMES[name], evaluated, load) for name in names}
+    asked = {
+        normal(_question(record))
+        for task, splits in evaluated.items()
+        for split in EVALUATED[task]
+        for record in splits.records.get(split, ())
+    }
+    inputs = {task: splits.fingerprint for task, splits in (evaluated | training).items()}
+    shape = {"tasks": list(names), **settings.shape()}
+    if is_current(out, "tasks", shape, inputs):
+        say(f"tasks: {out} is up to date")
+        return read_manifest(out, "tasks")
+    with making(out, "tasks", shape, inputs) as draft:
+        for name, splits in training.items():
+            chosen = choose(NAMES[name], splits, asked, settings)
+            if not chosen.kept:
+                raise UserError(f"no item of {name} is left: {dict(chosen.dropped)}", field="share")
+            _write(draft.folder / f"{name}.jsonl", NAMES[name], chosen, settings)
+            draft.facts[name] = {
+                "read": chosen.read, "kept": len(chosen.kept), "dropped": dict(chosen.dropped), "cut": splits.cut
+            }  # fmt: skip
+    return read_manifest(out, "tasks")
+
+
+def _to_keep_out(names: Sequence[str], data: Path | None) -> list[str]:
+    """Benchmarks whose questions must not be trained on: those of the sets, and what else lies there."""
+    needed = {"mmlu" if name == "mmlu_pro" else NAMES[name] for name in names}
+    return [task for task in EVALUATED if task in needed or (data and has_files(task, data))]
+
+
+def _training(task: str, evaluated: Mapping[str, Splits], load: Load) -> Splits:
+    if task in evaluated and TRAIN in evaluated[task].records:
+        return evaluated[task]
+    return load(task, (_split(task),))
+
+
+def _split(task: str) -> str:
+    return TEST if task == "mmlu_pro" else TRAIN
+
+
+def _question(record: Record) -> str:
+    return str(record["goal"] if "goal" in record else record["question"])
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What of a set is trained on.
+
+    Attributes:
+        kept: the items.
+        pool: what their examples are drawn from: these items and those that only the share leaves out.
+        dropped: reason: how many items.
+        read: how many there were; as many as are kept and dropped.
+    """
+
+    kept: list[Item]
+    pool: list[Item]
+    dropped: Counter[str]
+    read: int
+
+
+def choose(task: str, splits: Splits, asked: Container[str], settings: TasksSettings) -> Chosen:
+    """Choose the items to train on.
+
+    Args:
+        task: name of the benchmark.
+        splits: its records.
+        asked: questions that are evaluated, as `normal` writes them.
+        settings: share, examples and seed.
+    """
+    dropped: Counter[str] = Counter()
+    records = splits[_split(task)]
+    pool = []
+    for record in records:
+        item = item_of(task, record)
+        if reason := _unfit(task, item, record, asked):
+            dropped[reason] += 1
+        else:
+            pool.append(fewer_choices(item, _CHOICES, settings.seed) if task == "mmlu_pro" else item)
+    held = splits[VALIDATION] if splits.cut else ()
+    dropped[f"evaluated (cut {splits.cut})"] = len(held)
+    draw = uniform(settings.seed, np.array([key_of(item.id) for item in pool], dtype=np.int64))
+    kept = [item for item, number in zip(pool, draw, strict=True) if number < settings.share]
+    dropped["not in the drawn share"] = len(pool) - len(kept)
+    if task == "squadv2" and settings.shots != 0:
+        examples = Examples(pool, settings.seed)
+        alone = {item.id for item in kept if not examples.of(item, 1)}
+        dropped["no other question in its paragraph"] = len(alone)
+        kept = [item for item in kept if item.id not in alone]
+    return Chosen(kept, pool, +dropped, len(records) + len(held))
+
+
+def _unfit(task: str, item: Item, record: Record, asked: Container[str]) -> str:
+    """Why an item must not be trained on; "" if it may."""
+    if normal(_question(record)) in asked:
+        return "its question is evaluated"
+    if task == "mmlu_pro" and str(record["src"]).startswith("ori_mmlu"):
+        return "from MMLU by its source"
+    if task == "mmlu_pro" and len(item.choices) < _CHOICES:
+        return "fewer than four choices"
+    return ""
+
+
+def _write(file: Path, task: str, chosen: Chosen, settings: TasksSettings) -> None:
+    """One line an item: the chat with its answer, and the same as prompt and answer."""
+    shots = SHOTS[task] if settings.shots is None else settings.shots
+    examples = Examples(chosen.pool, settings.seed)
+    with file.open("w", encoding="utf-8") as handle:
+        for item in chosen.kept:
+            shown = examples.of(item, shots)
+            prompt, answer = text_of(item, shown)
+            turns = [*chat_of(item, shown), {"role": "assistant", "content": item.answer}]
+            line = {"id": item.id, "prompt": prompt, "answer": answer, "messages": turns}
+            handle.write(json.dumps(line, ensure_ascii=False) + "\n")
