@@ -23,11 +23,12 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 import lexgraph
-from sensetrain.config import CollectSettings, PlanSettings, TokenizeSettings
 from sensetrain.models.folder import ModelFolder, device, find_model, last_hidden_state, resolve_compute
 from sensetrain.pipeline import stages
 from sensetrain.senses.plan.plan import Plan
+from sensetrain.senses.settings import CollectSettings, PlanSettings
 from sensetrain.senses.states.collect import padded
+from sensetrain.text.settings import TokenizeSettings
 from sensetrain.text.tokens import Tokens
 
 WIKITEXT = Path("../shared/data/corpora/wikitext-2/valid.txt")

@@ -78,8 +78,8 @@ def run(way: str, tokens: Path, out: Path) -> tuple[float, int]:
 
 def work(way: str, tokens: Path, out: Path) -> None:
     """In a process of its own: draw, and print what it cost."""
-    from sensetrain.config import PlanSettings
     from sensetrain.senses.plan.plan import plan
+    from sensetrain.senses.settings import PlanSettings
 
     started = time.perf_counter()
     if way == "ours":

@@ -17,11 +17,13 @@ import zipfile
 from pathlib import Path
 
 from lexgraph.common.terminal import print_table, say
-from sensetrain.config import ClusterSettings, CollectSettings, ForwardSettings, PlanSettings, TokenizeSettings
 from sensetrain.evaluate import similarity, wic
 from sensetrain.evaluate.wordsim import read_sets, words_of
 from sensetrain.models.folder import find_model
+from sensetrain.models.settings import ForwardSettings
 from sensetrain.pipeline import stages
+from sensetrain.senses.settings import ClusterSettings, CollectSettings, PlanSettings
+from sensetrain.text.settings import TokenizeSettings
 
 
 def main(

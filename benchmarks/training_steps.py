@@ -21,11 +21,11 @@ from torch import Tensor
 
 import lexgraph
 from sensetrain.artefacts.hashing import hash64
-from sensetrain.config import DSKDSettings
 from sensetrain.distill.candidates import Candidates, merged
 from sensetrain.distill.config import DSKDConfig
 from sensetrain.distill.data import two_pools
 from sensetrain.distill.sense_source import SenseSource
+from sensetrain.distill.settings import DSKDSettings
 from sensetrain.distill.teachers.cache import largest
 from sensetrain.distill.teachers.live import LiveTeacher
 from sensetrain.distill.trainer import DSKDTrainer

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 import rich_click as click
 
 from lexgraph.common.terminal import print_table
-from sensetrain import config
+from sensetrain.pipeline.settings import Engine
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,7 +63,7 @@ def teacher_option(help_: str = "A packaged model, a local folder or a hub id.")
 
 
 engine_option = click.option(
-    "--engine", type=click.Choice(get_args(config.Engine)), default="local", show_default=True,
+    "--engine", type=click.Choice(get_args(Engine)), default="local", show_default=True,
     help="Run on this machine, or on a Ray cluster (RAY_ADDRESS); the result is the same.",
 )  # fmt: skip
 

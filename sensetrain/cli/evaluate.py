@@ -11,9 +11,9 @@ import rich_click as click
 
 from lexgraph.common.command import output_file
 from lexgraph.common.terminal import print_table, say
-from sensetrain import config
 from sensetrain.cli.arguments import FILE, FOLDER
 from sensetrain.cli.options import flags_of
+from sensetrain.evaluate.settings import EvaluateSettings, HarnessSettings
 
 if TYPE_CHECKING:
     from sensetrain.models.folder import ModelFolder
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     help="Folder with the tasks' files; the Hugging Face hub if not given.",
 )  # fmt: skip
 @output_file("--out", default="results.json", show_default=True, help="Where the results go, as JSON.")
-@flags_of(config.HarnessSettings)
+@flags_of(HarnessSettings)
 def evaluate(
     names: Sequence[str], tokens: Path, questions: Path | None, tasks: str | None, data: Path | None, out: Path,
     **values: Any,
@@ -39,9 +39,9 @@ def evaluate(
     os.environ.setdefault("TQDM_DISABLE", "1")
     from sensetrain.models.folder import find_model
 
-    settings = config.HarnessSettings.parse(**values)
-    plain = config.EvaluateSettings.parse(**{name: values[name] for name in config.EvaluateSettings.model_fields})
-    if not tasks and (data or settings != config.HarnessSettings.parse(**plain.model_dump())):
+    settings = HarnessSettings.parse(**values)
+    plain = EvaluateSettings.parse(**{name: values[name] for name in EvaluateSettings.model_fields})
+    if not tasks and (data or settings != HarnessSettings.parse(**plain.model_dump())):
         raise click.UsageError("--data, --protocol, --shots, --seeds and --max-length do nothing without --tasks.")
     if tasks and questions:
         raise click.UsageError("--questions and --tasks are two ways: give one of them.")
@@ -54,7 +54,7 @@ def evaluate(
 
 
 def _heldout(
-    models: Sequence[ModelFolder], tokens: Path, questions: Path | None, out: Path, settings: config.EvaluateSettings
+    models: Sequence[ModelFolder], tokens: Path, questions: Path | None, out: Path, settings: EvaluateSettings
 ) -> None:
     from sensetrain.evaluate.lm import evaluate as measure
 
@@ -70,7 +70,7 @@ def _share(value: float | None) -> str:
 
 
 def _tasks(
-    models: Sequence[ModelFolder], tasks: Sequence[str], data: Path | None, out: Path, settings: config.HarnessSettings
+    models: Sequence[ModelFolder], tasks: Sequence[str], data: Path | None, out: Path, settings: HarnessSettings
 ) -> None:
     from sensetrain.evaluate.harness import evaluate_tasks
 

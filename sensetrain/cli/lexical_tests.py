@@ -10,10 +10,10 @@ import rich_click as click
 from lexgraph.common.command import output_file, output_files
 from lexgraph.common.files import replacing
 from lexgraph.common.terminal import print_table, say
-from sensetrain import config
 from sensetrain.cli.arguments import FOLDER, teacher_option
 from sensetrain.cli.arguments import dictionary_option as dictionary_to_read
 from sensetrain.cli.options import flags_of
+from sensetrain.models.settings import ForwardSettings
 
 dictionary_option = dictionary_to_read("A dictionary of words or of tokens.")
 _RESULTS = {"help": "Also write the results as JSON."}
@@ -29,7 +29,7 @@ _RESULTS = {"help": "Also write the results as JSON."}
 @output_files(
     {"--write-words": {"help": "Only write the sets' words, one a line, for `plan --words`."}, "--out": _RESULTS}
 )
-@flags_of(config.ForwardSettings)
+@flags_of(ForwardSettings)
 def similarity(
     dictionary: Path, sets: Path, teacher: str, write_words: Path | None, out: Path | None, **values: Any
 ) -> None:
@@ -46,7 +46,7 @@ def similarity(
     from sensetrain.evaluate.similarity import table
     from sensetrain.models.folder import find_model
 
-    settings = config.ForwardSettings.parse(**values)
+    settings = ForwardSettings.parse(**values)
     result = measure(dictionary, sets, find_model(teacher), settings, out)
     print_table(*table(result))
     print_table(["senses of words", "words"], sorted(result.words.items()))
@@ -62,14 +62,14 @@ def similarity(
 )  # fmt: skip
 @teacher_option("The dictionary's teacher.")
 @output_file("--out", **_RESULTS)
-@flags_of(config.ForwardSettings)
+@flags_of(ForwardSettings)
 def wic(dictionary: Path, data: Path, teacher: str, out: Path | None, **values: Any) -> None:
     """Measure whether the same sense means the same nearest row, on Word in Context."""
     from sensetrain.evaluate.wic import table
     from sensetrain.evaluate.wic import wic as measure
     from sensetrain.models.folder import find_model
 
-    result = measure(dictionary, data, find_model(teacher), config.ForwardSettings.parse(**values), out)
+    result = measure(dictionary, data, find_model(teacher), ForwardSettings.parse(**values), out)
     print_table(["on validation", "accuracy"], table(result), title=f"{result.items} items")
     if out is not None:
         say(f"results: {out}")

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from lexgraph.common.command import run
 from lexgraph.common.terminal import out as stdout
 from lexgraph.common.terminal import print_table
-from sensetrain import __version__, config
+from sensetrain import __version__
 from sensetrain.cli.arguments import FILE, FOLDER, engine_option, folder_option, out_option, print_facts, teacher_option
 from sensetrain.cli.arguments import dictionary_option as dictionary_to_read
 from sensetrain.cli.dictionaries import dictionary as dictionary_group
@@ -23,6 +23,16 @@ from sensetrain.cli.evaluate import evaluate as evaluate_command
 from sensetrain.cli.lexical_tests import similarity, wic
 from sensetrain.cli.options import flags_of
 from sensetrain.cli.text import generate, tasks, tokenize
+from sensetrain.distill.settings import DistilSettings, DSKDSettings, TeachSettings
+from sensetrain.pipeline.settings import DemoSettings, Engine
+from sensetrain.senses.settings import (
+    ClusterSettings,
+    CollectSettings,
+    ComposeSettings,
+    NeighboursSettings,
+    PlanSettings,
+    PredictSettings,
+)
 
 # Heavy imports (torch, transformers) stay inside the commands, so that --help is quick.
 
@@ -70,10 +80,10 @@ def fetch(name: str) -> None:
     help="dry run: speed of the teacher; measured for some seconds if not given.",
 )  # fmt: skip
 @engine_option
-@flags_of(config.PlanSettings)
+@flags_of(PlanSettings)
 def plan(
     tokens: Path, out: Path, shard: str | None, shards: Sequence[Path], words: Path | None, teacher: str,
-    predicted: Path | None, dry_run: bool, tokens_per_second: float | None, engine: config.Engine,
+    predicted: Path | None, dry_run: bool, tokens_per_second: float | None, engine: Engine,
     **values: Any,
 ) -> None:  # fmt: skip
     """Draw which states to collect, before any forward pass."""
@@ -91,7 +101,7 @@ def plan(
         return
     if shard or dry_run:
         _refuse_beside("--shard" if shard else "--dry-run", "it runs on this machine", ["engine"])
-    settings = config.PlanSettings.parse(**values)
+    settings = PlanSettings.parse(**values)
     if settings.unit == "token":
         _refuse_beside("--unit token", "it is for words", ["words"] if dry_run else ["words", "teacher"])
     if settings.state_of == "predicted":
@@ -132,13 +142,13 @@ def _refuse_beside(flag: str, reason: str, names: Sequence[str]) -> None:
 @tokens_option
 @teacher_option()
 @out_option("predicted")
-@flags_of(config.PredictSettings)
+@flags_of(PredictSettings)
 def predict(tokens: Path, teacher: str, out: Path, **values: Any) -> None:
     """Write the teacher's most probable next token at each position, for `plan --state-of predicted`."""
     from sensetrain.models import folder as models
     from sensetrain.pipeline import stages
 
-    settings = config.PredictSettings.parse(**values)
+    settings = PredictSettings.parse(**values)
     print_facts(stages.predict_stage(tokens, models.find_model(teacher), out, settings).ensure().facts)
 
 
@@ -147,13 +157,13 @@ def predict(tokens: Path, teacher: str, out: Path, **values: Any) -> None:
 @tokens_option
 @teacher_option()
 @out_option("states")
-@flags_of(config.CollectSettings)
+@flags_of(CollectSettings)
 def collect(plan: Path, tokens: Path, teacher: str, out: Path, **values: Any) -> None:
     """Collect the planned states in one teacher pass; goes on where it was interrupted."""
     from sensetrain.models import folder as models
     from sensetrain.pipeline import stages
 
-    settings = config.CollectSettings.parse(**values)
+    settings = CollectSettings.parse(**values)
     print_facts(stages.collect_stage(tokens, plan, models.find_model(teacher), out, settings).ensure().facts)
 
 
@@ -162,13 +172,13 @@ def collect(plan: Path, tokens: Path, teacher: str, out: Path, **values: Any) ->
 @plan_option
 @teacher_option()
 @out_option("senses")
-@flags_of(config.ClusterSettings)
+@flags_of(ClusterSettings)
 def cluster(states: Path, plan: Path, teacher: str, out: Path, **values: Any) -> None:
     """Cluster each token's states into senses."""
     from sensetrain.models import folder as models
     from sensetrain.pipeline import stages
 
-    settings = config.ClusterSettings.parse(**values)
+    settings = ClusterSettings.parse(**values)
     print_facts(stages.cluster_stage(states, plan, models.find_model(teacher), out, settings).ensure().facts)
 
 
@@ -177,13 +187,13 @@ def cluster(states: Path, plan: Path, teacher: str, out: Path, **values: Any) ->
 @dictionary_option
 @teacher_option()
 @out_option("composed")
-@flags_of(config.ComposeSettings)
+@flags_of(ComposeSettings)
 def compose(db: Path, dictionary: Path, teacher: str, out: Path, **values: Any) -> None:
     """Compose the senses of words that are several tokens."""
     from sensetrain.models import folder as models
     from sensetrain.pipeline import stages
 
-    settings = config.ComposeSettings.parse(**values)
+    settings = ComposeSettings.parse(**values)
     print_facts(stages.compose_stage(db, dictionary, models.find_model(teacher), out, settings).ensure().facts)
 
 
@@ -193,13 +203,13 @@ def compose(db: Path, dictionary: Path, teacher: str, out: Path, **values: Any) 
 @composed_option
 @teacher_option()
 @out_option("neighbours")
-@flags_of(config.NeighboursSettings)
+@flags_of(NeighboursSettings)
 def neighbours(db: Path, dictionary: Path, composed: Path, teacher: str, out: Path, **values: Any) -> None:
     """Look up the senses of each token's synonyms and antonyms."""
     from sensetrain.models import folder as models
     from sensetrain.pipeline import stages
 
-    settings = config.NeighboursSettings.parse(**values)
+    settings = NeighboursSettings.parse(**values)
     print_facts(
         stages.neighbours_stage(db, dictionary, composed, models.find_model(teacher), out, settings).ensure().facts
     )
@@ -212,7 +222,7 @@ def neighbours(db: Path, dictionary: Path, composed: Path, teacher: str, out: Pa
 @composed_option
 @neighbours_option
 @out_option("cache")
-@flags_of(config.TeachSettings)
+@flags_of(TeachSettings)
 def teach(
     teacher: str, tokens: Path, dictionary: Path, composed: Path, neighbours: Path, out: Path, **values: Any
 ) -> None:
@@ -221,7 +231,7 @@ def teach(
     from sensetrain.models import folder as models
     from sensetrain.pipeline import stages
 
-    model, settings = models.find_model(teacher), config.TeachSettings.parse(**values)
+    model, settings = models.find_model(teacher), TeachSettings.parse(**values)
     senses = SenseSource.open(dictionary, composed, neighbours, model)
     print_facts(stages.teach_stage(tokens, model, senses, out, settings).ensure().facts)
 
@@ -231,13 +241,13 @@ def teach(
 @tokens_option
 @teacher_option()
 @out_option("students/kd")
-@flags_of(config.DistilSettings)
+@flags_of(DistilSettings)
 def kd(cache: Path | None, tokens: Path, teacher: str, out: Path, **values: Any) -> None:
     """Train a student by knowledge distillation, from a cache or with the teacher beside it."""
     from sensetrain.models import folder as models
     from sensetrain.pipeline import stages
 
-    settings = config.DistilSettings.parse(**values)
+    settings = DistilSettings.parse(**values)
     print_facts(stages.kd_stage(cache, tokens, models.find_model(teacher), out, settings).ensure().facts)
 
 
@@ -249,7 +259,7 @@ def kd(cache: Path | None, tokens: Path, teacher: str, out: Path, **values: Any)
 @neighbours_option
 @teacher_option()
 @out_option("students/dskd")
-@flags_of(config.DSKDSettings)
+@flags_of(DSKDSettings)
 def dskd(
     cache: Path | None, tokens: Path, dictionary: Path, composed: Path, neighbours: Path, teacher: str, out: Path,
     **values: Any,
@@ -259,7 +269,7 @@ def dskd(
     from sensetrain.models import folder as models
     from sensetrain.pipeline import stages
 
-    model, settings = models.find_model(teacher), config.DSKDSettings.parse(**values)
+    model, settings = models.find_model(teacher), DSKDSettings.parse(**values)
     senses = SenseSource.open(dictionary, composed, neighbours, model)
     print_facts(stages.dskd_stage(cache, tokens, model, senses, out, settings).ensure().facts)
 
@@ -277,12 +287,12 @@ def report(folder: Path, *, overwrite: bool) -> None:
 @cli.command()
 @out_option("demo")
 @teacher_option()
-@flags_of(config.DemoSettings)
+@flags_of(DemoSettings)
 def demo(out: Path, teacher: str, **values: Any) -> None:
     """Run the whole line: dumps in, two distilled students and a report out."""
     from sensetrain.pipeline.demo import run_demo
 
-    run_demo(out, teacher, config.DemoSettings.parse(**values))
+    run_demo(out, teacher, DemoSettings.parse(**values))
 
 
 for command in (tasks, generate, tokenize, dictionary_group, inspect, similarity, wic, evaluate_command):

@@ -13,8 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from lexgraph.common.errors import UserError
-from sensetrain.config import Settings
-from sensetrain.distill.recipes import NAMED, defaults
+from sensetrain.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,6 +25,7 @@ def flags_of(model: type[Settings]) -> Callable[[F], F]:
     """
 
     def decorate(function: F) -> F:
+        named = model.named()
         for name, field in reversed(model.model_fields.items()):
             flag = f"--{name.replace('_', '-')}"
             switch = field.annotation is bool
@@ -37,9 +37,9 @@ def flags_of(model: type[Settings]) -> Callable[[F], F]:
                 default=field.default,
                 show_default=field.default not in (None, ()),
                 help=field.description,
-                is_eager=name in NAMED,
+                is_eager=name in named,
                 callback=(lambda context, parameter, value: _take_named(context, parameter, value, model))
-                if name in NAMED
+                if name in named
                 else None,
             )
             function = option(function)
@@ -84,8 +84,8 @@ def _click_type(annotation: Any) -> Any:
 
 def _take_named(context: click.Context, parameter: click.Parameter, value: Any, model: type[Settings]) -> Any:
     """Make what a recipe or preset stands for the defaults of the command's flags, below those of a file."""
-    named = defaults({str(parameter.name): value}, set(model.model_fields))
-    context.default_map = {**named, **(context.default_map or {})}
+    implied = model.named_defaults({str(parameter.name): value})
+    context.default_map = {**implied, **(context.default_map or {})}
     return value
 
 

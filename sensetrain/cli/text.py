@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import rich_click as click
 
 from lexgraph.common.terminal import print_table
-from sensetrain import config
 from sensetrain.cli.arguments import FOLDER, engine_option, out_option, print_facts, teacher_option
 from sensetrain.cli.options import flags_of
+from sensetrain.pipeline.settings import Engine
+from sensetrain.text.settings import GenerateSettings, TasksSettings, TokenizeSettings
 
 if TYPE_CHECKING:
     from sensetrain.text.documents import HubDataset
@@ -52,9 +53,9 @@ def _datasets(paths: Sequence[Path], datasets: Sequence[str], split: str) -> lis
 @teacher_option()
 @out_option("tokens")
 @engine_option
-@flags_of(config.TokenizeSettings)
+@flags_of(TokenizeSettings)
 def tokenize(
-    paths: Sequence[Path], datasets: Sequence[str], split: str, teacher: str, out: Path, engine: config.Engine,
+    paths: Sequence[Path], datasets: Sequence[str], split: str, teacher: str, out: Path, engine: Engine,
     **values: Any,
 ) -> None:  # fmt: skip
     """Cut text into sequences of token ids."""
@@ -62,7 +63,7 @@ def tokenize(
     from sensetrain.models import folder as models
     from sensetrain.pipeline import stages
 
-    settings = config.TokenizeSettings.parse(**values)
+    settings = TokenizeSettings.parse(**values)
     print_facts(stages.tokenize_stage(paths, models.find_model(teacher), out, settings, named, engine).ensure().facts)
 
 
@@ -70,7 +71,7 @@ def tokenize(
 @_of_sources
 @teacher_option()
 @out_option("targets")
-@flags_of(config.GenerateSettings)
+@flags_of(GenerateSettings)
 def generate(
     paths: Sequence[Path], datasets: Sequence[str], split: str, teacher: str, out: Path, **values: Any
 ) -> None:
@@ -79,7 +80,7 @@ def generate(
     from sensetrain.models import folder as models
     from sensetrain.pipeline import stages
 
-    settings = config.GenerateSettings.parse(**values)
+    settings = GenerateSettings.parse(**values)
     print_facts(stages.generate_stage(paths, models.find_model(teacher), out, settings, named).ensure().facts)
 
 
@@ -87,12 +88,12 @@ def generate(
 @click.argument("names", metavar="SET,SET,...")
 @click.option("--data", type=FOLDER, help="Folder with the benchmarks' files; the Hugging Face hub if not given.")
 @out_option("tasks")
-@flags_of(config.TasksSettings)
+@flags_of(TasksSettings)
 def tasks(names: str, data: Path | None, out: Path, **values: Any) -> None:
     """Write training sets (arc, csqa, piqa, mmlu_pro, squadv2) as prompts and answers."""
     from sensetrain.text.tasks.training import tasks as write
 
-    made = write(names.split(","), data, out, config.TasksSettings.parse(**values))
+    made = write(names.split(","), data, out, TasksSettings.parse(**values))
     rows = []
     for name, facts in made.facts.items():
         rows += [(name, "read", facts["read"]), (name, "kept", facts["kept"])]

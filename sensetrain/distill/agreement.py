@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import Manifest
-from sensetrain.config import CandidateSettings, DistilSettings, DSKDSettings
 from sensetrain.distill.sense_source import SenseSource
+from sensetrain.distill.settings import CandidateSettings, DistilSettings, DSKDSettings
 
 _CHOSEN = sorted(set(CandidateSettings.model_fields) - {"recipe"})
 

@@ -19,7 +19,7 @@ from lexgraph.common.folders import alone_at, partial_of
 from lexgraph.common.terminal import say
 from sensetrain.artefacts import processes
 from sensetrain.artefacts.manifest import PURPOSE
-from sensetrain.config import DistilSettings
+from sensetrain.distill.settings import DistilSettings
 
 _FOLDER = ".training"
 _FULL = ("os error 28", "os error 27", "os error 122", "file write failed", "unexpected pos")

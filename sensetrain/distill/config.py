@@ -14,7 +14,7 @@ from transformers import TrainingArguments
 
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts import processes
-from sensetrain.config import DistilSettings, DSKDSettings
+from sensetrain.distill.settings import DistilSettings, DSKDSettings
 
 METRIC = "nll"
 """What evaluation during training measures, in nats a token; early stopping looks at it."""

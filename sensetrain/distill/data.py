@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from sensetrain.artefacts.hashing import hash64
-from sensetrain.config import Positions
+from sensetrain.distill.settings import Positions
 from sensetrain.text.tokens import TRAIN, Tokens
 
 IGNORE = -100

@@ -14,7 +14,6 @@ from lexgraph.common.folders import require_apart
 from lexgraph.common.terminal import Advance, progress, say
 from sensetrain.artefacts import processes
 from sensetrain.artefacts.manifest import COMPUTE, Draft, Manifest, computed_in, making, read_manifest
-from sensetrain.config import CandidateSettings, DistilSettings, DSKDSettings, StudentSettings
 from sensetrain.distill import checkpoints
 from sensetrain.distill.agreement import check_cache, check_senses
 from sensetrain.distill.card import write_card
@@ -24,10 +23,12 @@ from sensetrain.distill.data import CachedSequences, Item, TargetSource, collate
 from sensetrain.distill.heldout import HeldoutSequences
 from sensetrain.distill.packing import PackedCollate, require_boundaries
 from sensetrain.distill.sense_source import SenseSource
+from sensetrain.distill.settings import CandidateSettings, DistilSettings, DSKDSettings
 from sensetrain.distill.teachers.cache import TeacherCache, teach_inputs
 from sensetrain.distill.teachers.live import BatchTeacher, CachedTeacher, LiveTargets, LiveTeacher
 from sensetrain.distill.trainer import DSKDTrainer, KDTrainer
 from sensetrain.models.folder import ModelFolder, check_length, device
+from sensetrain.models.settings import StudentSettings
 from sensetrain.models.surgery import begins_as, build_student, count_parameters, write_student
 from sensetrain.text.tokens import Tokens
 

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.hashing import hash64
-from sensetrain.config import CandidateSettings, Metric
 from sensetrain.distill.candidates import (
     Candidates,
     merged,
@@ -21,6 +20,7 @@ from sensetrain.distill.candidates import (
     own_candidates,
     positive_candidates,
 )
+from sensetrain.distill.settings import CandidateSettings, Metric
 from sensetrain.models.folder import ModelFolder
 from sensetrain.senses.dictionary.dictionary import SenseDictionary, combined_rows
 from sensetrain.senses.words.compose import ComposedWords

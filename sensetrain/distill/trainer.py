@@ -18,7 +18,6 @@ from transformers import Trainer
 from transformers.utils.import_utils import is_peft_available
 
 from lexgraph.common.errors import UserError
-from sensetrain.config import DistilSettings, DSKDSettings
 from sensetrain.distill.agreement import check_senses
 from sensetrain.distill.config import METRIC, DSKDConfig, KDConfig
 from sensetrain.distill.data import IGNORE, collate
@@ -29,6 +28,7 @@ from sensetrain.distill.losses.plain import sense_sum
 from sensetrain.distill.order import Filled, StepOrder
 from sensetrain.distill.replay import load_step, save_step
 from sensetrain.distill.sense_source import SenseSource
+from sensetrain.distill.settings import DistilSettings, DSKDSettings
 from sensetrain.distill.teachers.base import TopK
 from sensetrain.distill.teachers.live import BatchTeacher, CachedTeacher, OfBatch
 from sensetrain.models.folder import ModelFolder, state_width

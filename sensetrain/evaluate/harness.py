@@ -20,8 +20,8 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.files import read_json, write_json
 from lexgraph.common.terminal import say
 from sensetrain.artefacts.manifest import write_results
-from sensetrain.config import HarnessSettings
 from sensetrain.evaluate.intervals import Scores, difference, estimate
+from sensetrain.evaluate.settings import HarnessSettings
 from sensetrain.models.folder import ModelFolder
 from sensetrain.text.tasks.splits import Splits, hub_splits, local_splits
 

@@ -16,8 +16,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import progress
 from sensetrain.artefacts.manifest import write_results
-from sensetrain.config import EvaluateSettings
 from sensetrain.evaluate.questions import Question, read_questions
+from sensetrain.evaluate.settings import EvaluateSettings
 from sensetrain.models.folder import ModelFolder, check_length, device, last_hidden_state, logits_of, longest_input
 from sensetrain.senses.plan.plan import members_of, plan_batches
 from sensetrain.senses.states.collect import padded

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from lexgraph.common.terminal import progress
-from sensetrain.config import HarnessSettings
+from sensetrain.evaluate.settings import HarnessSettings
 from sensetrain.models.folder import ModelFolder, device, last_hidden_state, logits_of, longest_input
 from sensetrain.senses.plan.plan import members_of, plan_batches
 from sensetrain.text.chats import written

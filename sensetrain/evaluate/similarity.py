@@ -15,10 +15,10 @@ from torch import Tensor
 
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import write_results
-from sensetrain.config import ForwardSettings
 from sensetrain.evaluate.word_senses import METRICS, Metric, WordSenses, look_up, scaled, with_isolated
 from sensetrain.evaluate.wordsim import SimilaritySet, read_sets, words_of
 from sensetrain.models.folder import ModelFolder
+from sensetrain.models.settings import ForwardSettings
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
 
 Ints = npt.NDArray[np.int64]

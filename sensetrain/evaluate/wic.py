@@ -22,10 +22,10 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.files import numbered_lines
 from lexgraph.lemmas import lemma
 from sensetrain.artefacts.manifest import write_results
-from sensetrain.config import ForwardSettings
 from sensetrain.evaluate.spans import span_states
 from sensetrain.evaluate.word_senses import WordSenses, look_up
 from sensetrain.models.folder import ModelFolder
+from sensetrain.models.settings import ForwardSettings
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
 
 Span = tuple[int, int]

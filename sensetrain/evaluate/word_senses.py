@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sensetrain.config import Compute, StateOf
 from sensetrain.evaluate.spans import span_states
 from sensetrain.models.folder import ModelFolder
+from sensetrain.models.settings import Compute, StateOf
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
 from sensetrain.senses.words.compose import compose_words, tokenize_words
 from sensetrain.text.tokens import word_prefix

@@ -26,11 +26,11 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import sha256_of, sha256_of_json
-from sensetrain.config import Compute
 from sensetrain.models import packaged as fetch
 from sensetrain.models.cutting import cut_config, require_own_layers
 from sensetrain.models.files import raw_config, read_config, read_tokenizer
 from sensetrain.models.logits import LogitForm
+from sensetrain.models.settings import Compute
 from sensetrain.models.weights import check_finite, check_loaded, quiet_loading, reason_of, weight_files
 
 # Loading a model shows no bar of its own: stages show theirs, on stderr.

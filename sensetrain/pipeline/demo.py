@@ -21,27 +21,20 @@ from lexgraph.common.folders import partial_of
 from lexgraph.common.terminal import print_table, say
 from lexgraph.ingest import ingest, is_current
 from sensetrain.artefacts.manifest import Manifest, read_manifest
-from sensetrain.config import (
-    ClusterSettings,
-    CollectSettings,
-    ComposeSettings,
-    DemoSettings,
-    DistilSettings,
-    DSKDSettings,
-    EvaluateSettings,
-    PlanSettings,
-    StudentSettings,
-    TeachSettings,
-    TokenizeSettings,
-)
 from sensetrain.distill.sense_source import SenseSource
+from sensetrain.distill.settings import DistilSettings, DSKDSettings, TeachSettings
 from sensetrain.evaluate.lm import evaluate
+from sensetrain.evaluate.settings import EvaluateSettings
 from sensetrain.models.folder import ModelFolder, find_model
+from sensetrain.models.settings import StudentSettings
 from sensetrain.pipeline import stages
 from sensetrain.pipeline.data_folder import DataFolder
 from sensetrain.pipeline.measure import measured
+from sensetrain.pipeline.settings import DemoSettings
 from sensetrain.pipeline.stages import Stage
 from sensetrain.report import write_report
+from sensetrain.senses.settings import ClusterSettings, CollectSettings, ComposeSettings, PlanSettings
+from sensetrain.text.settings import TokenizeSettings
 
 GRAPH, RESULTS, STAGES, EVALUATION = "lexgraph.duckdb", "results.json", "stages.json", "evaluation.json"
 _EPOCHS = 1.0  # instead of two: the demo is to end within a quarter of an hour on two cores

@@ -21,12 +21,13 @@ from typing import Any, TypeVar
 from lexgraph.common.errors import UserError
 from lexgraph.common.folders import beside
 from sensetrain.artefacts.manifest import Manifest
-from sensetrain.config import PlanSettings, TokenizeSettings
 from sensetrain.models.folder import ModelFolder
 from sensetrain.senses.plan import shards
 from sensetrain.senses.plan.occurrences import Shard
+from sensetrain.senses.settings import PlanSettings
 from sensetrain.text import tokens as corpus
 from sensetrain.text.documents import Source
+from sensetrain.text.settings import TokenizeSettings
 
 A = TypeVar("A")
 B = TypeVar("B")

@@ -14,36 +14,33 @@ from lexgraph.common.folders import alone_at, require_replaceable
 from lexgraph.common.terminal import say
 from sensetrain.artefacts import processes
 from sensetrain.artefacts.manifest import MANIFEST, Manifest, is_current, listed, read_manifest
-from sensetrain.config import (
-    ClusterSettings,
-    CollectSettings,
-    ComposeSettings,
-    DistilSettings,
-    DSKDSettings,
-    Engine,
-    GenerateSettings,
-    NeighboursSettings,
-    PlanSettings,
-    PredictSettings,
-    StudentSettings,
-    TeachSettings,
-    TokenizeSettings,
-)
 from sensetrain.distill import agreement
 from sensetrain.distill import run as train
 from sensetrain.distill.sense_source import SenseSource
+from sensetrain.distill.settings import DistilSettings, DSKDSettings, TeachSettings
 from sensetrain.distill.teachers import cache as teacher_cache
 from sensetrain.models.folder import ModelFolder
+from sensetrain.models.settings import StudentSettings
 from sensetrain.pipeline import on_ray
+from sensetrain.pipeline.settings import Engine
 from sensetrain.senses.cluster import run as cluster
 from sensetrain.senses.dictionary import dictionary
 from sensetrain.senses.plan import plan, shards
 from sensetrain.senses.plan.occurrences import Shard
+from sensetrain.senses.settings import (
+    ClusterSettings,
+    CollectSettings,
+    ComposeSettings,
+    NeighboursSettings,
+    PlanSettings,
+    PredictSettings,
+)
 from sensetrain.senses.states import collect, predict
 from sensetrain.senses.words import compose, neighbours
 from sensetrain.text import generate
 from sensetrain.text import tokens as corpus
 from sensetrain.text.documents import HubDataset, Source
+from sensetrain.text.settings import GenerateSettings, TokenizeSettings
 
 
 @dataclass(frozen=True)

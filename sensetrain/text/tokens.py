@@ -27,10 +27,10 @@ from lexgraph.common.terminal import progress
 from sensetrain.artefacts.hashing import hash64
 from sensetrain.artefacts.manifest import Manifest, find_manifest, making, read_manifest
 from sensetrain.artefacts.mapped_arrays import read_arrays, write_arrays
-from sensetrain.config import TokenizeSettings
 from sensetrain.models.folder import ModelFolder, added_tokens
 from sensetrain.text.documents import Source, documents, fingerprint, text_files
 from sensetrain.text.encoding import Encoded, InOrder, encode, one_by_one, sequences_of
+from sensetrain.text.settings import TokenizeSettings
 
 __all__ = [
     "DOCUMENTS", "HELDOUT", "TRAIN", "Tokens", "hold_out", "text_files", "text_inputs", "token_files", "tokenize",

@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerBase
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import numbered_lines
-from sensetrain.config import StateOf
+from sensetrain.models.settings import StateOf
 from sensetrain.text.encoding import PREFIX
 from sensetrain.text.tokens import DOCUMENTS, word_mark
 

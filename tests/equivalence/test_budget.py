@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 
 from sensetrain.artefacts.manifest import Draft
-from sensetrain.config import PlanSettings
 from sensetrain.senses.plan.budget import choose, sampled
 from sensetrain.senses.plan.occurrences import OCCURRENCE, Occurrences
 from sensetrain.senses.plan.sample import count
+from sensetrain.senses.settings import PlanSettings
 
 
 def random_corpus(seed: int, sequences: int = 14, vocabulary: int = 8) -> tuple[Occurrences, list[list[int]]]:

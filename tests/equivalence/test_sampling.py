@@ -16,11 +16,11 @@ from scipy.stats import chi2
 
 from sensetrain.artefacts.hashing import hash64, splitmix64, uniform
 from sensetrain.artefacts.manifest import making
-from sensetrain.config import PlanSettings
 from sensetrain.distill.data import two_pools
 from sensetrain.senses.plan import sample as sampling
 from sensetrain.senses.plan.occurrences import OCCURRENCE, WHOLE, Occurrences, Shard, occurrences_of
 from sensetrain.senses.plan.sample import drawn, even
+from sensetrain.senses.settings import PlanSettings
 from sensetrain.text.tokens import HELDOUT, TRAIN
 
 MASK, GAMMA = 2**64 - 1, 0x9E3779B97F4A7C15

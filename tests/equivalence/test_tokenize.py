@@ -17,9 +17,9 @@ from transformers import PreTrainedTokenizerFast
 from waiting import HANG
 
 from sensetrain.artefacts.hashing import hash64
-from sensetrain.config import TokenizeSettings
 from sensetrain.text.documents import Document
 from sensetrain.text.encoding import encode, sequences_of
+from sensetrain.text.settings import TokenizeSettings
 from sensetrain.text.tokens import hold_out
 
 TEXTS = ["Some words, and some more.", "\u00e9\u4e2d\U0001f600 <|end|> x", "a", " \n ", "word " * 400, "<|end|>"]
@@ -143,7 +143,7 @@ def test_threads_do_not_change_a_byte(tmp_path: Path):
         (tmp_path / f"{i:02}.txt").write_text(TEXTS[i % len(TEXTS)] * (i + 1) + ".", encoding="utf-8")
     program = (
         "import sys; from pathlib import Path; from sensetrain.text.tokens import tokenize, text_files;"
-        "from sensetrain.config import TokenizeSettings; from sensetrain.models.folder import ModelFolder;"
+        "from sensetrain.text.settings import TokenizeSettings; from sensetrain.models.folder import ModelFolder;"
         "folder, out = map(Path, sys.argv[1:]);"
         "tokenize(text_files([folder]), ModelFolder('t', folder / 'teacher'), out, TokenizeSettings())"
     )

@@ -14,17 +14,12 @@ from random_teacher import write_teacher
 from tokenizers.processors import TemplateProcessing
 
 import lexgraph
-from sensetrain.config import (
-    ClusterSettings,
-    CollectSettings,
-    ComposeSettings,
-    PlanSettings,
-    TeachSettings,
-    TokenizeSettings,
-)
+from sensetrain.distill.settings import TeachSettings
 from sensetrain.distill.teachers.cache import SenseSource
 from sensetrain.models.folder import ModelFolder, find_model
 from sensetrain.pipeline import stages
+from sensetrain.senses.settings import ClusterSettings, CollectSettings, ComposeSettings, PlanSettings
+from sensetrain.text.settings import TokenizeSettings
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,7 +16,7 @@ from math import log
 import torch
 from torch import Tensor
 
-from sensetrain.config import DivergenceName
+from sensetrain.distill.settings import DivergenceName
 
 NEVER = -1e4
 """Log-probability of an outcome that the teacher rules out: finite, so that times its probability it is zero."""

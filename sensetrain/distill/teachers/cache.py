@@ -27,9 +27,9 @@ from lexgraph.common.terminal import say
 from sensetrain.artefacts.hashing import uniform
 from sensetrain.artefacts.manifest import Manifest, read_manifest
 from sensetrain.artefacts.shared_work import FileWork, Job, settled, work_together
-from sensetrain.config import TeachSettings
 from sensetrain.distill.losses.plain import log_rest
 from sensetrain.distill.sense_source import SenseSource
+from sensetrain.distill.settings import TeachSettings
 from sensetrain.distill.teachers.shards import Layout, Shard, row_bytes, shard_name, write_shard
 from sensetrain.models.folder import ModelFolder, check_length, last_hidden_state, logits_of, state_width
 from sensetrain.senses.plan.plan import members_of, plan_batches

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from lexgraph.common.errors import UserError
-from sensetrain.config import CandidateSettings, Tail
 from sensetrain.distill.data import IGNORE
 from sensetrain.distill.sense_source import SenseSource
+from sensetrain.distill.settings import CandidateSettings, Tail
 from sensetrain.distill.teachers.base import Sampled, Teacher, TeacherStates, TopK
 from sensetrain.models.folder import ModelFolder, body_of, device
 from sensetrain.models.logits import PLAIN, LogitForm

@@ -16,13 +16,13 @@ from torch import Tensor
 
 from lexgraph.common.terminal import progress
 from sensetrain.artefacts.manifest import Manifest
-from sensetrain.config import ClusterSettings
 from sensetrain.senses.cluster import adaptive
 from sensetrain.senses.cluster.batches import Batch, buckets, in_order, read_batch, side_by_side
 from sensetrain.senses.cluster.kmeans import Clusters, clusters_of_labels, kmeans
 from sensetrain.senses.cluster.mcl import markov_clusters
 from sensetrain.senses.dictionary.dictionary import EXAMPLES, SenseDictionary, write_dictionary
 from sensetrain.senses.plan.plan import Plan
+from sensetrain.senses.settings import ClusterSettings
 from sensetrain.senses.states.collect import States
 from sensetrain.text.whole_words import WORDS, read_words
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import Manifest, making, read_manifest
-from sensetrain.config import Unit
+from sensetrain.senses.settings import Unit
 from sensetrain.text.whole_words import WORDS, read_words, write_words
 
 FILE, MANIFEST = "senses.safetensors", "senses.json"

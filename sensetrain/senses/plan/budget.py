@@ -22,9 +22,9 @@ import pyarrow as pa
 
 from sensetrain.artefacts.hashing import U64, hash64
 from sensetrain.artefacts.manifest import Draft
-from sensetrain.config import PlanSettings
 from sensetrain.senses.plan.occurrences import Occurrences
 from sensetrain.senses.plan.sample import Sample, count, drawn
+from sensetrain.senses.settings import PlanSettings
 
 Ints = npt.NDArray[np.int64]
 

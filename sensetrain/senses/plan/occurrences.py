@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import read_manifest
-from sensetrain.config import PlanSettings, StateOf, Unit
 from sensetrain.models.folder import ModelFolder
+from sensetrain.models.settings import StateOf
 from sensetrain.senses.plan.predicted import Predicted
+from sensetrain.senses.settings import PlanSettings, Unit
 from sensetrain.text.tokens import DOCUMENTS, TRAIN, token_files
 from sensetrain.text.whole_words import FIRST_STATE, WordSource, prefix_of, read_words
 

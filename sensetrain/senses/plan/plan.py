@@ -19,12 +19,12 @@ import pyarrow.parquet as pq
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import sha256_of_json
 from sensetrain.artefacts.manifest import Draft, Manifest, making, read_manifest
-from sensetrain.config import PlanSettings
 from sensetrain.models.folder import ModelFolder
 from sensetrain.senses.plan.budget import sampled
 from sensetrain.senses.plan.occurrences import OCCURRENCE, occurrences_of, sequences_at_once, training_sequences
 from sensetrain.senses.plan.predicted import read_predicted
 from sensetrain.senses.plan.sample import ROWS, Sample
+from sensetrain.senses.settings import PlanSettings
 from sensetrain.text.tokens import Tokens
 from sensetrain.text.whole_words import WORDS, WordSource, read_wanted, write_words
 

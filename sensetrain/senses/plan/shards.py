@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import Manifest, making, read_manifest
-from sensetrain.config import PlanSettings
 from sensetrain.senses.plan.occurrences import OCCURRENCE, Occurrences, Shard, occurrences_of
 from sensetrain.senses.plan.plan import SAMPLES, TOKENS, Ints, plan_inputs, write_plan, write_sample
 from sensetrain.senses.plan.sample import ROWS, drawn
+from sensetrain.senses.settings import PlanSettings
 
 KIND = "plan_shard"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from sensetrain.config import PlanSettings
 from sensetrain.models.folder import ModelFolder
 from sensetrain.senses.plan.plan import Batch, Plan, plan
+from sensetrain.senses.settings import PlanSettings
 from sensetrain.senses.states.collect import StateReader, seen_lengths
 from sensetrain.text.tokens import Tokens
 

@@ -20,9 +20,9 @@ from transformers import PreTrainedTokenizerBase
 import lexgraph
 from sensetrain.artefacts.hashing import hash64
 from sensetrain.artefacts.manifest import Manifest, making, read_manifest
-from sensetrain.config import NeighboursSettings
 from sensetrain.models.folder import ModelFolder
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
+from sensetrain.senses.settings import NeighboursSettings
 from sensetrain.senses.words.compose import ComposedWords, compose_inputs
 from sensetrain.text.tokens import word_mark
 

@@ -14,7 +14,7 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import say
 from sensetrain.artefacts.hashing import uniform
 from sensetrain.artefacts.manifest import Manifest, is_current, making, read_manifest
-from sensetrain.config import TasksSettings
+from sensetrain.text.settings import TasksSettings
 from sensetrain.text.tasks.items import SHOTS, Examples, Item, chat_of, fewer_choices, item_of, text_of
 from sensetrain.text.tasks.records import DEV, TEST, TRAIN, VALIDATION, Record, has_files
 from sensetrain.text.tasks.splits import Splits, hub_splits, key_of, local_splits, normal

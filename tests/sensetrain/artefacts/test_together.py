@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from waiting import wait_for
 
-from sensetrain.config import PredictSettings
 from sensetrain.pipeline import stages
+from sensetrain.senses.settings import PredictSettings
 
 # A process that computes slowly enough to be met at work.
 SLOW = """

@@ -16,11 +16,12 @@ from click.testing import CliRunner
 
 from lexgraph.common.command import run
 from lexgraph.common.errors import UserError
-from sensetrain import config
 from sensetrain.cli.main import cli
 from sensetrain.models.folder import ModelFolder
 from sensetrain.pipeline import stages
+from sensetrain.senses.settings import PlanSettings
 from sensetrain.text import tokens as corpus
+from sensetrain.text.settings import TokenizeSettings
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def test_unknown_flags_end_with_status_two(tmp_path: Path, sensetrain) -> None:
 
 def test_all_wrong_settings_are_listed_at_once() -> None:
     with pytest.raises(UserError) as caught:
-        config.PlanSettings.parse(max_samples=0, batch_tokens=-1, sed=3)
+        PlanSettings.parse(max_samples=0, batch_tokens=-1, sed=3)
     assert all(name in str(caught.value) for name in ("max_samples", "batch_tokens", "sed"))
 
 
@@ -214,7 +215,7 @@ def test_a_stage_that_runs_twice_at_once_is_made_once(
     monkeypatch.setattr(corpus, "tokenize", slow)
 
     def ensure(_: int) -> str:
-        stage = stages.tokenize_stage([corpus_folder], teacher, tmp_path / "tokens", config.TokenizeSettings())
+        stage = stages.tokenize_stage([corpus_folder], teacher, tmp_path / "tokens", TokenizeSettings())
         return stage.ensure().fingerprint
 
     with ThreadPoolExecutor(2) as pool:

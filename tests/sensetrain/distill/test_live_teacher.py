@@ -13,13 +13,13 @@ from safetensors.torch import load_file
 
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.hashing import hash64
-from sensetrain.config import DistilSettings, DSKDSettings, NeighboursSettings, TeachSettings
 from sensetrain.distill import run as train
 from sensetrain.distill.agreement import check_cache
 from sensetrain.distill.data import CachedSequences, collate, sampled_positions
 from sensetrain.distill.losses.chunked import head_loss
 from sensetrain.distill.losses.divergence import Divergence
 from sensetrain.distill.losses.plain import divergence_sum
+from sensetrain.distill.settings import DistilSettings, DSKDSettings, TeachSettings
 from sensetrain.distill.teachers import cache as teacher_cache
 from sensetrain.distill.teachers import shards
 from sensetrain.distill.teachers.base import Sampled
@@ -28,6 +28,7 @@ from sensetrain.distill.teachers.live import CachedTeacher, LiveTargets, LiveTea
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.surgery import cut_student
 from sensetrain.pipeline import stages
+from sensetrain.senses.settings import NeighboursSettings
 from sensetrain.senses.words.neighbours import Neighbours
 from sensetrain.text.tokens import Tokens
 

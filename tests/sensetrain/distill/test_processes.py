@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sensetrain.config import DSKDSettings
 from sensetrain.distill import run as train
+from sensetrain.distill.settings import DSKDSettings
 
 FLAGS = ["--layers", "2", "--train-layers", "2", "--epochs", "0.4", "--seed", "3", "--gamma", "30"]
 SETTINGS = DSKDSettings(layers=2, train_layers=2, epochs=0.4, seed=3, gamma=30.0, batch_size=8)

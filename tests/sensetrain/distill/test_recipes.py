@@ -10,16 +10,19 @@ from click.testing import CliRunner
 
 from lexgraph.common.errors import UserError
 from sensetrain.cli.main import cli
-from sensetrain.config import DistilSettings, DSKDSettings, NeighboursSettings, TeachSettings
-from sensetrain.distill.recipes import PRESETS, RECIPES
+from sensetrain.distill.settings import DistilSettings, DSKDSettings, TeachSettings
+from sensetrain.senses.settings import NeighboursSettings
 
 CODE = {"alpha": 0.7, "temperature": 2.0, "warmup": 0.1, "weight_decay": 1e-3, "scale_learning_rate": True}
 
 
 def test_every_recipe_and_preset_names_settings_that_exist() -> None:
-    known = {*DSKDSettings.model_fields, *TeachSettings.model_fields, *NeighboursSettings.model_fields}
-    for named in (*RECIPES.values(), *PRESETS.values()):
-        assert set(named) <= known
+    for settings in (NeighboursSettings, TeachSettings, DistilSettings, DSKDSettings):
+        assert settings.named()["recipe"]["code"]
+        for setting, choices in settings.named().items():
+            assert setting in settings.model_fields
+            for values in choices.values():
+                assert set(values) <= set(settings.model_fields)
 
 
 def test_a_recipe_is_a_set_of_defaults() -> None:

@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 from lexgraph.common.errors import UserError
 from lexgraph.common.folders import alone_at
 from sensetrain.artefacts.manifest import read_manifest
-from sensetrain.config import DSKDSettings
 from sensetrain.distill import run as train
 from sensetrain.distill.data import CachedSequences
+from sensetrain.distill.settings import DSKDSettings
 from sensetrain.distill.trainer import KDTrainer
 
 # Six steps an epoch, with accumulation, so that a state can be kept in the middle of an epoch.

@@ -11,9 +11,9 @@ from transformers import HfArgumentParser, TrainingArguments
 
 from lexgraph.common.errors import UserError
 from sensetrain import DSKDConfig, DSKDTrainer, KDConfig, KDTrainer
-from sensetrain.config import DSKDSettings, TeachSettings
 from sensetrain.distill import run as train
 from sensetrain.distill.run import cached_sequences
+from sensetrain.distill.settings import DSKDSettings, TeachSettings
 from sensetrain.models.surgery import build_student, cut_student
 from sensetrain.pipeline import stages
 

@@ -15,13 +15,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import read_manifest
-from sensetrain.config import DistilSettings, DSKDSettings, StudentSettings
 from sensetrain.distill import run as train
 from sensetrain.distill.config import DSKDConfig, KDConfig
 from sensetrain.distill.data import IGNORE, CachedSequences, collate
+from sensetrain.distill.settings import DistilSettings, DSKDSettings
 from sensetrain.distill.teachers.cache import TeacherCache, teach
 from sensetrain.distill.trainer import DSKDTrainer, KDTrainer
 from sensetrain.models.folder import ModelFolder
+from sensetrain.models.settings import StudentSettings
 from sensetrain.models.surgery import cut_student
 from sensetrain.pipeline import stages
 from sensetrain.senses.words.neighbours import Neighbours
@@ -109,7 +110,7 @@ def test_the_loss_is_the_equation(line, tmp_path: Path) -> None:
 
 def test_a_cache_of_states_is_the_live_teacher(line, tmp_path: Path) -> None:
     """CE + T^2 KL from cached states (bf16) against the teacher's own logits over the whole vocabulary."""
-    from sensetrain.config import TeachSettings
+    from sensetrain.distill.settings import TeachSettings
 
     settings = TeachSettings(temperature=2.0)
     stages.teach_stage(line.tokens, line.teacher, line.senses_source(), tmp_path / "cache", settings).ensure()
@@ -297,7 +298,7 @@ def test_senses_of_another_teacher_are_refused(line, other_teacher: ModelFolder)
 
 
 def test_an_interrupted_cache_goes_on_and_ends_the_same(line, tmp_path: Path, monkeypatch) -> None:
-    from sensetrain.config import TeachSettings
+    from sensetrain.distill.settings import TeachSettings
     from sensetrain.distill.teachers import cache as teacher_cache
 
     settings = TeachSettings(top_k=16, batch_tokens=500)

@@ -14,8 +14,8 @@ from benchmark_files import write_benchmarks
 from chat_models import TEMPLATE, with_template
 
 from lexgraph.common.errors import UserError
-from sensetrain.config import HarnessSettings
 from sensetrain.evaluate.harness import evaluate_tasks
+from sensetrain.evaluate.settings import HarnessSettings
 from sensetrain.models.folder import ModelFolder, find_model
 from sensetrain.text.documents import Document
 from sensetrain.text.encoding import answer_begin, text_of

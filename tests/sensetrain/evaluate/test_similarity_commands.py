@@ -11,15 +11,16 @@ from click.testing import CliRunner
 
 from lexgraph.common.errors import UserError
 from sensetrain.cli.main import cli
-from sensetrain.config import ClusterSettings, CollectSettings, ForwardSettings, PlanSettings
 from sensetrain.evaluate.similarity import similarity
 from sensetrain.evaluate.spans import span_states
 from sensetrain.evaluate.wic import Item, locate, read_items, wic
 from sensetrain.evaluate.word_senses import look_up, with_isolated
 from sensetrain.evaluate.wordsim import read_sets, words_of
 from sensetrain.models.folder import last_hidden_state
+from sensetrain.models.settings import ForwardSettings
 from sensetrain.pipeline.stages import cluster_stage, collect_stage, plan_stage
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
+from sensetrain.senses.settings import ClusterSettings, CollectSettings, PlanSettings
 from sensetrain.senses.words.compose import tokenize_words
 
 PAIRS = "spring\tthere\t1.5\nwoodpecker novel 7\nbefore after 9\nwhich Grand_Canyon 2\n"

@@ -13,21 +13,17 @@ from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import Manifest, read_manifest
 from sensetrain.artefacts.shared_work import settled
 from sensetrain.artefacts.tensor_file import TYPES
-from sensetrain.config import (
-    CollectSettings,
-    Compute,
-    DistilSettings,
-    GenerateSettings,
-    HarnessSettings,
-    PredictSettings,
-    TeachSettings,
-)
 from sensetrain.distill import run as train
+from sensetrain.distill.settings import DistilSettings, TeachSettings
 from sensetrain.distill.teachers.live import LiveTeacher
 from sensetrain.evaluate import harness
+from sensetrain.evaluate.settings import HarnessSettings
 from sensetrain.models.folder import COMPUTE_VARIABLE, resolve_compute
+from sensetrain.models.settings import Compute
 from sensetrain.pipeline import stages
+from sensetrain.senses.settings import CollectSettings, PredictSettings
 from sensetrain.senses.states import collect
+from sensetrain.text.settings import GenerateSettings
 
 OTHER: dict[str, Compute] = {"bf16": "fp32", "fp32": "bf16"}
 

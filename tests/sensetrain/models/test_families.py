@@ -14,24 +14,18 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
 from lexgraph.common.errors import UserError
-from sensetrain.config import (
-    ClusterSettings,
-    CollectSettings,
-    ComposeSettings,
-    DistilSettings,
-    DSKDSettings,
-    StudentSettings,
-    TeachSettings,
-)
 from sensetrain.distill import run as train
 from sensetrain.distill.config import KDConfig
 from sensetrain.distill.sense_source import SenseSource
+from sensetrain.distill.settings import DistilSettings, DSKDSettings, TeachSettings
 from sensetrain.distill.teachers.live import CachedTeacher, LiveTeacher
 from sensetrain.distill.trainer import KDTrainer
 from sensetrain.models.cutting import decoder_layers
 from sensetrain.models.folder import ModelFolder
+from sensetrain.models.settings import StudentSettings
 from sensetrain.models.surgery import add_lora, build_student, merged_state, write_student
 from sensetrain.pipeline import stages
+from sensetrain.senses.settings import ClusterSettings, CollectSettings, ComposeSettings
 
 IDS = (torch.arange(40) * 7 % VOCABULARY)[None]
 NO_LINEAR_MAP = r"conv|A_log|router|\.gate\.weight|bias|\.mamba\.|rg_lru"

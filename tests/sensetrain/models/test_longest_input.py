@@ -11,23 +11,19 @@ import pytest
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, OPTConfig, OPTForCausalLM
 
 from lexgraph.common.errors import UserError
-from sensetrain.config import (
-    CollectSettings,
-    DistilSettings,
-    EvaluateSettings,
-    GenerateSettings,
-    PredictSettings,
-    TeachSettings,
-)
 from sensetrain.distill.run import kd
+from sensetrain.distill.settings import DistilSettings, TeachSettings
 from sensetrain.distill.teachers.cache import teach
 from sensetrain.evaluate.lm import choice_scores, evaluate
 from sensetrain.evaluate.questions import Question
+from sensetrain.evaluate.settings import EvaluateSettings
 from sensetrain.evaluate.spans import span_states
 from sensetrain.models.folder import ModelFolder, find_model, longest_input
+from sensetrain.senses.settings import CollectSettings, PredictSettings
 from sensetrain.senses.states.collect import collect
 from sensetrain.senses.states.predict import predict
 from sensetrain.text.generate import generate
+from sensetrain.text.settings import GenerateSettings
 from sensetrain.text.tokens import Tokens
 
 POSITIONS = 40  # the sequences have 48

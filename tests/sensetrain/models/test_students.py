@@ -23,13 +23,14 @@ from transformers import (
 )
 
 from lexgraph.common.errors import UserError
-from sensetrain.config import DistilSettings, DSKDSettings, StudentSettings
 from sensetrain.distill import run as train
 from sensetrain.distill.config import KDConfig
 from sensetrain.distill.data import CachedSequences
+from sensetrain.distill.settings import DistilSettings, DSKDSettings
 from sensetrain.distill.teachers.live import LiveTargets, LiveTeacher
 from sensetrain.distill.trainer import KDTrainer
 from sensetrain.models.folder import ModelFolder
+from sensetrain.models.settings import StudentSettings
 from sensetrain.models.surgery import add_lora, build_student, count_parameters, kept_layers, merged_state
 from sensetrain.text.tokens import Tokens
 

@@ -21,9 +21,10 @@ from waiting import HANG
 import lexgraph
 from lexgraph.common.errors import UserError
 from sensetrain.cli.main import cli
-from sensetrain.config import PlanSettings, PredictSettings, TokenizeSettings
 from sensetrain.models.folder import ModelFolder
 from sensetrain.pipeline import on_ray, stages
+from sensetrain.senses.settings import PlanSettings, PredictSettings
+from sensetrain.text.settings import TokenizeSettings
 
 TEMPLATE = "{% for m in messages %}<|end|>{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
 LOCAL, RAY = "local", "ray"

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lexgraph.common.errors import UserError
-from sensetrain.config import ClusterSettings
 from sensetrain.pipeline import stages
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
 from sensetrain.senses.plan.plan import Plan
+from sensetrain.senses.settings import ClusterSettings
 
 
 def make(line, out: Path, **settings) -> SenseDictionary:

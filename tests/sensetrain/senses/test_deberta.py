@@ -14,10 +14,11 @@ import torch
 from transformers import DebertaV2Config, DebertaV2ForMaskedLM
 
 from lexgraph.common.files import sha256_of
-from sensetrain.config import ClusterSettings, CollectSettings, PlanSettings, TokenizeSettings
 from sensetrain.models.folder import ModelFolder, find_model, last_hidden_state
 from sensetrain.pipeline import stages
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
+from sensetrain.senses.settings import ClusterSettings, CollectSettings, PlanSettings
+from sensetrain.text.settings import TokenizeSettings
 from sensetrain.text.tokens import Tokens
 
 

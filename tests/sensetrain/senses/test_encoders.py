@@ -27,14 +27,15 @@ from transformers import (
 
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import read_manifest
-from sensetrain.config import ClusterSettings, CollectSettings, PlanSettings, TokenizeSettings
 from sensetrain.models.folder import ModelFolder, find_model, is_encoder, last_hidden_state, logits_of, longest_input
 from sensetrain.models.surgery import cut_student
 from sensetrain.pipeline import stages
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
 from sensetrain.senses.plan.plan import Plan
+from sensetrain.senses.settings import ClusterSettings, CollectSettings, PlanSettings
 from sensetrain.senses.states.collect import States
 from sensetrain.senses.states.forecast import forecast
+from sensetrain.text.settings import TokenizeSettings
 from sensetrain.text.tokens import Tokens
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

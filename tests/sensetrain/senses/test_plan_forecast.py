@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from sensetrain.artefacts.manifest import read_manifest
 from sensetrain.cli.main import cli
-from sensetrain.config import PlanSettings
+from sensetrain.senses.settings import PlanSettings
 from sensetrain.senses.states.forecast import forecast
 
 

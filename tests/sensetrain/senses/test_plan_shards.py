@@ -13,9 +13,10 @@ from click.testing import CliRunner, Result
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import MANIFEST
 from sensetrain.cli.main import cli
-from sensetrain.config import PlanSettings, TokenizeSettings
 from sensetrain.pipeline import stages
 from sensetrain.senses.plan.shards import merge
+from sensetrain.senses.settings import PlanSettings
+from sensetrain.text.settings import TokenizeSettings
 
 SETTINGS = PlanSettings(max_samples=7, batch_tokens=300, seed=3)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from lexgraph.common.errors import UserError
-from sensetrain.config import ComposeSettings
 from sensetrain.models.folder import ModelFolder, find_model
 from sensetrain.pipeline import stages
 from sensetrain.senses.dictionary.dictionary import FILE, MANIFEST, SenseDictionary
+from sensetrain.senses.settings import ComposeSettings
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import torch
 from safetensors.torch import load_file
 
 from lexgraph.common.errors import UserError
-from sensetrain.config import ClusterSettings, CollectSettings
 from sensetrain.models.folder import ModelFolder
 from sensetrain.pipeline import stages
 from sensetrain.senses.cluster.batches import Batch
@@ -21,6 +20,7 @@ from sensetrain.senses.cluster.kmeans import kmeans
 from sensetrain.senses.cluster.run import _nearest_members
 from sensetrain.senses.dictionary.dictionary import EXAMPLES, SenseDictionary
 from sensetrain.senses.plan.plan import Plan
+from sensetrain.senses.settings import ClusterSettings, CollectSettings
 from sensetrain.senses.states import collect as collecting
 from sensetrain.senses.states.collect import STATES, States
 
@@ -54,7 +54,7 @@ def test_an_interrupted_collection_goes_on_and_ends_the_same(line, tmp_path: Pat
 
 
 def test_states_do_not_depend_on_the_batches(line, tmp_path: Path) -> None:
-    from sensetrain.config import PlanSettings
+    from sensetrain.senses.settings import PlanSettings
 
     plan, states, batched = (tmp_path / name for name in ("plan", "states", "batched"))
     exact = CollectSettings(dtype="fp32", compute="fp32")

@@ -10,14 +10,16 @@ import pyarrow.parquet as pq
 import pytest
 from tokenizers import processors
 
-from sensetrain.config import EvaluateSettings, PlanSettings, PredictSettings, TokenizeSettings
 from sensetrain.distill.heldout import HeldoutSequences
 from sensetrain.distill.teachers.cache import target_offsets
 from sensetrain.evaluate.lm import evaluate, target_losses
+from sensetrain.evaluate.settings import EvaluateSettings
 from sensetrain.models.folder import ModelFolder, find_model
 from sensetrain.pipeline import stages
 from sensetrain.senses.plan.plan import Plan
+from sensetrain.senses.settings import PlanSettings, PredictSettings
 from sensetrain.senses.states.collect import padded
+from sensetrain.text.settings import TokenizeSettings
 from sensetrain.text.tokens import HELDOUT, TRAIN, Tokens
 from sensetrain.text.whole_words import read_words
 

@@ -16,12 +16,12 @@ import torch
 from transformers import LlamaForCausalLM
 
 from lexgraph.common.errors import UserError
-from sensetrain.config import ClusterSettings, CollectSettings, PlanSettings, PredictSettings
 from sensetrain.distill.teachers.cache import SenseSource
 from sensetrain.models.folder import ModelFolder, find_model
 from sensetrain.pipeline import stages
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
 from sensetrain.senses.plan.plan import Plan
+from sensetrain.senses.settings import ClusterSettings, CollectSettings, PlanSettings, PredictSettings
 from sensetrain.senses.states.collect import States
 from sensetrain.text.tokens import Tokens
 
@@ -157,8 +157,9 @@ def test_the_teacher_picks_candidates_by_the_state_before_the_target(
     transparent: ModelFolder, line, tmp_path: Path
 ) -> None:
     """The cache's nearest row of a target is the row that was made at that very position."""
-    from sensetrain.config import ComposeSettings, TeachSettings
+    from sensetrain.distill.settings import TeachSettings
     from sensetrain.distill.teachers.cache import TeacherCache
+    from sensetrain.senses.settings import ComposeSettings
 
     plan, states, senses = (tmp_path / name for name in ("plan", "states", "senses"))
     composed, near, cache = (tmp_path / name for name in ("composed", "neighbours", "cache"))

@@ -14,12 +14,12 @@ from lexgraph.common.errors import UserError
 from lexgraph.ingest import Source, ingest
 from lexgraph.sources import READERS
 from sensetrain.artefacts.manifest import read_manifest
-from sensetrain.config import ComposeSettings
 from sensetrain.evaluate.word_senses import look_up
 from sensetrain.models.folder import ModelFolder, find_model
 from sensetrain.senses.dictionary.dictionary import EXAMPLES, SenseDictionary, write_dictionary
 from sensetrain.senses.dictionary.edit import word_ids
 from sensetrain.senses.dictionary.inspect import Inspector
+from sensetrain.senses.settings import ComposeSettings
 from sensetrain.senses.words.compose import ComposedWords, compose, tokenize_words
 from sensetrain.senses.words.neighbours import Neighbours, neighbours, whole_words
 from sensetrain.text.whole_words import Pieces, find_words

@@ -12,13 +12,13 @@ from click.testing import CliRunner
 
 from lexgraph.common.errors import UserError
 from sensetrain.cli.main import cli
-from sensetrain.config import ClusterSettings, CollectSettings, PlanSettings
 from sensetrain.models.folder import ModelFolder, last_hidden_state
 from sensetrain.pipeline import stages
 from sensetrain.pipeline.stages import cluster_stage, collect_stage, plan_stage
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
 from sensetrain.senses.dictionary.edit import convert, subset
 from sensetrain.senses.plan.plan import Plan
+from sensetrain.senses.settings import ClusterSettings, CollectSettings, PlanSettings
 from sensetrain.senses.states.collect import States
 from sensetrain.text.tokens import Tokens
 from sensetrain.text.whole_words import WORDS, read_words

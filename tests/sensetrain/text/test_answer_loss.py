@@ -11,11 +11,12 @@ import torch
 from chat_models import TEMPLATE, with_template
 
 from lexgraph.common.errors import UserError
-from sensetrain.config import TeachSettings, TokenizeSettings
 from sensetrain.distill.data import IGNORE, CachedSequences
+from sensetrain.distill.settings import TeachSettings
 from sensetrain.distill.teachers.cache import TeacherCache
 from sensetrain.models.folder import ModelFolder
 from sensetrain.pipeline import stages
+from sensetrain.text.settings import TokenizeSettings
 from sensetrain.text.tokens import TRAIN, Tokens, tokenize
 
 ASKED = [

@@ -11,9 +11,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from lexgraph.common.errors import UserError
-from sensetrain.config import TokenizeSettings
 from sensetrain.models.folder import ModelFolder
 from sensetrain.pipeline import stages
+from sensetrain.text.settings import TokenizeSettings
 from sensetrain.text.tokens import HELDOUT, TRAIN, Tokens, text_files, tokenize, word_mark, word_prefix
 
 

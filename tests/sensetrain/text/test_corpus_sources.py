@@ -13,10 +13,10 @@ import pytest
 from chat_models import with_template
 
 from lexgraph.common.errors import UserError
-from sensetrain.config import TokenizeSettings
 from sensetrain.models.folder import ModelFolder
 from sensetrain.text import tokens as corpus
 from sensetrain.text.documents import HubDataset, documents
+from sensetrain.text.settings import TokenizeSettings
 from sensetrain.text.tokens import Tokens, text_files, tokenize
 
 ROWS = [

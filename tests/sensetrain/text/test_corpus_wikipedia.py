@@ -11,9 +11,9 @@ import pytest
 
 from lexgraph import dumps
 from lexgraph.common.errors import UserError
-from sensetrain.config import TokenizeSettings
 from sensetrain.models.folder import ModelFolder
 from sensetrain.text import wikitext
+from sensetrain.text.settings import TokenizeSettings
 from sensetrain.text.tokens import Tokens, tokenize
 from sensetrain.text.wikitext import articles, plain_text
 

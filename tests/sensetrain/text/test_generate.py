@@ -17,11 +17,11 @@ from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import Manifest, read_manifest
 from sensetrain.artefacts.shared_work import FileWork
 from sensetrain.cli.main import cli
-from sensetrain.config import GenerateSettings, TokenizeSettings
 from sensetrain.distill.card import write_card
 from sensetrain.models.folder import ModelFolder, find_model
 from sensetrain.pipeline import stages
 from sensetrain.text.generate import TARGETS, _Drawn
+from sensetrain.text.settings import GenerateSettings, TokenizeSettings
 from sensetrain.text.tokens import Tokens
 
 MOST = 12

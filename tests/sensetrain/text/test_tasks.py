@@ -9,7 +9,7 @@ import pytest
 from benchmark_files import choices_row, write_benchmarks, write_lines
 
 from lexgraph.common.errors import UserError
-from sensetrain.config import TasksSettings
+from sensetrain.text.settings import TasksSettings
 from sensetrain.text.tasks.items import Examples, chat_of, fewer_choices, item_of, text_of
 from sensetrain.text.tasks.records import HUB, TRAIN, VALIDATION
 from sensetrain.text.tasks.splits import local_splits, normal

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from tokenizers.processors import TemplateProcessing
 
-from sensetrain.config import GenerateSettings, TokenizeSettings
 from sensetrain.evaluate.lm import choice_scores
 from sensetrain.evaluate.questions import Question
 from sensetrain.models.folder import ModelFolder
@@ -17,6 +16,7 @@ from sensetrain.pipeline import stages
 from sensetrain.text.documents import Document
 from sensetrain.text.encoding import encode, without_end
 from sensetrain.text.generate import _prompts
+from sensetrain.text.settings import GenerateSettings, TokenizeSettings
 from sensetrain.text.tokens import Tokens
 
 END = 0  # <|end|>
