@@ -47,9 +47,7 @@ def _limits(steps: Steps) -> dict[str, float]:
     # forward and back to its inputs.
     alone = kept * layer + 2 * 2 * layer + 2 * head
     print(f"per token: student's layers {(kept + 4) * layer / 1e6:.0f} M products, head {head / 1e6:.0f} M a product")
-    return {
-        "cross-entropy": 1.0, "top": 1.0, "states": alone / (alone + head), "live": alone / (alone + head + layers)
-    }  # fmt: skip
+    return {"cross-entropy": 1.0, "top": 1.0, "states": alone / (alone + head), "live": alone / (alone + head + layers)}
 
 
 if __name__ == "__main__":

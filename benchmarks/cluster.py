@@ -88,8 +88,9 @@ def spend(tokens: list[Tensor], ids: np.ndarray, occurrences: np.ndarray, k: int
     plain = heldout(fit, test, ids, same)
     tested = np.array([max(1, len(own)) for own in test])
     for name, fitted_weight, weight in (
-        ("all tokens alike", 1.0, 1.0), ("weighted by occurrences", occurrences / counts, occurrences / tested)
-    ):  # fmt: skip
+        ("all tokens alike", 1.0, 1.0),
+        ("weighted by occurrences", occurrences / counts, occurrences / tested),
+    ):
         spent = adaptive.allocate(k_values, curves * np.reshape(fitted_weight, (-1, 1)), most, int(same.sum()))
         better = heldout(fit, test, ids, spent)
         print(f"adaptive, {name}: {len(fit)} tokens, {spent.sum()} rows as at k {k}, at most {spent.max()} a token")

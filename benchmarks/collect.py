@@ -85,11 +85,13 @@ def ready(tokens: Tokens, plan: Plan, teacher: ModelFolder) -> list[tuple[Tensor
     lengths = tokens.lengths()
     return [
         padded(
-            tokens, batch.sequences, lengths[batch.sequences] if teacher.is_encoder else batch.lengths,
+            tokens,
+            batch.sequences,
+            lengths[batch.sequences] if teacher.is_encoder else batch.lengths,
             teacher.special_tokens(),
         )
         for batch in plan.batches()
-    ]  # fmt: skip
+    ]
 
 
 def side_by_side(model: PreTrainedModel, batches: list[tuple[Tensor, Tensor]]) -> None:

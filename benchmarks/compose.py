@@ -89,9 +89,13 @@ def synthetic(width: int, tokens: int = 20_000, k: int = 10) -> SenseDictionary:
     """Random senses."""
     rows = torch.randn(tokens * k, width, generator=torch.Generator().manual_seed(0)).bfloat16()
     return SenseDictionary(
-        rows, torch.arange(tokens + 1) * k, torch.ones(len(rows), dtype=torch.int32), torch.zeros(len(rows)),
-        torch.ones(width), torch.full((len(rows), EXAMPLES, 2), -1),
-    )  # fmt: skip
+        rows,
+        torch.arange(tokens + 1) * k,
+        torch.ones(len(rows), dtype=torch.int32),
+        torch.zeros(len(rows)),
+        torch.ones(width),
+        torch.full((len(rows), EXAMPLES, 2), -1),
+    )
 
 
 def copy_rate() -> float:

@@ -81,9 +81,12 @@ class Steps:
         draw = hash64(np.arange(targets.size).reshape(targets.shape))
         sampled = np.stack([two_pools(r, ~r, d) for r, d in zip(related, draw, strict=True)])
         return {
-            "input_ids": self.ids, "attention_mask": torch.ones_like(self.ids), "labels": labels,
-            "related": torch.from_numpy(related).view(-1), "sampled": torch.from_numpy(sampled).view(-1),
-        }  # fmt: skip
+            "input_ids": self.ids,
+            "attention_mask": torch.ones_like(self.ids),
+            "labels": labels,
+            "related": torch.from_numpy(related).view(-1),
+            "sampled": torch.from_numpy(sampled).view(-1),
+        }
 
     def cached(self, top_k: int | None = None) -> dict[str, Tensor]:
         """The batch with a cache's columns."""
@@ -102,9 +105,12 @@ class Steps:
         changed = self.settings.model_copy(update=settings)
         torch.manual_seed(0)
         trainer = DSKDTrainer(
-            senses=self.senses, model=cut_student(self.teacher, None, 2), train_dataset=[batch],
-            args=DSKDConfig.of(changed, Path(self.folder.name)), teacher=self.live if live else None,
-        )  # fmt: skip
+            senses=self.senses,
+            model=cut_student(self.teacher, None, 2),
+            train_dataset=[batch],
+            args=DSKDConfig.of(changed, Path(self.folder.name)),
+            teacher=self.live if live else None,
+        )
         optimizer = trainer.create_optimizer()
 
         def run() -> None:

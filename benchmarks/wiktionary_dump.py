@@ -48,8 +48,10 @@ def main(slice_: Path, times: int) -> None:
         plain = seconds(lambda: parse_whole(xml))[1]
         print(f"mwparserfromhell over the whole of the same pages: {len(xml) / 1e6 / plain:.2f} MB a CPU second")
         print(f"mwparserfromhell / ours: {plain / ours:.1f} ({plain:.2f} s to {ours:.2f} s of CPU on the slice once)")
-        print(f"peak memory of a process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB here, "
-              f"{resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MB in workers")  # fmt: skip
+        print(
+            f"peak memory of a process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB here, "
+            f"{resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MB in workers"
+        )
 
 
 def packed(xml: bytes, times: int, folder: Path) -> dict[str, Path]:
@@ -93,8 +95,10 @@ def cpu_seconds() -> float:
 def show(what: str, size: float, cores: int, work_: Callable[[], object]) -> None:
     """Time it and print MB a second."""
     wall, cpu = seconds(work_)
-    print(f"  {what:<40} {wall:6.1f} s wall {cpu:6.1f} s CPU: {size / wall / cores:5.2f} MB/s/core by wall, "
-          f"{size / cpu:5.2f} by CPU")  # fmt: skip
+    print(
+        f"  {what:<40} {wall:6.1f} s wall {cpu:6.1f} s CPU: {size / wall / cores:5.2f} MB/s/core by wall, "
+        f"{size / cpu:5.2f} by CPU"
+    )
 
 
 if __name__ == "__main__":

@@ -46,10 +46,12 @@ SET disabled_filesystems = 'LocalFileSystem';
 SET lock_configuration = true;
 """
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": False, "autoload_known_extensions": False, "allow_community_extensions": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_community_extensions": False,
     "python_enable_replacements": False,  # a table name never means a Python variable of ours
     "temp_directory": "",
-}  # fmt: skip
+}
 
 
 def connect_readonly(path: Path) -> Connection:
@@ -72,9 +74,11 @@ def connect_readonly(path: Path) -> Connection:
         connection.execute("USE graph")
         if older := _check(connection, path):
             raise UserError(
-                f"the graph has an older schema: {', '.join(map(str, sorted(older)))} is missing", path=path,
-                field="schema_migrations", remedy="upgrade it: lexgraph derive --db PATH",
-            )  # fmt: skip
+                f"the graph has an older schema: {', '.join(map(str, sorted(older)))} is missing",
+                path=path,
+                field="schema_migrations",
+                remedy="upgrade it: lexgraph derive --db PATH",
+            )
         connection.execute(_LOCKED)
         _add_macros(connection)
     except duckdb.Error as error:
@@ -125,9 +129,10 @@ def _cannot_open(path: Path, error: duckdb.Error) -> UserError:
         return UserError(f"it is open elsewhere: {reason}", path=path, remedy="close it there, then run this again")
     if logs := _logs(path):
         return UserError(
-            f"the log that another program left beside the graph cannot be replayed: {reason}", path=logs[0],
+            f"the log that another program left beside the graph cannot be replayed: {reason}",
+            path=logs[0],
             remedy="move it away to go on without the changes in it",
-        )  # fmt: skip
+        )
     return UserError(f"DuckDB cannot open it: {reason}", path=path)
 
 
@@ -200,9 +205,10 @@ def _replay_logs(path: Path) -> None:
         return
     if not path.exists():
         raise UserError(
-            "the log of a database that is gone, which would be replayed into a new graph", path=logs[0],
+            "the log of a database that is gone, which would be replayed into a new graph",
+            path=logs[0],
             remedy="move it away, or bring back its database",
-        )  # fmt: skip
+        )
     try:
         with duckdb.connect(str(path)) as connection:
             connection.execute("CHECKPOINT")
@@ -287,9 +293,10 @@ def _transaction(beside: Path, path: Path, *, deletes_much: bool) -> Iterator[Co
         ) from None
     except duckdb.Error as error:
         raise UserError(
-            f"the graph was not changed, since DuckDB refused a step: {error}", path=path,
+            f"the graph was not changed, since DuckDB refused a step: {error}",
+            path=path,
             remedy="if the files are sound, report it as a bug of lexgraph",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def _drop_indexes(connection: Connection) -> list[str]:

@@ -95,8 +95,10 @@ def _already_there(file: RemoteFile, target: Path) -> Download:
     if found != known:
         raise UserError(
             "a different file stands there" if known else "a file of unknown origin stands there",
-            path=target, field="sha256", remedy="move it away, or choose another folder with --out",
-        )  # fmt: skip
+            path=target,
+            field="sha256",
+            remedy="move it away, or choose another folder with --out",
+        )
     check = "registry, already there" if file.sha256 else "earlier download, already there"
     return Download(target, target.stat().st_size, found, check)
 
@@ -108,9 +110,11 @@ def _checked(file: RemoteFile, partial: PartialFile, target: Path) -> Download:
         if wanted is not None and wanted != got:
             partial.forget()
             raise UserError(
-                f"not the expected file: {what} {got}, registered is {wanted}; it was removed", path=target, field=what,
+                f"not the expected file: {what} {got}, registered is {wanted}; it was removed",
+                path=target,
+                field=what,
                 remedy="download it once more; if it stays so, the publisher has changed it: check it, and register it",
-            )  # fmt: skip
+            )
     check = "registry" if file.sha256 else _record(target, found)
     return Download(target, size, found, check)
 
@@ -147,9 +151,10 @@ def _fetch(source: RegisteredSource, file: RemoteFile, partial: PartialFile) -> 
                 failures, furthest = (1, partial.size) if partial.size > furthest else (failures + 1, furthest)
             if failures >= TRIES:
                 raise UserError(
-                    f"the download broke off: {reason}; {partial.size:,} bytes are in {partial.path}", field=file.url,
+                    f"the download broke off: {reason}; {partial.size:,} bytes are in {partial.path}",
+                    field=file.url,
                     remedy=f"run the same command to go on, or {_by_hand(source)}",
-                )  # fmt: skip
+                )
             say(f"{source.name}: {reason}; trying again")
             time.sleep(PAUSE * 2 ** (failures - 1))
 
@@ -169,9 +174,10 @@ def _reason(source: RegisteredSource, partial: PartialFile, error: Exception) ->
         raise UserError(f"no safe connection: {inner.verify_message}", remedy=_by_hand(source)) from None
     if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
         raise UserError(
-            f"cannot write there: {os.strerror(error.errno)}", path=partial.path,
+            f"cannot write there: {os.strerror(error.errno)}",
+            path=partial.path,
             remedy="mend that and run the same command to go on",
-        ) from None  # fmt: skip
+        ) from None
     return str(inner) or type(inner).__name__
 
 
@@ -227,9 +233,10 @@ def _write(file: RemoteFile, partial: PartialFile, response: Any, total: int | N
                 sink.close()
                 partial.forget()
                 raise UserError(
-                    f"larger than registered: more than {limit:,} bytes", field=file.url,
+                    f"larger than registered: more than {limit:,} bytes",
+                    field=file.url,
                     remedy="if that is right, register it with a larger max_bytes and pass --registry",
-                )  # fmt: skip
+                )
             show(size, total)
             block = response.read1(_BLOCK)
             if not block:

@@ -50,16 +50,18 @@ def batches(path: Path, size: int) -> Iterator[tuple[int, bytes]]:
         _check_sizes(cutter, path)
     _check_sizes(cutter, path)
     if not is_frame(cutter.rest) or not cutter.rest.strip().endswith(END):
-        raise UserError(f"the dump ends at byte {cutter.place} of the XML without its last tag", path=path,
-                        remedy=_REMEDY)  # fmt: skip
+        raise UserError(
+            f"the dump ends at byte {cutter.place} of the XML without its last tag", path=path, remedy=_REMEDY
+        )
 
 
 def _check_sizes(cutter: Cutter, path: Path) -> None:
     if cutter.too_large:
         raise UserError(
-            f"a page of more than {LARGEST_PAGE >> 20} MiB at byte {cutter.too_large[0]} of the XML", path=path,
+            f"a page of more than {LARGEST_PAGE >> 20} MiB at byte {cutter.too_large[0]} of the XML",
+            path=path,
             remedy=_REMEDY,
-        )  # fmt: skip
+        )
 
 
 def pages(path: Path, place: int, batch: bytes) -> Iterator[Page]:

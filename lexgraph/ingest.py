@@ -106,9 +106,12 @@ def remove(database: Path, name: str) -> None:
             known = ", ".join(names) or "none"
             raise UserError(f"no source is called {name!r}; there are: {known}", path=database)
         for table, column in (
-            ("senses", "source"), ("relations", "source"), ("morphology", "source"), ("intake", "source"),
+            ("senses", "source"),
+            ("relations", "source"),
+            ("morphology", "source"),
+            ("intake", "source"),
             ("sources", "name"),
-        ):  # fmt: skip
+        ):
             connection.execute(f"DELETE FROM {table} WHERE {column} = ?", [name])
         _finish(connection)
 
@@ -157,9 +160,10 @@ def _replace(connection: Connection, source: Source) -> Intake:
     held = connection.execute("SELECT reader FROM sources WHERE name = ?", [source.label]).fetchone()
     if held and held[0] != source.reader.name:
         raise UserError(
-            f"the source {source.label!r} was read by {held[0]}, not by {source.reader.name}", field="--name",
+            f"the source {source.label!r} was read by {held[0]}, not by {source.reader.name}",
+            field="--name",
             remedy="choose another name, or lexgraph remove it first",
-        )  # fmt: skip
+        )
     connection.execute(STAGING)
     with ThreadPoolExecutor(1) as aside:  # hashing takes as long as reading, and needs no GIL
         hashes = aside.submit(lambda: [sha256_of(path) for path in source.contents])
@@ -176,16 +180,18 @@ def _refuse_nothing(connection: Connection, source: Source, intake: Intake) -> N
     """A source of which nothing is kept is a slip (an empty file, a language that is not in it), not a replacement."""
     kept = connection.execute(
         "SELECT 1 WHERE $name IN (SELECT source FROM senses UNION ALL SELECT source FROM relations "
-        "UNION ALL SELECT source FROM morphology)", {"name": source.label},
-    ).fetchone()  # fmt: skip
+        "UNION ALL SELECT source FROM morphology)",
+        {"name": source.label},
+    ).fetchone()
     if kept is None:
         read = (
             ", ".join(f"{rows:,} {unit}: {outcome}" for unit, outcome, rows in intake.rows()) or "the files are empty"
         )
         raise UserError(
-            f"nothing in it is kept ({read})", path=source.files[0],
+            f"nothing in it is kept ({read})",
+            path=source.files[0],
             remedy="check the files and --lang; lexgraph remove takes a source out of the graph",
-        )  # fmt: skip
+        )
 
 
 def _record(connection: Connection, source: Source, intake: Intake, hashes: list[str]) -> None:
@@ -199,13 +205,21 @@ def _record(connection: Connection, source: Source, intake: Intake, hashes: list
         "INSERT OR REPLACE INTO sources (name, reader, revision, licence, url, files, sha256, bytes, tool, "
         "tool_version, lang, skip_malformed, ingested_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            source.label, source.reader.name, origin.revision, origin.licence, origin.url,
-            [_name_of(path) for path in files], hashes,
-            sum(path.stat().st_size for path in files), tool, version,
-            source.options.lang, source.options.skip_malformed,
+            source.label,
+            source.reader.name,
+            origin.revision,
+            origin.licence,
+            origin.url,
+            [_name_of(path) for path in files],
+            hashes,
+            sum(path.stat().st_size for path in files),
+            tool,
+            version,
+            source.options.lang,
+            source.options.skip_malformed,
             datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
         ],
-    )  # fmt: skip
+    )
 
 
 def _name_of(path: Path) -> str:
@@ -249,11 +263,15 @@ def is_current(database: Path, sources: Sequence[Source]) -> bool:
         derived = connection.execute("SELECT negation FROM derivation").fetchall()
     wanted = [
         (
-            source.label, source.reader.name, [sha256_of(path) for path in source.contents], source.options.lang,
-            source.options.skip_malformed, __version__,
+            source.label,
+            source.reader.name,
+            [sha256_of(path) for path in source.contents],
+            source.options.lang,
+            source.options.skip_malformed,
+            __version__,
         )
         for source in sources
-    ]  # fmt: skip
+    ]
     stated = {name: (licence, url, revision) for name, licence, url, revision in origins}
     return (
         sorted(held) == sorted(wanted)

@@ -37,9 +37,13 @@ def keep_rates(connection: Connection, tokenizer: Tokenizer, max_tokens: int = 5
     Raises:
         UserError: the graph has no relation in the language.
     """
-    words = [w for (w,) in connection.execute(
-        "SELECT DISTINCT word_key(unnest([word, related])) FROM relations WHERE lang = $lang ORDER BY 1", {"lang": lang}
-    ).fetchall()]  # fmt: skip
+    words = [
+        w
+        for (w,) in connection.execute(
+            "SELECT DISTINCT word_key(unnest([word, related])) FROM relations WHERE lang = $lang ORDER BY 1",
+            {"lang": lang},
+        ).fetchall()
+    ]
     if not words:
         raise UserError(f"the graph has no relation between words in {lang!r}", field="--lang")
     lengths = pa.table({"key": words, "tokens": token_counts(tokenizer, words)})
@@ -108,6 +112,7 @@ def _find(name: str) -> Path:
     if cached.is_file():
         return cached
     raise UserError(
-        f"no tokenizer is called {name!r}: neither a file nor a fetched model", field="--tokenizer",
+        f"no tokenizer is called {name!r}: neither a file nor a fetched model",
+        field="--tokenizer",
         remedy=f"sensetrain fetch {name}, or give the path of a {_FILE}",
-    )  # fmt: skip
+    )

@@ -69,9 +69,10 @@ class PartialFile:
         """
         if self.path.exists() and not self._about.exists():
             raise UserError(
-                "a file that is no download of this command has the place of one", path=self.path,
+                "a file that is no download of this command has the place of one",
+                path=self.path,
                 remedy="move it away, or choose another folder with --out",
-            )  # fmt: skip
+            )
         self.path.unlink(missing_ok=True)
         version = {"etag": headers["ETag"], "last_modified": headers["Last-Modified"], "total": total}
         write_json(self._about, {"url": self._url} | version)

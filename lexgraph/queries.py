@@ -129,14 +129,16 @@ def run_sql(
             return _with_distinct_names(own.to_arrow_table())
         except duckdb.PermissionException as error:
             raise UserError(
-                f"the graph is open read-only, and a query reaches no other file: {reason_of(error)}", field="--sql",
+                f"the graph is open read-only, and a query reaches no other file: {reason_of(error)}",
+                field="--sql",
                 remedy="name the files that it reads: --file NAME=PATH; --out writes its answer",
-            ) from None  # fmt: skip
+            ) from None
         except duckdb.OutOfMemoryException as error:
             raise UserError(
-                str(error).partition("\n")[0], field="--sql",
+                str(error).partition("\n")[0],
+                field="--sql",
                 remedy="ask for less at a time, or ask a copy of the graph with DuckDB itself, which can use the disk",
-            ) from None  # fmt: skip
+            ) from None
         except duckdb.Error as error:
             raise UserError(f"DuckDB refuses the query: {reason_of(error)}", field="--sql") from None
 
@@ -213,9 +215,10 @@ def _bound(connection: Connection, query: NamedQuery, values: Mapping[str, Any])
             )
     if missing := [p.name for p in query.parameters if p.default is None and p.name not in values]:
         raise UserError(
-            f"{query.name} needs {' and '.join(missing)}", field="--param",
+            f"{query.name} needs {' and '.join(missing)}",
+            field="--param",
             remedy=f"add {' '.join(f'--param {name}=...' for name in missing)}; its parameters: {known}",
-        )  # fmt: skip
+        )
     return {p.name: _value(connection, p, values.get(p.name, p.default)) for p in query.parameters}
 
 

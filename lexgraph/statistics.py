@@ -18,9 +18,19 @@ from lexgraph import resources
 from lexgraph.database import Connection, run_script
 
 SECTIONS = (
-    "edges", "kinds", "parts_of_speech", "sources", "degrees", "degree_distribution", "components",
-    "component_sizes", "largest_components", "overlap", "agreement", "contradictions",
-)  # fmt: skip
+    "edges",
+    "kinds",
+    "parts_of_speech",
+    "sources",
+    "degrees",
+    "degree_distribution",
+    "components",
+    "component_sizes",
+    "largest_components",
+    "overlap",
+    "agreement",
+    "contradictions",
+)
 """The sections, in the order in which they are shown; each is `sql/statistics/<name>.sql`."""
 
 LONG = frozenset({"parts_of_speech", "degree_distribution", "component_sizes", "largest_components"})

@@ -70,8 +70,12 @@ def test_both_commands_run_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
     assert "--limit-tokens" in run("sensetrain", "demo", "--help")
     where = subprocess.run(
         [sys.executable, "-c", "import lexgraph; print(lexgraph.sample_data())"],
-        cwd=work, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
+        cwd=work,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
     assert Path(where).is_relative_to(site)
     run("lexgraph", "ingest", "pairs", "--synonyms", f"{where}/hg2vec/syn-pairs.txt")
     assert "synonym" in run("lexgraph", "stats")

@@ -15,10 +15,18 @@ from pathlib import Path
 from typing import Any
 
 KINDS = {
-    "synonyms": "synonym", "antonyms": "antonym", "hypernyms": "hypernym", "hyponyms": "hyponym",
-    "holonyms": "holonym", "meronyms": "meronym", "coordinate_terms": "coordinate", "derived": "derived",
-    "troponyms": "hyponym", "instances": "hyponym", "abbreviations": "alternative",
-}  # fmt: skip
+    "synonyms": "synonym",
+    "antonyms": "antonym",
+    "hypernyms": "hypernym",
+    "hyponyms": "hyponym",
+    "holonyms": "holonym",
+    "meronyms": "meronym",
+    "coordinate_terms": "coordinate",
+    "derived": "derived",
+    "troponyms": "hyponym",
+    "instances": "hyponym",
+    "abbreviations": "alternative",
+}
 TAGS = {"instances": ["instance"], "abbreviations": ["abbreviation"]}
 NO_FORM = {"auxiliary", "canonical", "romanization", "table-tags", "inflection-template", "class"}
 

@@ -21,9 +21,10 @@ from lexgraph.export import export as export_graph
 
 @click.command()
 @click.option(
-    "--section", type=click.Choice(statistics.SECTIONS),
+    "--section",
+    type=click.Choice(statistics.SECTIONS),
     help="Print this section only; formats that hold one table print edges if none is named.",
-)  # fmt: skip
+)
 @db_option
 @output_options
 def stats(section: str | None, db: Path, format_: str | None, out: Path | None) -> None:
@@ -84,16 +85,26 @@ def _print_findings(findings: Sequence[Finding]) -> None:
 def _findings_table(findings: Sequence[Finding]) -> pa.Table:
     text = pa.string()
     schema = pa.schema(
-        [("code", text), ("severity", text), ("found", pa.int64()), ("what", text), ("examples", pa.list_(text)),
-         ("remedy", text)]
-    )  # fmt: skip
+        [
+            ("code", text),
+            ("severity", text),
+            ("found", pa.int64()),
+            ("what", text),
+            ("examples", pa.list_(text)),
+            ("remedy", text),
+        ]
+    )
     rows = [
         {
-            "code": finding.check.code, "severity": finding.check.severity, "found": finding.count,
-            "what": finding.check.title, "examples": list(finding.examples), "remedy": finding.check.remedy,
+            "code": finding.check.code,
+            "severity": finding.check.severity,
+            "found": finding.count,
+            "what": finding.check.title,
+            "examples": list(finding.examples),
+            "remedy": finding.check.remedy,
         }
         for finding in findings
-    ]  # fmt: skip
+    ]
     return pa.Table.from_pylist(rows, schema=schema)
 
 
@@ -103,14 +114,16 @@ def _findings_table(findings: Sequence[Finding]) -> pa.Table:
 @click.option("--overwrite", is_flag=True, help="Replace whatever file --out names.")
 @click.option("--kinds", multiple=True, help="A kind of relation to keep, with its words; may be repeated.")
 @click.option(
-    "--licence", "licences", multiple=True,
+    "--licence",
+    "licences",
+    multiple=True,
     help="A licence to keep, as `lexgraph sources` has it, or free (any use allowed); may be repeated.",
-)  # fmt: skip
+)
 @click.option("--lang", help="ISO 639 code of the language to keep; all if not given.")
 @db_option
 def export(
     format_: str, out: Path, overwrite: bool, kinds: Sequence[str], licences: Sequence[str], lang: str | None, db: Path
-) -> None:  # fmt: skip
+) -> None:
     """Write the graph, or the part that a licence allows, for other tools, with an attribution of its sources."""
     with lexgraph.open(db) as graph:
         wanted = Filter(tuple(kinds), tuple(licences), lang)
@@ -129,9 +142,7 @@ def export(
 @click.option("--lang", default="en", show_default=True, help="ISO 639 code of the words.")
 @db_option
 @output_options
-def keep_rates(
-    tokenizer: str, max_tokens: int, lang: str, db: Path, format_: str | None, out: Path | None
-) -> None:  # fmt: skip
+def keep_rates(tokenizer: str, max_tokens: int, lang: str, db: Path, format_: str | None, out: Path | None) -> None:
     """Count the relations whose words have at most M tokens, for each kind and M."""
     from lexgraph.keep_rates import keep_rates as rates
     from lexgraph.keep_rates import load_tokenizer

@@ -77,9 +77,10 @@ def explain(word: str, other: str, db: Path, format_: str | None, out: Path | No
     _say_lemmas(ends, edges)
     if not edges:
         raise UserError(
-            f"no edge between {ends[0].label!r} and {ends[1].label!r}", path=db,
+            f"no edge between {ends[0].label!r} and {ends[1].label!r}",
+            path=db,
             remedy="lexgraph path shows how they hang together",
-        )  # fmt: skip
+        )
     format_ = format_of(format_, out)
     if format_ == "json":
         print_json([dataclasses.asdict(edge) for edge in edges], out)
@@ -154,16 +155,25 @@ def _length(found: WordPath) -> str:
 @click.option("--sql", help="SQL instead of a name, - for standard input; docs/lexgraph.md describes the tables.")
 @click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter of the query, $K in SQL.")
 @click.option(
-    "--file", "files", multiple=True, metavar="NAME=PATH",
+    "--file",
+    "files",
+    multiple=True,
+    metavar="NAME=PATH",
     help="A CSV, JSON or Parquet file that SQL may read as the table NAME; may be repeated.",
-)  # fmt: skip
+)
 @click.option("--list", "list_", is_flag=True, help="List the named queries with their parameters.")
 @db_option
 @output_options
 def query(
-    name: str | None, sql: str | None, params: Sequence[str], files: Sequence[str], list_: bool, db: Path,
-    format_: str | None, out: Path | None,
-) -> None:  # fmt: skip
+    name: str | None,
+    sql: str | None,
+    params: Sequence[str],
+    files: Sequence[str],
+    list_: bool,
+    db: Path,
+    format_: str | None,
+    out: Path | None,
+) -> None:
     """Ask a named query, or in SQL, which can read the graph and change nothing."""
     if [name is not None, sql is not None, list_].count(True) != 1:
         raise UserError("give the name of a query, or --sql, or --list", remedy="lexgraph query --list")

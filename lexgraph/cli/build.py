@@ -37,9 +37,17 @@ def _ingest_command(reader: Reader) -> click.Command:
     @click.option("--revision", help="Edition, version or date of the source.")
     @click.option("--dry-run", is_flag=True, help="Read and count everything, but leave the graph as it is.")
     def command(
-        db: Path, name: str, lang: str, skip_malformed: bool, dry_run: bool, licence: str | None, url: str | None,
-        revision: str | None, tool: str | None = None, **inputs: Sequence[Path],
-    ) -> None:  # fmt: skip
+        db: Path,
+        name: str,
+        lang: str,
+        skip_malformed: bool,
+        dry_run: bool,
+        licence: str | None,
+        url: str | None,
+        revision: str | None,
+        tool: str | None = None,
+        **inputs: Sequence[Path],
+    ) -> None:
         started = time.perf_counter()
         options = Options(lang=lang, skip_malformed=skip_malformed, tool=tool)
         source = Source(reader, inputs, name, options, Origin(licence, url, revision))

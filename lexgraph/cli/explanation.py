@@ -26,12 +26,19 @@ def rows(edges: Sequence[Edge]) -> list[dict[str, Any]]:
     """One row an edge, with `COLUMNS`: `about` is the gloss or the source's own words, `parent` the stated edge."""
     return [
         {
-            "word": edge.word, "related": edge.related, "lang": edge.lang, "kind": edge.kind, "pos": edge.pos,
-            "source": edge.source, "about": edge.gloss or edge.note, "rule": edge.rule,
-            "parent": str(edge.parent) if edge.parent else None, "negations": _negations(edge),
+            "word": edge.word,
+            "related": edge.related,
+            "lang": edge.lang,
+            "kind": edge.kind,
+            "pos": edge.pos,
+            "source": edge.source,
+            "about": edge.gloss or edge.note,
+            "rule": edge.rule,
+            "parent": str(edge.parent) if edge.parent else None,
+            "negations": _negations(edge),
         }
         for edge in edges
-    ]  # fmt: skip
+    ]
 
 
 def _negations(edge: Edge) -> list[str]:

@@ -15,13 +15,18 @@ from lexgraph.common.terminal import say
 @click.argument("name", required=False)
 @click.option("--list", "list_", is_flag=True, help="List what is registered; so does leaving out the name.")
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), default="sources", show_default=True,
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="sources",
+    show_default=True,
     help="The folder that gets a folder NAME with the files.",
-)  # fmt: skip
+)
 @click.option(
-    "--registry", "registry_", type=click.Path(path_type=Path, dir_okay=False),
+    "--registry",
+    "registry_",
+    type=click.Path(path_type=Path, dir_okay=False),
     help="A registry of your own instead of data/registry.toml.",
-)  # fmt: skip
+)
 def download(name: str | None, list_: bool, out: Path, registry_: Path | None) -> None:
     """Download a registered source: resumed if it breaks off, checked by length and SHA-256."""
     # The registry is checked by pydantic, which no other command needs.

@@ -14,9 +14,13 @@ from lexgraph.common.command import output_file
 from lexgraph.common.errors import UserError
 
 db_option = click.option(
-    "--db", type=click.Path(path_type=Path, dir_okay=False), default="lexgraph.duckdb", show_default=True,
-    envvar="LEXGRAPH_DB", help="The graph's file.",
-)  # fmt: skip
+    "--db",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="lexgraph.duckdb",
+    show_default=True,
+    envvar="LEXGRAPH_DB",
+    help="The graph's file.",
+)
 _out_option = output_file("--out", help="Write to this file instead of printing.")
 _format_option = click.option(
     "--format", "format_", type=click.Choice(FORMATS), help="How to print or write; by default as --out ends, or table."

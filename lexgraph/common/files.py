@@ -29,9 +29,10 @@ def place_of(path: Path) -> Path:
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise UserError(
-            "a device or a pipe, in whose place no result can be put", path=path,
+            "a device or a pipe, in whose place no result can be put",
+            path=path,
             remedy="choose another name; results that can be piped go to stdout without --out",
-        )  # fmt: skip
+        )
     try:
         return path.resolve()
     except (OSError, RuntimeError):

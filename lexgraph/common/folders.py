@@ -58,9 +58,10 @@ def require_replaceable(path: Path, listed: Listed) -> None:
         raise UserError("a file stands there, where a folder is to be made", path=path, remedy="choose another name")
     if place == Path.cwd() or os.path.ismount(place):
         raise UserError(
-            "the folder itself would be replaced, and you are in it or a disk is mounted there", path=path,
+            "the folder itself would be replaced, and you are in it or a disk is mounted there",
+            path=path,
             remedy="name a new folder below it",
-        )  # fmt: skip
+        )
     names = {entry.name for entry in place.iterdir()} - {MARK}
     if not names:
         return
@@ -68,13 +69,15 @@ def require_replaceable(path: Path, listed: Listed) -> None:
     if ours is None:
         raise UserError(
             f"the folder holds {_some(names)}, not an earlier result of this command, and would be replaced",
-            path=path, remedy="name a new folder, or remove this one first",
-        )  # fmt: skip
+            path=path,
+            remedy="name a new folder, or remove this one first",
+        )
     if foreign := _files(place) - {*ours, MARK}:
         raise UserError(
-            f"the folder holds an earlier result, which would be replaced, and beside it {_some(foreign)}", path=path,
+            f"the folder holds an earlier result, which would be replaced, and beside it {_some(foreign)}",
+            path=path,
             remedy="move that to another place, or name a new folder",
-        )  # fmt: skip
+        )
 
 
 def require_apart(out: Path, read: Iterable[Path]) -> None:
@@ -135,7 +138,7 @@ def alone_at(path: Path, *, wait: bool = False) -> Iterator[None]:
 @contextmanager
 def replacing_folder(
     path: Path, listed: Listed = lambda _: None, *, keep_partial: bool = False, wait: bool = False
-) -> Iterator[Path]:  # fmt: skip
+) -> Iterator[Path]:
     """Give a folder to fill; it takes the place of `path` if the block succeeds.
 
     What stood at `path` goes only once the new one is whole. A link stays, and what it points to is replaced.
@@ -219,9 +222,10 @@ def _require_own(folder: Path) -> None:
         ours = not folder.is_dir() or (folder / MARK).is_file() or not any(folder.iterdir())
     if not ours:
         raise UserError(
-            "something else has the place of an unfinished result", path=folder,
+            "something else has the place of an unfinished result",
+            path=folder,
             remedy="move it away, or choose another name for the result",
-        )  # fmt: skip
+        )
 
 
 def _as_readable_as(mark: Path) -> None:

@@ -18,9 +18,15 @@ STDIN = Path("-")
 
 _BLOCK = 1 << 20
 _ENDINGS = (
-    (b"\x1f\x8b", ".gz"), (b"BZh", ".bz2"), (b"\xfd7zXZ\0", ".xz"), (b"\x28\xb5\x2f\xfd", ".zst"),
-    (b"PAR1", ".parquet"), (b"<", ".xml"), (b"{", ".json"), (b"[", ".json"),
-)  # fmt: skip
+    (b"\x1f\x8b", ".gz"),
+    (b"BZh", ".bz2"),
+    (b"\xfd7zXZ\0", ".xz"),
+    (b"\x28\xb5\x2f\xfd", ".zst"),
+    (b"PAR1", ".parquet"),
+    (b"<", ".xml"),
+    (b"{", ".json"),
+    (b"[", ".json"),
+)
 """(how a file begins, the ending of its name), since readers go by endings and a pipe has none."""
 
 
@@ -69,9 +75,10 @@ def _copied(pipe: IO[bytes], path: Path, file: Path) -> Path:
             left -= len(block)
             if left < 0:
                 raise UserError(
-                    f"more comes out of it than half of what is free in {tempfile.gettempdir()}", path=path,
+                    f"more comes out of it than half of what is free in {tempfile.gettempdir()}",
+                    path=path,
                     remedy="give a file instead, or a folder with more room by TMPDIR",
-                )  # fmt: skip
+                )
             out.write(block)
     return file.rename(file.with_name(file.name + _ending(head)))
 

@@ -14,9 +14,13 @@ from rich.text import Text
 
 # Control characters but tab and line feed, those that turn the direction of writing, and bytes that are no UTF-8.
 _UNPRINTABLE = (
-    *range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A),
+    *range(0x09),
+    *range(0x0B, 0x20),
+    *range(0x7F, 0xA0),
+    *range(0x202A, 0x202F),
+    *range(0x2066, 0x206A),
     *range(0xD800, 0xE000),
-)  # fmt: skip
+)
 _ESCAPES = {code: f"\\u{code:04x}" for code in _UNPRINTABLE}
 
 

@@ -17,8 +17,17 @@ _DERIVED = """
 licences of all sources that it rests on: that of the edge it follows from, and those whose data shows that a word
 negates another. The table counts it for each of them, so the shares add up to more than one.
 """
-_COLUMNS = ("source", "licence", "revision", "edges stated", "derived edges that rest on it", "share of derived",
-            "senses", "segmented words", "home")  # fmt: skip
+_COLUMNS = (
+    "source",
+    "licence",
+    "revision",
+    "edges stated",
+    "derived edges that rest on it",
+    "share of derived",
+    "senses",
+    "segmented words",
+    "home",
+)
 
 
 def _quoted(text: str) -> str:

@@ -14,10 +14,17 @@ from lexgraph.export.networks import node_names
 
 _NODES = {"word": "word", "lang": "lang"}
 _EDGES = {
-    "kind": "kind", "source": "source", "licences": "array_to_string(licences, '|')", "pos": "pos", "gloss": "gloss",
-    "note": "note", "tags": "array_to_string(tags, '|')", "rule": "rule", "derived_from": "derived_from::VARCHAR",
+    "kind": "kind",
+    "source": "source",
+    "licences": "array_to_string(licences, '|')",
+    "pos": "pos",
+    "gloss": "gloss",
+    "note": "note",
+    "tags": "array_to_string(tags, '|')",
+    "rule": "rule",
+    "derived_from": "derived_from::VARCHAR",
     "negated": "array_to_string(negated, '|')",
-}  # fmt: skip
+}
 _AT_ONCE = 20_000
 
 
@@ -57,8 +64,9 @@ def write_graph(connection: Connection, format_: str, path: Path) -> None:
 def _graphml(name: str, other: str) -> _Document:
     keys = "\n".join(
         f'<key id="{key}" for="{of}" attr.name="{key}" attr.type="string"/>'
-        for of, attributes in (("node", _NODES), ("edge", _EDGES)) for key in attributes
-    )  # fmt: skip
+        for of, attributes in (("node", _NODES), ("edge", _EDGES))
+        for key in attributes
+    )
 
     def data(attributes: dict[str, str]) -> str:
         return " || ".join(

@@ -6,11 +6,24 @@ import re
 
 FREE = frozenset(
     {
-        "public domain", "cc0-1.0", "pddl-1.0", "unlicense", "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause",
-        "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "gfdl-1.3", "odc-by-1.0", "odbl-1.0",
+        "public domain",
+        "cc0-1.0",
+        "pddl-1.0",
+        "unlicense",
+        "apache-2.0",
+        "mit",
+        "bsd-2-clause",
+        "bsd-3-clause",
+        "cc-by-3.0",
+        "cc-by-4.0",
+        "cc-by-sa-3.0",
+        "cc-by-sa-4.0",
+        "gfdl-1.3",
+        "odc-by-1.0",
+        "odbl-1.0",
         "wordnet licence",
     }
-)  # fmt: skip
+)
 """The licences that `free` stands for, in lower case: use for any purpose, commercial ones too, and changes allowed."""
 
 UNKNOWN = "unknown"

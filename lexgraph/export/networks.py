@@ -33,9 +33,10 @@ def to_networkx(connection: Connection, kinds: Sequence[str] | None = None, lang
         "AND ($lang::VARCHAR IS NULL OR r.lang = $lang::VARCHAR)"
     )
     words = (
-        "SELECT word, lang FROM words WHERE $lang::VARCHAR IS NULL OR lang = $lang::VARCHAR" if kinds is None
+        "SELECT word, lang FROM words WHERE $lang::VARCHAR IS NULL OR lang = $lang::VARCHAR"
+        if kinds is None
         else f"SELECT word, lang FROM ({edges}) UNION SELECT related, lang FROM ({edges})"
-    )  # fmt: skip
+    )
     of_words = {"lang": lang} if kinds is None else parameters
     graph = nx.MultiDiGraph()
     names = node_names(connection, words, of_words)

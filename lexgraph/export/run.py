@@ -47,7 +47,7 @@ class Exported:
 
 def export(
     connection: Connection, format_: str, out: Path, wanted: Filter, fingerprint: str, *, overwrite: bool = False
-) -> Exported:  # fmt: skip
+) -> Exported:
     """Write what the filter selects.
 
     `parquet` and `csv` make a folder with a file for each table; the other formats make one file of words and edges.
@@ -72,9 +72,13 @@ def export(
         if not rows["words"]:
             raise UserError("nothing to export: no row passes the filter", field="--licence or --kinds")
         manifest = {
-            "made_by": f"lexgraph {__version__}", "graph": fingerprint, "format": format_, "filter": wanted.as_json(),
-            "rows": exported.rows, "edges_left_out_by_licence": exported.left_out,
-        }  # fmt: skip
+            "made_by": f"lexgraph {__version__}",
+            "graph": fingerprint,
+            "format": format_,
+            "filter": wanted.as_json(),
+            "rows": exported.rows,
+            "edges_left_out_by_licence": exported.left_out,
+        }
         notice = attribution(connection, manifest | {"rows": rows})
         if format_ in FOLDERS:
             _write_folder(connection, format_, out, manifest, notice)

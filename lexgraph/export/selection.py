@@ -18,9 +18,15 @@ TABLES = ("words", "senses", "relations", "morphology", "sources")
 """What is exported; the rows that were selected stand in the temporary tables `out_<name>`."""
 
 _TEMPORARY = (
-    *(f"out_{name}" for name in TABLES), "negated_words", "evidence_sources", "family_sources", "negation_sources",
-    "edge_sources", "licences", "licence_lists",
-)  # fmt: skip
+    *(f"out_{name}" for name in TABLES),
+    "negated_words",
+    "evidence_sources",
+    "family_sources",
+    "negation_sources",
+    "edge_sources",
+    "licences",
+    "licence_lists",
+)
 
 
 @dataclass(frozen=True)
@@ -81,9 +87,10 @@ def allowed_sources(connection: Connection, licences: Sequence[str]) -> list[str
         else:
             there = ", ".join(sorted(known.values())) or "none"
             raise UserError(
-                f"no source is under the licence {licence!r}; there are: {there}", field="--licence",
+                f"no source is under the licence {licence!r}; there are: {there}",
+                field="--licence",
                 remedy="name one of these, or free for all that allow any use",
-            )  # fmt: skip
+            )
     return [name for name, licence in held if is_under(licence, allowed)]
 
 

@@ -23,9 +23,12 @@ def to_arrow(connection: Connection, table: str = "relations", kinds: Sequence[s
     Raises:
         UserError: there is no such table, or no such kind.
     """
-    known = [name for (name,) in connection.execute(
-        "SELECT table_name FROM information_schema.tables WHERE table_catalog = current_database() ORDER BY 1"
-    ).fetchall()]  # fmt: skip
+    known = [
+        name
+        for (name,) in connection.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_catalog = current_database() ORDER BY 1"
+        ).fetchall()
+    ]
     if table not in known:
         raise UserError(f"the graph has no table {table!r}; there are: {', '.join(known)}", field="table")
     if kinds is None:
@@ -48,12 +51,7 @@ def write_tables(connection: Connection, format_: str, folder: Path) -> None:
         columns = _columns(connection, name, lists_as_json=format_ == "csv")
         order = f" ORDER BY {_ORDER[name]}" if name in _ORDER else ""
         query = f"SELECT {columns} FROM out_{name}{order}"
-        _copy(
-            connection,
-            query,
-            folder / f"{name}.{format_}",
-            options,
-        )
+        _copy(connection, query, folder / f"{name}.{format_}", options)
 
 
 def write_edges(connection: Connection, path: Path) -> None:
@@ -62,8 +60,9 @@ def write_edges(connection: Connection, path: Path) -> None:
         connection,
         "SELECT id::VARCHAR AS id, word, related, lang, kind, pos, source, licences, note, gloss, tags, rests_on, "
         "rule, derived_from::VARCHAR AS derived_from, negated FROM out_relations",
-        path, "FORMAT json",
-    )  # fmt: skip
+        path,
+        "FORMAT json",
+    )
 
 
 def _columns(connection: Connection, name: str, *, lists_as_json: bool) -> str:

@@ -15,9 +15,20 @@ from lexgraph.relations import SYMMETRIC, Edge, edges_of
 MOST = 40
 """Neighbours in one picture."""
 KINDS = (
-    "synonym", "coordinate", "hypernym", "hyponym", "holonym", "meronym", "derived", "derived from", "alternative",
-    "form", "reference", "reference of", "antonym",
-)  # fmt: skip
+    "synonym",
+    "coordinate",
+    "hypernym",
+    "hyponym",
+    "holonym",
+    "meronym",
+    "derived",
+    "derived from",
+    "alternative",
+    "form",
+    "reference",
+    "reference of",
+    "antonym",
+)
 """The order around the picture; synonyms begin on the right, antonyms end on the left."""
 
 Word = tuple[str, str]

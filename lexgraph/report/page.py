@@ -26,9 +26,17 @@ _CONTRADICTIONS = 16
 _FURTHER = 300  # contradictions that are folded away
 _COMPONENTS = 6
 _SECTIONS = (
-    "kinds", "edges", "sources", "degrees", "degree_distribution", "components", "largest_components", "overlap",
-    "agreement", "contradictions",
-)  # fmt: skip
+    "kinds",
+    "edges",
+    "sources",
+    "degrees",
+    "degree_distribution",
+    "components",
+    "largest_components",
+    "overlap",
+    "agreement",
+    "contradictions",
+)
 
 Row = dict[str, Any]
 
@@ -53,9 +61,12 @@ def write_report(database: Path, page: Path, words: Sequence[str] = ()) -> Path:
         UserError: there is no graph, or it has no such word.
     """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("lexgraph.report"), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=jinja2.PackageLoader("lexgraph.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters.update(n="{:,}".format, percent=_percent, label=pictures.label)
     environment.filters["class"] = pictures.css_class
     with lexgraph.open(database) as graph:
@@ -179,11 +190,13 @@ def _contradictions(graph: Graph) -> dict[str, Any]:
     rows = _rows(graph, resources.sql("report/contradictions"))
     shown = [
         (
-            row["word"], row["related"], Side(row["synonym_stated"], row["synonym_rules"]),
+            row["word"],
+            row["related"],
+            Side(row["synonym_stated"], row["synonym_rules"]),
             Side(row["antonym_stated"], row["antonym_rules"]),
         )
         for row in rows[: _CONTRADICTIONS + _FURTHER]
-    ]  # fmt: skip
+    ]
     return {"all": len(rows), "first": shown[:_CONTRADICTIONS], "further": shown[_CONTRADICTIONS:]}
 
 
@@ -220,6 +233,9 @@ def _affix(affix: str, group: Sequence[Row]) -> Row:
     # The example that most pieces of evidence speak for.
     best = min(group, key=lambda row: (-len(row["evidence"]), -row["words"], row["word"]))
     return {
-        "affix": affix, "words": sum(kinds.values()), "kinds": dict(sorted(kinds.items())),
-        "word": best["word"], "base": best["base"],
-    }  # fmt: skip
+        "affix": affix,
+        "words": sum(kinds.values()),
+        "kinds": dict(sorted(kinds.items())),
+        "word": best["word"],
+        "base": best["base"],
+    }

@@ -13,9 +13,18 @@ from markupsafe import Markup
 from lexgraph.report.neighbourhood import Neighbour, Neighbourhood
 
 COLOURED = (
-    "synonym", "antonym", "hypernym", "hyponym", "holonym", "meronym", "coordinate", "derived", "alternative", "form",
+    "synonym",
+    "antonym",
+    "hypernym",
+    "hyponym",
+    "holonym",
+    "meronym",
+    "coordinate",
+    "derived",
+    "alternative",
+    "form",
     "reference",
-)  # fmt: skip
+)
 """Kinds with a colour of their own; the rest are grey."""
 
 _ROW, _RADIUS = 20.0, 232.0

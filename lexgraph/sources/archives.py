@@ -18,8 +18,13 @@ LARGEST = 1 << 29
 
 _BLOCK = 1 << 20
 _ARCHIVE_DAMAGE = (  # RuntimeError: a zip with a password
-    OSError, EOFError, zlib.error, RuntimeError, tarfile.TarError, zipfile.BadZipFile,
-)  # fmt: skip
+    OSError,
+    EOFError,
+    zlib.error,
+    RuntimeError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+)
 
 
 class Bounded:

@@ -120,9 +120,11 @@ def text_lines(path: Path, options: Options, intake: Intake, unit: str) -> Itera
             except UnicodeDecodeError as error:
                 if not options.skip_malformed:
                     raise UserError(
-                        f"not UTF-8 text: {error.reason}", path=path, line=number,
+                        f"not UTF-8 text: {error.reason}",
+                        path=path,
+                        line=number,
                         remedy="convert the file to UTF-8, or pass --skip-malformed to count and skip such lines",
-                    ) from None  # fmt: skip
+                    ) from None
                 intake.add(unit, "not UTF-8", example=f"{path}:{number}")
 
 

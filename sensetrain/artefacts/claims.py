@@ -43,9 +43,10 @@ def require_nobody(path: Path) -> None:
         with closing(Claims(file, 0)) as claims:
             if not claims.nobody_at_work():
                 raise UserError(
-                    "another process makes something else here", path=path,
+                    "another process makes something else here",
+                    path=path,
                     remedy="wait for it, or choose another --out",
-                )  # fmt: skip
+                )
 
 
 class Claims:

@@ -15,24 +15,24 @@ from typing import Any
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import read_json, sha256_of, sha256_of_json, write_json
-from lexgraph.common.folders import (
-    MARK,
-    Listed,
-    alone_at,
-    discard,
-    partial_of,
-    replacing_folder,
-    require_replaceable,
-)
+from lexgraph.common.folders import MARK, Listed, alone_at, discard, partial_of, replacing_folder, require_replaceable
 from sensetrain import __version__
 from sensetrain.artefacts.claims import require_nobody
 
 FORMATS = {
     "plan_shard": 2,
-    "tasks": 1, "targets": 2,
-    "tokens": 7, "plan": 3, "predicted": 1, "states": 1, "senses": 2, "composed": 2, "neighbours": 3, "cache": 4,
+    "tasks": 1,
+    "targets": 2,
+    "tokens": 7,
+    "plan": 3,
+    "predicted": 1,
+    "states": 1,
+    "senses": 2,
+    "composed": 2,
+    "neighbours": 3,
+    "cache": 4,
     "student": 4,
-}  # fmt: skip
+}
 """Format of each kind. It goes up with every change of layout or of what the numbers mean, and what was made by an
 earlier one is then made again instead of being taken for current."""
 
@@ -86,9 +86,10 @@ class Manifest:
             if found != expected:
                 raise UserError(
                     f"made with another {name}: {_short(found)}, expected {_short(expected)}",
-                    path=path, field=f"inputs.{name}",
+                    path=path,
+                    field=f"inputs.{name}",
                     remedy=f"give the {name} that it was made with, or make it again with this one",
-                )  # fmt: skip
+                )
 
 
 @dataclass
@@ -147,9 +148,10 @@ def listed(kind: str) -> Listed:
             if found.get("kind") in FORMATS and isinstance(found.get("files"), dict):
                 if found["kind"] != kind:
                     raise UserError(
-                        f"this is {found['kind']!r}, and {kind!r} would replace it", path=folder,
+                        f"this is {found['kind']!r}, and {kind!r} would replace it",
+                        path=folder,
                         remedy="choose another name, or remove this one first",
-                    )  # fmt: skip
+                    )
                 return {name, *found["files"]}
         return None
 
@@ -229,9 +231,7 @@ def _met(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def read_manifest(
-    path: Path, kind: str, *, name: str = MANIFEST, verify: bool = False, sizes: bool = True
-) -> Manifest:  # fmt: skip
+def read_manifest(path: Path, kind: str, *, name: str = MANIFEST, verify: bool = False, sizes: bool = True) -> Manifest:
     """Read an artefact's manifest.
 
     Args:
@@ -260,9 +260,11 @@ def read_manifest(
         raise UserError(f"this is {manifest.kind!r}, not {kind!r}", path=file, field="kind")
     if manifest.format != FORMATS[kind]:
         raise UserError(
-            f"format {manifest.format}, this version reads {FORMATS[kind]}", path=file, field="format",
+            f"format {manifest.format}, this version reads {FORMATS[kind]}",
+            path=file,
+            field="format",
             remedy=f"make it again: sensetrain {_COMMAND[kind]}",
-        )  # fmt: skip
+        )
     if stated != manifest.fingerprint:
         raise UserError("the hash does not match the content", path=file, field="fingerprint", remedy="make it again")
     again = f"make it again: sensetrain {_COMMAND[kind]}"
@@ -275,8 +277,10 @@ def read_manifest(
         if sizes and size != manifest.bytes.get(member, size):
             raise UserError(
                 f"the file has {size:,} bytes, not {manifest.bytes[member]:,}: it was cut off or changed",
-                path=path / member, field=f"bytes.{member}", remedy=again,
-            )  # fmt: skip
+                path=path / member,
+                field=f"bytes.{member}",
+                remedy=again,
+            )
         if verify and sha256_of(path / member) != expected:
             raise UserError(
                 "the file does not match its hash", path=path / member, field=f"files.{member}", remedy=again
@@ -335,7 +339,15 @@ def _short(fingerprint: str | None) -> str:
 
 _COMMAND = {
     "plan_shard": "plan --shard 1/4",
-    "tasks": "tasks", "targets": "generate",
-    "tokens": "tokenize", "plan": "plan", "predicted": "predict", "states": "collect", "senses": "cluster",
-    "composed": "compose", "neighbours": "neighbours", "cache": "teach", "student": "kd",
-}  # fmt: skip
+    "tasks": "tasks",
+    "targets": "generate",
+    "tokens": "tokenize",
+    "plan": "plan",
+    "predicted": "predict",
+    "states": "collect",
+    "senses": "cluster",
+    "composed": "compose",
+    "neighbours": "neighbours",
+    "cache": "teach",
+    "student": "kd",
+}

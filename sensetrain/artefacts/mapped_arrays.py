@@ -16,9 +16,13 @@ import pyarrow.parquet as pq
 FOLDER = "mapped"
 
 _TYPES: dict[str, type[np.generic]] = {
-    "ids": np.int32, "offsets": np.int64, "start": np.int64, "heldout": np.bool_, "loss_from": np.int32,
+    "ids": np.int32,
+    "offsets": np.int64,
+    "start": np.int64,
+    "heldout": np.bool_,
+    "loss_from": np.int32,
     "prefix": np.int32,
-}  # fmt: skip
+}
 _ROWS = 4096
 
 

@@ -194,9 +194,7 @@ def _first(claims: Claims, path: Path) -> Iterator[None]:
         raise
 
 
-def work_together(
-    job: Job, path: Path, kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str]
-) -> Manifest:  # fmt: skip
+def work_together(job: Job, path: Path, kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> Manifest:
     """Make an artefact, together with whatever other processes make it.
 
     Args:

@@ -17,8 +17,12 @@ import torch
 from torch import Tensor
 
 TYPES = {
-    "bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32, "int32": torch.int32, "int64": torch.int64
-}  # fmt: skip
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    "fp32": torch.float32,
+    "int32": torch.int32,
+    "int64": torch.int64,
+}
 _NAMES = {"bf16": "BF16", "fp16": "F16", "fp32": "F32", "int32": "I32", "int64": "I64"}
 
 Layout = Mapping[str, tuple[str, tuple[int, ...]]]

@@ -63,9 +63,12 @@ def teacher_option(help_: str = "A packaged model, a local folder or a hub id.")
 
 
 engine_option = click.option(
-    "--engine", type=click.Choice(get_args(Engine)), default="local", show_default=True,
+    "--engine",
+    type=click.Choice(get_args(Engine)),
+    default="local",
+    show_default=True,
     help="Run on this machine, or on a Ray cluster (RAY_ADDRESS); the result is the same.",
-)  # fmt: skip
+)
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:

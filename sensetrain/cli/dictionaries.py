@@ -37,9 +37,11 @@ def verify(path: Path) -> None:
     if faults:
         print_table(["field", "what is wrong"], [(fault.field, fault.what) for fault in faults])
         raise UserError(
-            f"the dictionary is damaged in {len(faults)} place(s)", path=path, field=faults[0].field,
+            f"the dictionary is damaged in {len(faults)} place(s)",
+            path=path,
+            field=faults[0].field,
             remedy="make it again",
-        )  # fmt: skip
+        )
     _report(path)
 
 
@@ -153,10 +155,21 @@ def _made_from(name: str, what: str) -> Callable[[F], F]:
     help="How points come into the plane; tsne needs scikit-learn.",
 )
 def inspect(
-    word: str, path: Path, teacher: str, tokens: Path | None, plan: Path | None, states: Path | None,
-    composed: Path | None, neighbours: Path | None, metric: Any, nearest: int, examples: int, shape: str,
-    html: Path | None, picture: Any,
-) -> None:  # fmt: skip
+    word: str,
+    path: Path,
+    teacher: str,
+    tokens: Path | None,
+    plan: Path | None,
+    states: Path | None,
+    composed: Path | None,
+    neighbours: Path | None,
+    metric: Any,
+    nearest: int,
+    examples: int,
+    shape: str,
+    html: Path | None,
+    picture: Any,
+) -> None:
     """Show a word's senses: size, what is nearest, and where they occur."""
     from sensetrain.models.folder import find_model
     from sensetrain.senses.dictionary.inspect import Inspector, made_from

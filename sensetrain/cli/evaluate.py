@@ -24,16 +24,18 @@ if TYPE_CHECKING:
 @click.option("--tokens", type=FOLDER, default="tokens", show_default=True, help="Tokens that `tokenize` made.")
 @click.option("--questions", type=FILE, help="Multiple-choice questions in ARC's JSON Lines.")
 @click.option("--tasks", help="Tasks of lm-evaluation-harness, instead of tokens and questions: arc_challenge,wikitext")
-@click.option(
-    "--data", type=FOLDER,
-    help="Folder with the tasks' files; the Hugging Face hub if not given.",
-)  # fmt: skip
+@click.option("--data", type=FOLDER, help="Folder with the tasks' files; the Hugging Face hub if not given.")
 @output_file("--out", default="results.json", show_default=True, help="Where the results go, as JSON.")
 @flags_of(HarnessSettings)
 def evaluate(
-    names: Sequence[str], tokens: Path, questions: Path | None, tasks: str | None, data: Path | None, out: Path,
+    names: Sequence[str],
+    tokens: Path,
+    questions: Path | None,
+    tasks: str | None,
+    data: Path | None,
+    out: Path,
     **values: Any,
-) -> None:  # fmt: skip
+) -> None:
     """Measure models: held-out perplexity and multiple-choice accuracy, or tasks of lm-evaluation-harness."""
     # The harness's bars are not ours; its library reads this when it is first imported, as transformers does.
     os.environ.setdefault("TQDM_DISABLE", "1")

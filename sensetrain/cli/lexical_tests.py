@@ -22,9 +22,11 @@ _RESULTS = {"help": "Also write the results as JSON."}
 @click.command()
 @dictionary_option
 @click.option(
-    "--sets", type=click.Path(path_type=Path), required=True,
+    "--sets",
+    type=click.Path(path_type=Path),
+    required=True,
     help="A word-similarity set, `word word score` a line, or a folder of them.",
-)  # fmt: skip
+)
 @teacher_option("The dictionary's teacher.")
 @output_files(
     {"--write-words": {"help": "Only write the sets' words, one a line, for `plan --words`."}, "--out": _RESULTS}
@@ -57,9 +59,11 @@ def similarity(
 @click.command()
 @dictionary_option
 @click.option(
-    "--data", type=FOLDER, required=True,
+    "--data",
+    type=FOLDER,
+    required=True,
     help="Folder of Word in Context: a *val*.jsonl, and *train*.jsonl to fit the threshold to.",
-)  # fmt: skip
+)
 @teacher_option("The dictionary's teacher.")
 @output_file("--out", **_RESULTS)
 @flags_of(ForwardSettings)

@@ -76,16 +76,25 @@ def fetch(name: str) -> None:
 @click.option("--predicted", type=FOLDER, help="state-of predicted: what `predict` made.")
 @click.option("--dry-run", is_flag=True, help="Write nothing: print rows, bytes of states, teacher tokens and time.")
 @click.option(
-    "--tokens-per-second", type=click.FloatRange(min=0, min_open=True),
+    "--tokens-per-second",
+    type=click.FloatRange(min=0, min_open=True),
     help="dry run: speed of the teacher; measured for some seconds if not given.",
-)  # fmt: skip
+)
 @engine_option
 @flags_of(PlanSettings)
 def plan(
-    tokens: Path, out: Path, shard: str | None, shards: Sequence[Path], words: Path | None, teacher: str,
-    predicted: Path | None, dry_run: bool, tokens_per_second: float | None, engine: Engine,
+    tokens: Path,
+    out: Path,
+    shard: str | None,
+    shards: Sequence[Path],
+    words: Path | None,
+    teacher: str,
+    predicted: Path | None,
+    dry_run: bool,
+    tokens_per_second: float | None,
+    engine: Engine,
     **values: Any,
-) -> None:  # fmt: skip
+) -> None:
     """Draw which states to collect, before any forward pass."""
     from sensetrain.models import folder as models
     from sensetrain.pipeline import stages
@@ -94,9 +103,10 @@ def plan(
         _refuse_beside("a plan that is written", "it is for --dry-run", ["tokens_per_second"])
     if shards:
         _refuse_beside(
-            "--merge", "the shards say it",
+            "--merge",
+            "the shards say it",
             ["tokens", "shard", "words", "teacher", "predicted", "dry_run", "engine", *values],
-        )  # fmt: skip
+        )
         print_facts(stages.merge_stage(shards, out).ensure().facts)
         return
     if shard or dry_run:
@@ -261,9 +271,15 @@ def kd(cache: Path | None, tokens: Path, teacher: str, out: Path, **values: Any)
 @out_option("students/dskd")
 @flags_of(DSKDSettings)
 def dskd(
-    cache: Path | None, tokens: Path, dictionary: Path, composed: Path, neighbours: Path, teacher: str, out: Path,
+    cache: Path | None,
+    tokens: Path,
+    dictionary: Path,
+    composed: Path,
+    neighbours: Path,
+    teacher: str,
+    out: Path,
     **values: Any,
-) -> None:  # fmt: skip
+) -> None:
     """Train a student by decoder-based sense knowledge distillation, from a cache or with the teacher beside it."""
     from sensetrain.distill.sense_source import SenseSource
     from sensetrain.models import folder as models

@@ -32,10 +32,13 @@ def _of_sources(function: F) -> F:
             "repeated.",
         ),
         click.option(
-            "--text", "paths", type=click.Path(path_type=Path), multiple=True,
+            "--text",
+            "paths",
+            type=click.Path(path_type=Path),
+            multiple=True,
             help="A file of text, JSON Lines or Parquet, a Wikipedia dump, or a folder of them; may be repeated.",
         ),
-    ):  # fmt: skip
+    ):
         function = option(function)
     return function
 
@@ -55,9 +58,8 @@ def _datasets(paths: Sequence[Path], datasets: Sequence[str], split: str) -> lis
 @engine_option
 @flags_of(TokenizeSettings)
 def tokenize(
-    paths: Sequence[Path], datasets: Sequence[str], split: str, teacher: str, out: Path, engine: Engine,
-    **values: Any,
-) -> None:  # fmt: skip
+    paths: Sequence[Path], datasets: Sequence[str], split: str, teacher: str, out: Path, engine: Engine, **values: Any
+) -> None:
     """Cut text into sequences of token ids."""
     named = _datasets(paths, datasets, split)
     from sensetrain.models import folder as models

@@ -26,9 +26,11 @@ def check_cache(cache: Manifest, path: Path, settings: DistilSettings, vocabular
     """
     if vocabulary is not None and cache.facts["vocab_size"] != vocabulary:
         raise UserError(
-            f"made for {cache.facts['vocab_size']} tokens, the student's head has {vocabulary}", path=path,
-            field="vocab_size", remedy="train a student with the teacher's number of tokens (padding included)",
-        )  # fmt: skip
+            f"made for {cache.facts['vocab_size']} tokens, the student's head has {vocabulary}",
+            path=path,
+            field="vocab_size",
+            remedy="train a student with the teacher's number of tokens (padding included)",
+        )
     names = list(_CHOSEN) if isinstance(settings, DSKDSettings) else []
     # From its states any temperature can be had, and any divergence; lists are of one temperature.
     if cache.settings["top_k"] is not None or cache.settings["samples"] is not None:
@@ -53,6 +55,8 @@ def _same(name: str, found: object, wanted: object, path: Path | None, command: 
     if found != wanted:
         flag = f"--{name.replace('_', '-')}"
         raise UserError(
-            f"made with {name} {found}, but the student's is {wanted}", path=path, field=f"settings.{name}",
+            f"made with {name} {found}, but the student's is {wanted}",
+            path=path,
+            field=f"settings.{name}",
             remedy=f"give both the same {flag} (or --recipe), or make it again: sensetrain {command}",
-        )  # fmt: skip
+        )

@@ -66,18 +66,21 @@ def prepare(out: Path, settings: Mapping[str, Any], inputs: Mapping[str, str], *
         )
         if differing:
             raise UserError(
-                f"the interrupted training had another {', '.join(differing)}", path=partial_of(out), field=kind,
+                f"the interrupted training had another {', '.join(differing)}",
+                path=partial_of(out),
+                field=kind,
                 remedy=f"give the same flags as then, or remove {partial_of(out)} to begin anew",
-            )  # fmt: skip
+            )
 
 
 def _refuse_states(out: Path) -> None:
     state = last(folder_of(partial_of(out)))
     if state is not None:
         raise UserError(
-            f"an interrupted training left a state after step {step_of(state)}", path=partial_of(out),
+            f"an interrupted training left a state after step {step_of(state)}",
+            path=partial_of(out),
             remedy=f"go on with --resume, or remove {partial_of(out)} to begin anew",
-        )  # fmt: skip
+        )
 
 
 @contextmanager
@@ -96,9 +99,10 @@ def full_disk_is_said(out: Path, settings: DistilSettings) -> Iterator[None]:
         state = last(folder_of(partial_of(out))) if kept(settings) else None
         after = "" if state is None else f" with --resume: it goes on after step {step_of(state)}"
         raise UserError(
-            "no room to write the student or a state of its training", path=out,
+            "no room to write the student or a state of its training",
+            path=out,
             remedy=f"free space there, then run the same command{after}",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def write_state(state: TrainerState, student: Path) -> None:

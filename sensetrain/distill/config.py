@@ -79,9 +79,7 @@ def _memory(settings: DistilSettings) -> dict[str, Any]:
     if not settings.fsdp:
         # The older name warns where the newer one is known.
         known = "activation_checkpointing" in TrainingArguments.__dataclass_fields__
-        return {
-            "activation_checkpointing" if known else "gradient_checkpointing": settings.gradient_checkpointing
-        }  # fmt: skip
+        return {"activation_checkpointing" if known else "gradient_checkpointing": settings.gradient_checkpointing}
     if processes.count() == 1:
         raise UserError("there is one process, so nothing to shard over", field="fsdp", remedy="start it by torchrun")
     if settings.lora_rank:

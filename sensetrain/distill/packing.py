@@ -98,5 +98,7 @@ def require_boundaries(model: PreTrainedModel) -> None:
     if not torch.allclose(together, alone, rtol=tolerance, atol=tolerance * float(alone.abs().max())):
         raise UserError(
             f"{type(model).__name__} with attention {model.config._attn_implementation!r} sees over the boundaries of "
-            "packed sequences", field="packing", remedy="leave --packing out",
-        )  # fmt: skip
+            "packed sequences",
+            field="packing",
+            remedy="leave --packing out",
+        )

@@ -83,12 +83,7 @@ def kd(cache: Path | None, tokens: Path, teacher: ModelFolder, out: Path, settin
 
 
 def dskd(
-    cache: Path | None,
-    tokens: Path,
-    teacher: ModelFolder,
-    senses: SenseSource,
-    out: Path,
-    settings: DSKDSettings,
+    cache: Path | None, tokens: Path, teacher: ModelFolder, senses: SenseSource, out: Path, settings: DSKDSettings
 ) -> Manifest:
     """Train a student by decoder-based sense knowledge distillation into the artefact `student`.
 

@@ -59,9 +59,10 @@ class SenseSource:
             UserError: one was made from something else; the message names the field.
         """
         senses = SenseDictionary.load(
-            dictionary, unit="token",
+            dictionary,
+            unit="token",
             inputs={"teacher": teacher.fingerprint, "tokenizer": teacher.tokenizer_fingerprint},
-        )  # fmt: skip
+        )
         words, graph = ComposedWords.open(composed), Neighbours.open(neighbours)
         fingerprint = senses.manifest.fingerprint if senses.manifest else ""
         words.manifest.require(composed, {"senses": fingerprint})
@@ -69,17 +70,24 @@ class SenseSource:
         if senses.manifest and senses.manifest.settings["state_of"] == "same":
             raise UserError(
                 "the senses belong to the tokens themselves, a decoder needs those of the next token",
-                path=dictionary, field="state_of", remedy="plan with --state-of next",
-            )  # fmt: skip
+                path=dictionary,
+                field="state_of",
+                remedy="plan with --state-of next",
+            )
         vocabulary = teacher.config().vocab_size
         for path, found in ((dictionary, senses.vocabulary), (neighbours, len(graph.positive_offsets) - 1)):
             if found != vocabulary:
                 raise UserError(f"made for {found} tokens, the teacher has {vocabulary}", path=path, field="vocab_size")
         inputs = {"senses": fingerprint, "neighbours": graph.manifest.fingerprint}
         return cls(
-            combined_rows(senses, words.rows), positive_candidates(senses, graph), negative_candidates(graph), inputs,
-            own_candidates(senses), senses.spread, graph.manifest.settings.get("max_neighbours"),
-        )  # fmt: skip
+            combined_rows(senses, words.rows),
+            positive_candidates(senses, graph),
+            negative_candidates(graph),
+            inputs,
+            own_candidates(senses),
+            senses.spread,
+            graph.manifest.settings.get("max_neighbours"),
+        )
 
     @cached_property
     def related(self) -> Tensor:

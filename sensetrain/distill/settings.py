@@ -92,13 +92,7 @@ class DistilSettings(RunSettings, StudentSettings, RecipeSettings):
         # What the authors' scripts run where it differs from the paper (docs/sensetrain.md). Their targets are written
         # by the teacher: here, those of the tokens in either recipe.
         "recipe": {
-            "code": {
-                "alpha": 0.7,
-                "temperature": 2.0,
-                "warmup": 0.1,
-                "weight_decay": 1e-3,
-                "scale_learning_rate": True,
-            }
+            "code": {"alpha": 0.7, "temperature": 2.0, "warmup": 0.1, "weight_decay": 1e-3, "scale_learning_rate": True}
         },
         # DSKD, Table 3 and Table 6; Table 10 has the two columns swapped.
         "preset": {"llama": {"learning_rate": 5e-5}, "mistral": {"learning_rate": 2e-5}},

@@ -63,9 +63,10 @@ class KDTrainer(Trainer):
         _require_plain(model)
         if teacher is None and args.settings.student is not None and args.settings.alpha:
             raise UserError(
-                "a student that is no cut does not have the teacher's head", field="teacher",
+                "a student that is no cut does not have the teacher's head",
+                field="teacher",
                 remedy="give the trainer the teacher: teacher=find_model(...)",
-            )  # fmt: skip
+            )
         use_cache = model.config.use_cache
         super().__init__(model=model, args=args, **{"data_collator": collate, **trainer})
         # Trainer turns it off for good; here each forward pass says so itself, and the checkpoint keeps what it was.
@@ -104,11 +105,7 @@ class KDTrainer(Trainer):
         return batches, self.accelerator.reduce(counts, reduction="sum")
 
     def compute_loss(  # type: ignore[override]  # the count is a pair here: targets and sampled positions
-        self,
-        model: nn.Module,
-        inputs: Batch,
-        return_outputs: bool = False,
-        num_items_in_batch: Tensor | None = None,
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Tensor | None = None
     ) -> Any:
         """This batch's share of the step's loss."""
         if num_items_in_batch is None:
@@ -117,10 +114,15 @@ class KDTrainer(Trainer):
         outputs, states, aligned = self._forward(model, inputs)
         given = self._of_teacher(inputs)
         loss, ce, kl = head_loss(
-            states, self._last.head, inputs["labels"][inputs["labels"] != IGNORE], given.teacher,
-            temperature=self.settings.temperature, alpha=self.settings.alpha, form=self._last.form,
+            states,
+            self._last.head,
+            inputs["labels"][inputs["labels"] != IGNORE],
+            given.teacher,
+            temperature=self.settings.temperature,
+            alpha=self.settings.alpha,
+            form=self._last.form,
             divergence=self.divergence,
-        )  # fmt: skip
+        )
         further = self.further_terms(aligned, given, inputs, sampled)
         loss = loss / targets + sum(further.values())
         self.terms.add({"ce": ce / targets, "kl": kl / targets, **further}, inputs)
@@ -164,9 +166,8 @@ class KDTrainer(Trainer):
             targets = inputs["labels"][inputs["labels"] != IGNORE]
             _, states, _ = self._forward(model, inputs)
             _, ce, _ = head_loss(
-                states, self._last.head, targets, _nothing(targets),
-                temperature=1.0, alpha=0.0, form=self._last.form,
-            )  # fmt: skip
+                states, self._last.head, targets, _nothing(targets), temperature=1.0, alpha=0.0, form=self._last.form
+            )
             total += torch.stack([ce, torch.full_like(ce, len(targets))]).to(total)
         nll, count = self.accelerator.reduce(total, reduction="sum").tolist()
         nll /= max(1.0, count)
@@ -206,9 +207,11 @@ class KDTrainer(Trainer):
         facts = {"step": step, "epoch": math.floor(self.state.epoch or 0), "loss": str(float(self._step_loss))}
         save_step(file, self._batches, self.model, {**facts, "settings": self.settings.shape()})
         raise UserError(
-            f"the loss or the gradient of step {step} is not finite", path=file, field="loss",
+            f"the loss or the gradient of step {step} is not finite",
+            path=file,
+            field="loss",
             remedy="lower the learning rate, or look at that step: the file has its batches and weights",
-        )  # fmt: skip
+        )
 
     def replay(self, file: Path) -> list[float]:
         """The loss of each batch of a step that `check_step` kept, with the weights of then.
@@ -253,9 +256,12 @@ class KDTrainer(Trainer):
     def _loader(self, dataset: Any, batch_size: int, seed: int | None) -> tuple[DataLoader[Batch], StepOrder]:
         order = StepOrder(len(dataset), batch_size, self.args.process_index, self.args.world_size, seed)
         loader = DataLoader(
-            Filled(dataset), batch_sampler=order, collate_fn=self.data_collator,
-            num_workers=self.args.dataloader_num_workers, pin_memory=self.args.dataloader_pin_memory,
-        )  # fmt: skip
+            Filled(dataset),
+            batch_sampler=order,
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
         return loader, order
 
     def _leave_head_whole(self) -> None:
@@ -276,9 +282,10 @@ def _require_plain(student: Any) -> None:
 
         if isinstance(student, PeftModel):
             raise UserError(
-                "the student is a PeftModel; LoRA is put on a plain model here", field="model",
+                "the student is a PeftModel; LoRA is put on a plain model here",
+                field="model",
                 remedy="build_student(teacher, settings) with lora_rank, or students.add_lora(model, rank)",
-            )  # fmt: skip
+            )
 
 
 def _nothing(targets: Tensor) -> TopK:

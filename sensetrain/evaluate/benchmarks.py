@@ -36,21 +36,32 @@ GOLD = "gold_nll"
 """-log p of the right answer, in nats; not the harness's, so it is computed from what its tasks log."""
 
 _FOLDERS = {
-    "arc_challenge": "arc", "commonsense_qa": "commonsense_qa", "piqa": "piqa", "mmlu": "mmlu/default",
+    "arc_challenge": "arc",
+    "commonsense_qa": "commonsense_qa",
+    "piqa": "piqa",
+    "mmlu": "mmlu/default",
     "wikitext": "wikitext",
-}  # fmt: skip
+}
 """Where the harness has a task's configuration."""
 
 _EVALUATED: dict[Protocol, dict[str, str]] = {
     "harness": {
-        "arc_challenge": TEST, "commonsense_qa": VALIDATION, "piqa": VALIDATION, "mmlu": TEST, "squadv2": VALIDATION,
+        "arc_challenge": TEST,
+        "commonsense_qa": VALIDATION,
+        "piqa": VALIDATION,
+        "mmlu": TEST,
+        "squadv2": VALIDATION,
         "wikitext": TEST,
     },
     "paper": {
-        "arc_challenge": VALIDATION, "commonsense_qa": VALIDATION, "piqa": VALIDATION, "mmlu": TEST,
-        "squadv2": VALIDATION, "wikitext": TEST,
+        "arc_challenge": VALIDATION,
+        "commonsense_qa": VALIDATION,
+        "piqa": VALIDATION,
+        "mmlu": TEST,
+        "squadv2": VALIDATION,
+        "wikitext": TEST,
     },
-}  # fmt: skip
+}
 _EXAMPLES = {"arc_challenge": TRAIN, "commonsense_qa": TRAIN, "piqa": TRAIN, "mmlu": DEV, "squadv2": VALIDATION}
 """Split that examples are drawn from; SQuAD's are from the paragraph of the question itself."""
 
@@ -173,11 +184,15 @@ class PaperTask(ConfigurableTask):  # type: ignore[misc]
         records = [{"index": index, "id": item.id} for index, item in enumerate(self._items)]
         super().__init__(
             config={
-                "task": task, "custom_dataset": partial(_dataset, {TEST: records}), "test_split": TEST,
-                "output_type": "loglikelihood", "doc_to_text": lambda doc: self._item(doc).question,
-                "doc_to_target": lambda doc: self._item(doc).answer, "metric_list": [],
+                "task": task,
+                "custom_dataset": partial(_dataset, {TEST: records}),
+                "test_split": TEST,
+                "output_type": "loglikelihood",
+                "doc_to_text": lambda doc: self._item(doc).question,
+                "doc_to_target": lambda doc: self._item(doc).answer,
+                "metric_list": [],
             }
-        )  # fmt: skip
+        )
 
     def _item(self, doc: Any) -> Item:
         item: Item = self._items[doc["index"]]

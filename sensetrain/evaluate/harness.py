@@ -58,9 +58,11 @@ class _Work:
         for name, wanted in self.header.items():
             if found.get(name) != wanted:
                 raise UserError(
-                    f"the scores here were made with {found.get(name)!r}, not {wanted!r}", path=self.file, field=name,
+                    f"the scores here were made with {found.get(name)!r}, not {wanted!r}",
+                    path=self.file,
+                    field=name,
                     remedy="give another --out, or delete the file",
-                )  # fmt: skip
+                )
         return True
 
     @cached_property
@@ -115,9 +117,10 @@ def _require_harness() -> None:
         import lm_eval  # noqa: F401
     except ModuleNotFoundError as error:
         raise UserError(
-            f"--tasks takes lm-evaluation-harness, which is not installed ({error.name})", field="--tasks",
+            f"--tasks takes lm-evaluation-harness, which is not installed ({error.name})",
+            field="--tasks",
             remedy="pip install 'sensetrain[eval]'",
-        ) from None  # fmt: skip
+        ) from None
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
 
 
@@ -135,9 +138,10 @@ class _Source:
         foreign = [task for task in tasks if task not in KNOWN]
         if foreign and (data or settings.protocol == "paper"):
             raise UserError(
-                f"{foreign[0]!r} is known to the harness alone: no local files, no other protocol", field="tasks",
+                f"{foreign[0]!r} is known to the harness alone: no local files, no other protocol",
+                field="tasks",
                 remedy="leave --data and --protocol out, or take some of: " + ", ".join(KNOWN),
-            )  # fmt: skip
+            )
         self._settings = settings
         self._splits: dict[str, Splits] = {
             task: local_splits(task, data) if data else hub_splits(task, splits_needed(task, settings.protocol))
@@ -171,18 +175,25 @@ def _works(
     for model in models:
         if settings.protocol == "paper" and model.chat_template_fingerprint is None:
             raise UserError(
-                "the tokenizer has no chat template, which protocol paper asks by", path=model.path,
-                field="chat_template", remedy="take --protocol harness",
-            )  # fmt: skip
+                "the tokenizer has no chat template, which protocol paper asks by",
+                path=model.path,
+                field="chat_template",
+                remedy="take --protocol harness",
+            )
         name = re.sub(r"[^\w.-]+", "-", model.path.name)
         for task in tasks:
             drawn = task != "wikitext" and (settings.protocol == "paper" or bool(settings.shots))
             for seed in settings.seeds if drawn and settings.shots != 0 else settings.seeds[:1]:
                 header = {
-                    **shape, "format": _FORMAT, "model": model.fingerprint, "tokenizer": model.tokenizer_fingerprint,
-                    "task": task, "seed": seed, "data": source.fingerprints.get(task, "hub"),
+                    **shape,
+                    "format": _FORMAT,
+                    "model": model.fingerprint,
+                    "tokenizer": model.tokenizer_fingerprint,
+                    "task": task,
+                    "seed": seed,
+                    "data": source.fingerprints.get(task, "hub"),
                     "lm_eval": version("lm_eval"),
-                }  # fmt: skip
+                }
                 file = folder / f"{name}-{model.fingerprint[:8]}" / f"{task}-seed{seed}.json"
                 yield _Work(model, task, seed, file, header)
 
@@ -232,10 +243,12 @@ def _samples(scorer: Scorer, tasks: Sequence[Task], work: _Work, settings: Harne
             task.set_config("num_fewshot", 0 if work.task == "wikitext" else settings.shots or 0)
         task.set_fewshot_seed(work.seed)
     found = evaluate(
-        scorer, {"tasks": {name: task for name, (task, _) in asked.items()}, "groups": {}},
-        samples={name: list(items) for name, (_, items) in asked.items()}, bootstrap_iters=0,
+        scorer,
+        {"tasks": {name: task for name, (task, _) in asked.items()}, "groups": {}},
+        samples={name: list(items) for name, (_, items) in asked.items()},
+        bootstrap_iters=0,
         apply_chat_template=paper,
-    )["samples"]  # fmt: skip
+    )["samples"]
     return [sample for name in asked for sample in sorted(found[name], key=lambda sample: sample["doc_id"])]
 
 
@@ -299,9 +312,13 @@ def _results(works: Sequence[_Work]) -> Iterator[dict[str, Any]]:
             each = [work.scores[metric] for work in seeds]
             by_seed = {str(work.seed): estimate([score]).value for work, score in zip(seeds, each, strict=True)}
             yield {
-                "model": model.name, "task": task, "metric": metric, **asdict(estimate(each)), "seeds": by_seed,
+                "model": model.name,
+                "task": task,
+                "metric": metric,
+                **asdict(estimate(each)),
+                "seeds": by_seed,
                 "fingerprint": model.fingerprint,
-            }  # fmt: skip
+            }
 
 
 def _differences(works: Sequence[_Work]) -> Iterator[dict[str, Any]]:
@@ -313,9 +330,7 @@ def _differences(works: Sequence[_Work]) -> Iterator[dict[str, Any]]:
                 continue
             for metric in mine[0].scores:
                 found = difference(*([work.scores[metric] for work in some] for some in (mine, theirs)))
-                yield {
-                    "task": task, "metric": metric, "first": first.name, "second": second.name, **asdict(found)
-                }  # fmt: skip
+                yield {"task": task, "metric": metric, "first": first.name, "second": second.name, **asdict(found)}
 
 
 def _grouped(works: Sequence[_Work]) -> Iterator[tuple[ModelFolder, str, list[_Work]]]:

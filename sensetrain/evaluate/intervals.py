@@ -76,7 +76,13 @@ def _estimate(statistic: object, *columns: Floats) -> Estimate:
     if items < 2:
         return Estimate(value, None, None, items)
     drawn = bootstrap(
-        columns, statistic, n_resamples=_DRAWS, batch=_DRAWS_AT_ONCE, paired=True, vectorized=True,
-        method="percentile", rng=np.random.default_rng(0),
-    ).confidence_interval  # fmt: skip
+        columns,
+        statistic,
+        n_resamples=_DRAWS,
+        batch=_DRAWS_AT_ONCE,
+        paired=True,
+        vectorized=True,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
     return Estimate(value, float(drawn.low), float(drawn.high), items)

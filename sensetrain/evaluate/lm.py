@@ -158,8 +158,10 @@ def _check_question(model: PreTrainedModel, question: Question, longest: int, na
     if limit is not None and longest > limit:
         raise UserError(
             f"a question of {longest} tokens with its choice, and {name} takes at most {limit}: "
-            f"{question.prompt[:60]!r}", field="questions", remedy="shorten it, or leave it out",
-        )  # fmt: skip
+            f"{question.prompt[:60]!r}",
+            field="questions",
+            remedy="shorten it, or leave it out",
+        )
 
 
 def _by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[np.ndarray]:

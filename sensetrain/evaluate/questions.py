@@ -43,9 +43,11 @@ def _question(line: str, path: Path, number: int) -> Question:
         choices = raw["question"]["choices"]
         labels = [choice["label"] for choice in choices]
         return Question(
-            str(raw["id"]), raw["question"]["stem"], tuple(choice["text"] for choice in choices),
+            str(raw["id"]),
+            raw["question"]["stem"],
+            tuple(choice["text"] for choice in choices),
             labels.index(raw["answerKey"]),
-        )  # fmt: skip
+        )
     except json.JSONDecodeError as error:
         raise UserError(f"not valid JSON: {error.msg}", path=path, line=number) from None
     except KeyError as error:

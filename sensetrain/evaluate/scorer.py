@@ -44,9 +44,12 @@ class Scorer(HFLM):  # type: ignore[misc]  # the harness has no type marker
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         model = folder.load(settings.compute)
         super().__init__(
-            pretrained=model, tokenizer=without_end(folder.tokenizer()), batch_size=_GENERATED_AT_ONCE,
-            trust_remote_code=False, max_length=min(settings.max_length, longest_input(model) or settings.max_length),
-        )  # fmt: skip
+            pretrained=model,
+            tokenizer=without_end(folder.tokenizer()),
+            batch_size=_GENERATED_AT_ONCE,
+            trust_remote_code=False,
+            max_length=min(settings.max_length, longest_input(model) or settings.max_length),
+        )
         self._name = folder.name
         self._batch_tokens = settings.batch_tokens
         self._chat = chat

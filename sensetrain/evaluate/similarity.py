@@ -101,11 +101,13 @@ def measure(sets: Sequence[SimilaritySet], senses: WordSenses, dictionary: Sense
         scores[metric] = np.split(most_similar(rows, senses.offsets, np.concatenate(pairs)).numpy(), ends)
     results = [
         SetResult(
-            part.name, len(part.pairs), int(isolated[pairs[number]].any(1).sum()),
+            part.name,
+            len(part.pairs),
+            int(isolated[pairs[number]].any(1).sum()),
             {metric: _spearman(found[number], part.scores) for metric, found in scores.items()},
         )
         for number, part in enumerate(sets)
-    ]  # fmt: skip
+    ]
     average = {metric: float(np.mean([result.spearman[metric] for result in results])) for metric in METRICS}
     return Similarity(results, average, dict(Counter(map(str, senses.origin))))
 

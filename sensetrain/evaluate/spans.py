@@ -55,8 +55,9 @@ def span_states(
         longest = texts[int(lengths.argmax())]
         raise UserError(
             f"a text of {lengths.max()} tokens, and {teacher.name} takes at most {limit}: {longest[:60]!r}",
-            field="text", remedy="shorten it, or leave it out",
-        )  # fmt: skip
+            field="text",
+            remedy="shorten it, or leave it out",
+        )
     shift = 0 if state_of == "same" else 1
     states = torch.empty(len(texts), state_width(model))
     with progress("states (texts)", len(texts)) as advance:

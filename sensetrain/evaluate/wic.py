@@ -186,11 +186,15 @@ def measure(
     similar, fitted = (torch.cosine_similarity(s[:, 0], s[:, 1]).numpy() for s in (states, training_states))
     threshold = best_threshold(fitted, np.array([item.same for item in training]))
     return WicResult(
-        len(validation), int(several.sum()), {name: float(right.mean()) for name, right in nearest.items()},
+        len(validation),
+        int(several.sum()),
+        {name: float(right.mean()) for name, right in nearest.items()},
         {name: float(right[several].mean()) if several.any() else float("nan") for name, right in nearest.items()},
-        float(((similar > threshold) == answers).mean()), threshold, len(training),
+        float(((similar > threshold) == answers).mean()),
+        threshold,
+        len(training),
         float(max(answers.mean(), 1 - answers.mean())),
-    )  # fmt: skip
+    )
 
 
 def nearest_sense(senses: WordSenses, words: Tensor, states: Tensor, *, dot: bool) -> Tensor:

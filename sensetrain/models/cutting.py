@@ -203,6 +203,8 @@ def same_logits(ours: Tensor, theirs: Tensor, tolerance: float = 1e-3) -> bool:
 def _not_cut(model: PreTrainedModel, path: Path, kept: Sequence[int], why: str) -> UserError:
     first = len(kept) == max(kept) + 1
     return UserError(
-        f"{type(model).__name__} cannot be cut to layers {', '.join(map(str, kept))}: {why}", path=path,
-        field="model_type", remedy=f"{'' if first else 'keep the first layers, or '}train a smaller model (--student)",
-    )  # fmt: skip
+        f"{type(model).__name__} cannot be cut to layers {', '.join(map(str, kept))}: {why}",
+        path=path,
+        field="model_type",
+        remedy=f"{'' if first else 'keep the first layers, or '}train a smaller model (--student)",
+    )

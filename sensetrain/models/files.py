@@ -43,10 +43,11 @@ def read_config(folder: Path) -> Any:
     except Exception as error:  # each family has errors of its own for values that it cannot take
         _refuse_own_code(folder / CONFIG)
         raise UserError(
-            f"the configuration cannot be read: {reason_of(error)}", path=folder / CONFIG,
+            f"the configuration cannot be read: {reason_of(error)}",
+            path=folder / CONFIG,
             field=None if "model_type" in raw else "model_type",
             remedy="take the config.json that belongs to the model, of a family that transformers knows",
-        ) from error  # fmt: skip
+        ) from error
     # How attention was computed when the model was saved says nothing about it, and may not be installed here.
     config._attn_implementation = None
     return config
@@ -66,9 +67,10 @@ def read_tokenizer(folder: Path, rows: int) -> PreTrainedTokenizerBase:
     files = [file for pattern in _TOKENIZER_FILES for file in sorted(folder.glob(pattern))]
     if not files:
         raise UserError(
-            "the folder has no tokenizer", path=folder,
+            "the folder has no tokenizer",
+            path=folder,
             remedy="copy the tokenizer's files (tokenizer.json or *.model, tokenizer_config.json) into it",
-        )  # fmt: skip
+        )
     for file in files:
         check_no_pointer(file)
     try:
@@ -76,18 +78,20 @@ def read_tokenizer(folder: Path, rows: int) -> PreTrainedTokenizerBase:
     except Exception as error:  # a damaged file ends in errors of any kind, far inside the library
         _refuse_own_code(folder / "tokenizer_config.json")
         raise UserError(
-            f"no tokenizer can be loaded: {reason_of(error)}", path=folder,
+            f"no tokenizer can be loaded: {reason_of(error)}",
+            path=folder,
             remedy="copy or download the tokenizer's files again",
-        ) from error  # fmt: skip
+        ) from error
     if not hasattr(tokenizer, "backend_tokenizer"):
         raise UserError("the tokenizer has no fast form (tokenizer.json)", path=folder)
     last = max(tokenizer.get_vocab().values(), default=-1)
     if last >= rows:
         raise UserError(
             f"the tokenizer has a token of number {last}, and the model has embeddings for {rows} tokens",
-            path=folder, field="vocab_size",
+            path=folder,
+            field="vocab_size",
             remedy="take the model's own tokenizer, or enlarge the model: resize_token_embeddings",
-        )  # fmt: skip
+        )
     return tokenizer
 
 
@@ -95,6 +99,8 @@ def _refuse_own_code(file: Path) -> None:
     raw = read_json(file) if file.is_file() else None
     if isinstance(raw, dict) and raw.get("auto_map"):
         raise UserError(
-            "it needs Python code of its own, which is never run", path=file, field="auto_map",
+            "it needs Python code of its own, which is never run",
+            path=file,
+            field="auto_map",
             remedy="take a model of a family that transformers has itself",
-        )  # fmt: skip
+        )

@@ -15,13 +15,7 @@ from typing import Any, Literal
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers import (
-    AutoModel,
-    AutoModelForCausalLM,
-    GenerationConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoModel, AutoModelForCausalLM, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from lexgraph.common.errors import UserError
@@ -149,8 +143,10 @@ class ModelFolder:
         if self.is_encoder:
             raise UserError(
                 f"{config.model_type} is an encoder: it has no LM head that a cut student could keep",
-                path=self.path / "config.json", field="model_type", remedy="take a decoder (Llama)",
-            )  # fmt: skip
+                path=self.path / "config.json",
+                field="model_type",
+                remedy="take a decoder (Llama)",
+            )
         kept = range(layers)
         fewer = layers < config.num_hidden_layers
         try:
@@ -161,9 +157,10 @@ class ModelFolder:
                 raise
             why = error.message if isinstance(error, UserError) else str(error)
             raise UserError(
-                f"{config.model_type} cannot be cut to {layers} layers: {why.splitlines()[0]}", path=self.path,
+                f"{config.model_type} cannot be cut to {layers} layers: {why.splitlines()[0]}",
+                path=self.path,
                 field="model_type",
-            ) from None  # fmt: skip
+            ) from None
         check_loaded(info, self.path)
         check_finite(model, self.path)
         if fewer:
@@ -188,26 +185,36 @@ class ModelFolder:
             if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
                 raise UserError(
                     f"{whole.model_type} is a model of images and text, whose text model is none by itself",
-                    path=self.path / "config.json", field="model_type", remedy="take a model of text",
-                )  # fmt: skip
+                    path=self.path / "config.json",
+                    field="model_type",
+                    remedy="take a model of text",
+                )
         config = config or whole
         folder = self.weights[0].parent
         beside = {} if folder == self.path else self._generation(config)
         try:
             with quiet_loading():
                 model, info = kind.from_pretrained(
-                    folder, config=config, use_safetensors=True, trust_remote_code=False, output_loading_info=True,
-                    ignore_mismatched_sizes=True, **beside, **options,
-                )  # fmt: skip
+                    folder,
+                    config=config,
+                    use_safetensors=True,
+                    trust_remote_code=False,
+                    output_loading_info=True,
+                    ignore_mismatched_sizes=True,
+                    **beside,
+                    **options,
+                )
             return model, info
         except Exception as error:  # a damaged or foreign checkpoint ends in errors of any kind
             quantised = getattr(config, "quantization_config", None) is not None
             raise UserError(
-                f"the model cannot be loaded: {reason_of(error)}", path=self.path,
+                f"the model cannot be loaded: {reason_of(error)}",
+                path=self.path,
                 field="quantization_config" if quantised else None,
                 remedy="install what it needs, or take the model as it was before it was quantised"
-                if quantised else "copy or download the model again",
-            ) from error  # fmt: skip
+                if quantised
+                else "copy or download the model again",
+            ) from error
 
     def _generation(self, config: Any) -> dict[str, GenerationConfig]:
         """What lies beside the configuration, where the weights lie elsewhere."""
@@ -238,9 +245,10 @@ def find_model(name: str) -> ModelFolder:
         path = _from_hub(name)
     if not (path / "config.json").is_file():
         raise UserError(
-            "no model: the folder has no config.json", path=path,
+            "no model: the folder has no config.json",
+            path=path,
             remedy="give a folder that save_pretrained wrote, a hub id, or one of: " + ", ".join(fetch.MODELS),
-        )  # fmt: skip
+        )
     found = ModelFolder(name, path)
     _ = found.weights  # a folder without any is refused at once
     return found
@@ -334,9 +342,10 @@ def is_encoder(config: Any) -> bool:
     """
     if config.is_encoder_decoder:
         raise UserError(
-            f"{config.model_type} is an encoder with a decoder; it is not supported", field="is_encoder_decoder",
+            f"{config.model_type} is an encoder with a decoder; it is not supported",
+            field="is_encoder_decoder",
             remedy="take a decoder (Llama) or an encoder (BERT)",
-        )  # fmt: skip
+        )
     if config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
         return False
     return config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or not getattr(config, "is_decoder", False)
@@ -370,9 +379,10 @@ def check_length(model: PreTrainedModel, longest: int, name: str, special: int =
     limit = longest_input(model)
     if limit is not None and longest + special > limit:
         raise UserError(
-            f"sequences of {longest} tokens, and {name} takes at most {limit - special}", field="sequence_length",
+            f"sequences of {longest} tokens, and {name} takes at most {limit - special}",
+            field="sequence_length",
             remedy=f"tokenize with --sequence-length {limit - special} or less",
-        )  # fmt: skip
+        )
 
 
 def state_width(model: PreTrainedModel) -> int:
@@ -416,5 +426,6 @@ def require_known_logits(model: PreTrainedModel, path: Path | None = None) -> No
     if ours.shape != theirs.shape or not torch.allclose(ours, theirs, rtol=0.02, atol=0.02 * float(theirs.abs().max())):
         raise UserError(
             f"{type(model).__name__} does more to its logits than its LM head says; it is not supported",
-            path=path, field="architectures",
-        )  # fmt: skip
+            path=path,
+            field="architectures",
+        )

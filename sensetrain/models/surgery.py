@@ -84,9 +84,11 @@ def begins_as(teacher: ModelFolder, settings: StudentSettings) -> ModelFolder:
     ours, theirs = source.config().vocab_size, teacher.config().vocab_size
     if ours != theirs:
         raise UserError(
-            f"the student's head has {ours} tokens, the teacher's {theirs}", path=source.path, field="vocab_size",
+            f"the student's head has {ours} tokens, the teacher's {theirs}",
+            path=source.path,
+            field="vocab_size",
             remedy="pad or cut the student's embeddings to the teacher's size (resize_token_embeddings)",
-        )  # fmt: skip
+        )
     return source
 
 

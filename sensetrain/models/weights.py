@@ -43,9 +43,10 @@ def weight_files(folder: Path) -> list[Path]:
     if files := _named(folder, _PICKLE, _PICKLE_INDEX):
         return _converted(folder, files)
     raise UserError(
-        f"the folder has no weights: neither {_SAFE} nor {_PICKLE}, whole or in shards", path=folder,
+        f"the folder has no weights: neither {_SAFE} nor {_PICKLE}, whole or in shards",
+        path=folder,
         remedy="give a folder that save_pretrained wrote (weights as safetensors)",
-    )  # fmt: skip
+    )
 
 
 def _named(folder: Path, single: str, index: str) -> list[Path]:
@@ -164,16 +165,20 @@ def check_loaded(info: Mapping[str, Any], path: Path, optional: Collection[str] 
     if info["mismatched_keys"]:
         name, found, expected = min(info["mismatched_keys"])
         raise UserError(
-            f"the weight is {tuple(found)}, and the configuration says {tuple(expected)}", path=path, field=name,
+            f"the weight is {tuple(found)}, and the configuration says {tuple(expected)}",
+            path=path,
+            field=name,
             remedy="take the config.json that belongs to these weights",
-        )  # fmt: skip
+        )
     missing = sorted(key for key in info["missing_keys"] if not set(optional) & set(key.split(".")))
     if missing:
         named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         raise UserError(
-            f"weights are missing, and random ones would stand in for them: {named}", path=path, field=missing[0],
+            f"weights are missing, and random ones would stand in for them: {named}",
+            path=path,
+            field=missing[0],
             remedy="copy the whole checkpoint, and take the config.json that belongs to it",
-        )  # fmt: skip
+        )
 
 
 def check_finite(model: nn.Module, path: Path) -> None:

@@ -37,10 +37,7 @@ class DataFolder:
         found = {
             "wiktionary": {"files": self._glob("wiktionary", "jsonl")},
             "roget": {"files": self._glob("roget", "txt")},
-            "pairs": {
-                "synonyms": self._glob("hg2vec", "txt", "syn*"),
-                "antonyms": self._glob("hg2vec", "txt", "ant*"),
-            },
+            "pairs": {"synonyms": self._glob("hg2vec", "txt", "syn*"), "antonyms": self._glob("hg2vec", "txt", "ant*")},
             "morpholex": {"files": [f for end in ("xlsx", "csv", "tsv") for f in self._glob("morpholex", end)]},
         }
         origin = Origin(self.licence)

@@ -86,8 +86,7 @@ def run_demo(out: Path, teacher_name: str, settings: DemoSettings) -> dict[str, 
     page = write_report(out, overwrite=True)
     columns = ["perplexity", "accuracy", "accuracy_norm"]
     print_table(
-        ["model", *columns],
-        [(r["model"], *(f"{r[name]:.4g}" for name in columns)) for r in results["results"]],
+        ["model", *columns], [(r["model"], *(f"{r[name]:.4g}" for name in columns)) for r in results["results"]]
     )
     say(f"results: {out / RESULTS}\nreport: {page}")
     return results
@@ -101,9 +100,11 @@ def _require_own(out: Path) -> None:
         and not ((out / STAGES).is_file() and isinstance(read_json(out / STAGES), dict))
     ):
         raise UserError(
-            f"the folder holds something else than an earlier demo (no {STAGES})", path=out, field="--out",
+            f"the folder holds something else than an earlier demo (no {STAGES})",
+            path=out,
+            field="--out",
             remedy="name a new folder",
-        )  # fmt: skip
+        )
 
 
 def _ingest(data: DataFolder, graph: Path, log: _Log) -> Path:
@@ -160,9 +161,13 @@ def _evaluate(data: DataFolder, teacher: ModelFolder, out: Path, log: _Log) -> N
 def _results(teacher: ModelFolder, out: Path, log: _Log) -> dict[str, Any]:
     """Everything that was measured, with the settings that it was measured under."""
     kinds = {
-        "tokens": "tokens", "plan": "plan", "states": "states", "composed": "composed", "neighbours": "neighbours",
+        "tokens": "tokens",
+        "plan": "plan",
+        "states": "states",
+        "composed": "composed",
+        "neighbours": "neighbours",
         "cache": "cache",
-    }  # fmt: skip
+    }
     made = {name: read_manifest(out / name, kind) for name, kind in kinds.items()}
     made["senses"] = read_manifest(out / "senses", "senses", name="senses.json")
     made |= {f"students/{name}": read_manifest(out / "students" / name, "student") for name in STUDENTS}

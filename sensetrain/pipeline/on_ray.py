@@ -130,9 +130,12 @@ def connected() -> Iterator[None]:
     try:
         _knock(address)
         ray.init(
-            address, include_dashboard=False if address == "local" else None, log_to_driver=False,
-            logging_level="warning", runtime_env=workers,
-        )  # fmt: skip
+            address,
+            include_dashboard=False if address == "local" else None,
+            log_to_driver=False,
+            logging_level="warning",
+            runtime_env=workers,
+        )
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(f"no connection to Ray: {error}", path=address, field="RAY_ADDRESS") from None
     try:

@@ -91,9 +91,13 @@ class Stage:
 
 
 def tokenize_stage(
-    paths: Sequence[Path], teacher: ModelFolder, out: Path, settings: TokenizeSettings,
-    datasets: Sequence[HubDataset] = (), engine: Engine = "local",
-) -> Stage:  # fmt: skip
+    paths: Sequence[Path],
+    teacher: ModelFolder,
+    out: Path,
+    settings: TokenizeSettings,
+    datasets: Sequence[HubDataset] = (),
+    engine: Engine = "local",
+) -> Stage:
     """Text to tokens."""
     sources = _sources(paths, datasets)
     inputs = corpus.text_inputs(sources, teacher)
@@ -102,22 +106,35 @@ def tokenize_stage(
 
 
 def generate_stage(
-    paths: Sequence[Path], teacher: ModelFolder, out: Path, settings: GenerateSettings,
+    paths: Sequence[Path],
+    teacher: ModelFolder,
+    out: Path,
+    settings: GenerateSettings,
     datasets: Sequence[HubDataset] = (),
-) -> Stage:  # fmt: skip
+) -> Stage:
     """Prompts to targets that the teacher wrote."""
     sources = _sources(paths, datasets)
     inputs = generate.generate_inputs(sources, teacher)
     return Stage(
-        "generate", out, "targets", settings.shape(), inputs,
-        lambda: generate.generate(sources, teacher, out, settings), together=True,
-    )  # fmt: skip
+        "generate",
+        out,
+        "targets",
+        settings.shape(),
+        inputs,
+        lambda: generate.generate(sources, teacher, out, settings),
+        together=True,
+    )
 
 
 def plan_stage(
-    tokens: Path, out: Path, settings: PlanSettings, teacher: ModelFolder | None = None, words: Path | None = None,
-    predicted: Path | None = None, engine: Engine = "local",
-) -> Stage:  # fmt: skip
+    tokens: Path,
+    out: Path,
+    settings: PlanSettings,
+    teacher: ModelFolder | None = None,
+    words: Path | None = None,
+    predicted: Path | None = None,
+    engine: Engine = "local",
+) -> Stage:
     """Tokens to a sample plan; for words their tokenizer and, if it is given, a list of words."""
     inputs = plan.plan_inputs(read_manifest(tokens, "tokens"), words, predicted)
 
@@ -133,9 +150,13 @@ def shard_stage(tokens: Path, out: Path, settings: PlanSettings, part: str) -> S
     """A part of the tokens to a shard of a plan."""
     inputs, shard = plan.plan_inputs(read_manifest(tokens, "tokens")), Shard.parse(part)
     return Stage(
-        f"plan {shard}", out, shards.KIND, shards.shard_settings(settings, shard), inputs,
+        f"plan {shard}",
+        out,
+        shards.KIND,
+        shards.shard_settings(settings, shard),
+        inputs,
         lambda: shards.plan_shard(tokens, out, settings, shard),
-    )  # fmt: skip
+    )
 
 
 def merge_stage(parts: Sequence[Path], out: Path) -> Stage:
@@ -148,9 +169,14 @@ def predict_stage(tokens: Path, teacher: ModelFolder, out: Path, settings: Predi
     """Tokens to what the teacher predicts after them."""
     inputs = predict.predict_inputs(read_manifest(tokens, "tokens"), teacher)
     return Stage(
-        "predict", out, "predicted", settings.shape(), inputs,
-        lambda: predict.predict(tokens, teacher, out, settings), together=True,
-    )  # fmt: skip
+        "predict",
+        out,
+        "predicted",
+        settings.shape(),
+        inputs,
+        lambda: predict.predict(tokens, teacher, out, settings),
+        together=True,
+    )
 
 
 def collect_stage(tokens: Path, planned: Path, teacher: ModelFolder, out: Path, settings: CollectSettings) -> Stage:
@@ -159,9 +185,14 @@ def collect_stage(tokens: Path, planned: Path, teacher: ModelFolder, out: Path, 
     made.require(planned, {"tokens": read_manifest(tokens, "tokens").fingerprint, **_tokenizer(teacher)})
     inputs = collect.collect_inputs(made, teacher)
     return Stage(
-        "collect", out, "states", settings.shape(), inputs,
-        lambda: collect.collect(tokens, planned, teacher, out, settings), together=True,
-    )  # fmt: skip
+        "collect",
+        out,
+        "states",
+        settings.shape(),
+        inputs,
+        lambda: collect.collect(tokens, planned, teacher, out, settings),
+        together=True,
+    )
 
 
 def cluster_stage(states: Path, planned: Path, teacher: ModelFolder, out: Path, settings: ClusterSettings) -> Stage:
@@ -171,9 +202,14 @@ def cluster_stage(states: Path, planned: Path, teacher: ModelFolder, out: Path, 
     vocabulary = teacher.config().vocab_size
     shape, inputs = cluster.cluster_settings(plan_made, settings), cluster.cluster_inputs(made)
     return Stage(
-        "cluster", out, "senses", shape, inputs,
-        lambda: cluster.cluster(states, planned, out, vocabulary, settings), dictionary.MANIFEST,
-    )  # fmt: skip
+        "cluster",
+        out,
+        "senses",
+        shape,
+        inputs,
+        lambda: cluster.cluster(states, planned, out, vocabulary, settings),
+        dictionary.MANIFEST,
+    )
 
 
 def compose_stage(graph: Path, senses: Path, teacher: ModelFolder, out: Path, settings: ComposeSettings) -> Stage:
@@ -182,9 +218,13 @@ def compose_stage(graph: Path, senses: Path, teacher: ModelFolder, out: Path, se
     made.require(senses / dictionary.MANIFEST, _tokenizer(teacher))
     inputs = compose.compose_inputs(graph, made)
     return Stage(
-        "compose", out, "composed", settings.shape(), inputs,
+        "compose",
+        out,
+        "composed",
+        settings.shape(),
+        inputs,
         lambda: compose.compose(graph, senses, teacher, out, settings),
-    )  # fmt: skip
+    )
 
 
 def neighbours_stage(
@@ -200,46 +240,69 @@ def neighbours_stage(
     made.require(composed, {**compose.compose_inputs(graph, senses_made), **_tokenizer(teacher)})
     inputs, wanted = neighbours.neighbours_inputs(made), settings or NeighboursSettings()
     return Stage(
-        "neighbours", out, "neighbours", wanted.shape(), inputs,
+        "neighbours",
+        out,
+        "neighbours",
+        wanted.shape(),
+        inputs,
         lambda: neighbours.neighbours(graph, senses, composed, teacher, out, wanted),
-    )  # fmt: skip
+    )
 
 
 def teach_stage(tokens: Path, teacher: ModelFolder, senses: SenseSource, out: Path, settings: TeachSettings) -> Stage:
     """Tokens and senses to a teacher cache."""
     inputs = teacher_cache.teach_inputs(read_manifest(tokens, "tokens"), teacher, senses)
     return Stage(
-        "teach", out, "cache", settings.shape(), inputs,
-        lambda: teacher_cache.teach(tokens, teacher, senses, out, settings), together=True,
-    )  # fmt: skip
+        "teach",
+        out,
+        "cache",
+        settings.shape(),
+        inputs,
+        lambda: teacher_cache.teach(tokens, teacher, senses, out, settings),
+        together=True,
+    )
 
 
 def cut_stage(teacher: ModelFolder, out: Path, settings: StudentSettings) -> Stage:
     """The untrained student."""
     return Stage(
-        "cut", out, "student", train.student_settings("cut", settings), train.cut_inputs(teacher, settings),
+        "cut",
+        out,
+        "student",
+        train.student_settings("cut", settings),
+        train.cut_inputs(teacher, settings),
         lambda: train.cut(teacher, out, settings),
-    )  # fmt: skip
+    )
 
 
 def kd_stage(cache: Path | None, tokens: Path, teacher: ModelFolder, out: Path, settings: DistilSettings) -> Stage:
     """A cache, or tokens and the teacher itself, to a student by KD."""
     inputs = _student_inputs(cache, tokens, teacher, None, settings)
     return Stage(
-        "kd", out, "student", train.student_settings("kd", settings), inputs,
-        lambda: train.kd(cache, tokens, teacher, out, settings), together=processes.count() > 1,
-    )  # fmt: skip
+        "kd",
+        out,
+        "student",
+        train.student_settings("kd", settings),
+        inputs,
+        lambda: train.kd(cache, tokens, teacher, out, settings),
+        together=processes.count() > 1,
+    )
 
 
 def dskd_stage(
     cache: Path | None, tokens: Path, teacher: ModelFolder, senses: SenseSource, out: Path, settings: DSKDSettings
-) -> Stage:  # fmt: skip
+) -> Stage:
     """A cache, or tokens and the teacher itself, and senses to a student by DSKD."""
     inputs = _student_inputs(cache, tokens, teacher, senses, settings)
     return Stage(
-        "dskd", out, "student", train.student_settings("dskd", settings), inputs,
-        lambda: train.dskd(cache, tokens, teacher, senses, out, settings), together=processes.count() > 1,
-    )  # fmt: skip
+        "dskd",
+        out,
+        "student",
+        train.student_settings("dskd", settings),
+        inputs,
+        lambda: train.dskd(cache, tokens, teacher, senses, out, settings),
+        together=processes.count() > 1,
+    )
 
 
 def _sources(paths: Sequence[Path], datasets: Sequence[HubDataset]) -> list[Source]:
@@ -252,7 +315,7 @@ def _tokenizer(teacher: ModelFolder) -> dict[str, str]:
 
 def _student_inputs(
     cache: Path | None, tokens: Path, teacher: ModelFolder, senses: SenseSource | None, settings: DistilSettings
-) -> dict[str, str]:  # fmt: skip
+) -> dict[str, str]:
     """What a student is made from, once it is clear that what is named fits together."""
     made = read_manifest(tokens, "tokens")
     if senses is not None and isinstance(settings, DSKDSettings):

@@ -50,10 +50,13 @@ def write_page(inspection: Inspection, inspector: Inspector, figures: Figures, o
     """
     near = _neighbours(inspector, figures)
     drawn = [
-        {"entry": entry, "states": _states_picture(entry, inspector.dictionary, figures),
-         "synonyms": _synonyms_picture(entry, inspector, near, figures.method)}
+        {
+            "entry": entry,
+            "states": _states_picture(entry, inspector.dictionary, figures),
+            "synonyms": _synonyms_picture(entry, inspector, near, figures.method),
+        }
         for entry in inspection.entries
-    ]  # fmt: skip
+    ]
     values: dict[str, Any] = {
         "inspection": inspection,
         "drawn": drawn,

@@ -57,9 +57,10 @@ def _tsne(points: Tensor) -> npt.NDArray[np.float64]:
         from sklearn.manifold import TSNE
     except ImportError:
         raise UserError(
-            "t-SNE needs scikit-learn, which is not installed", field="picture",
+            "t-SNE needs scikit-learn, which is not installed",
+            field="picture",
             remedy="pip install scikit-learn, or --picture pca",
-        ) from None  # fmt: skip
+        ) from None
     if len(points) < 4:
         raise UserError(f"t-SNE needs 4 points, there are {len(points)}", field="picture", remedy="--picture pca")
     perplexity = min(30.0, (len(points) - 1) / 3)

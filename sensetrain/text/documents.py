@@ -82,9 +82,10 @@ class HubDataset:
             datasets = importlib.import_module("datasets")
         except ModuleNotFoundError:
             raise UserError(
-                "reading a dataset takes the library `datasets`, which is not installed", field="--dataset",
+                "reading a dataset takes the library `datasets`, which is not installed",
+                field="--dataset",
                 remedy="pip install 'sensetrain[eval]', which brings it, or give the data as JSON Lines or Parquet",
-            ) from None  # fmt: skip
+            ) from None
         try:
             if Path(self.name).is_dir():
                 loaded = datasets.load_from_disk(self.name)
@@ -113,9 +114,10 @@ def text_files(paths: Sequence[Path]) -> list[Path]:
         files += _below(path) if path.is_dir() else [path]
     if not files:
         raise UserError(
-            "no *.txt, *.jsonl, *.parquet or *.xml in the corpus", path=", ".join(map(str, paths)),
+            "no *.txt, *.jsonl, *.parquet or *.xml in the corpus",
+            path=", ".join(map(str, paths)),
             remedy="name files, or a folder that holds some",
-        )  # fmt: skip
+        )
     return files
 
 
@@ -242,9 +244,12 @@ def _json_lines(file: Path, fields: Sequence[str]) -> Iterator[Document]:
         missing = next((field for field in fields if field not in record), None)
         if missing is not None:
             raise UserError(
-                f"no field {missing!r}; there are: {', '.join(record)}", path=file, line=line, field=missing,
+                f"no field {missing!r}; there are: {', '.join(record)}",
+                path=file,
+                line=line,
+                field=missing,
                 remedy=f"name the field with {_flag_of(missing, fields)}",
-            )  # fmt: skip
+            )
         yield _document(file, record, fields, line, line=line)
 
 
@@ -281,9 +286,11 @@ def _check_columns(path: Path | str, fields: Sequence[str], names: Sequence[str]
     for field in fields:
         if field not in names:
             raise UserError(
-                f"no column {field!r}; there are: {', '.join(names)}", path=path, field=field,
+                f"no column {field!r}; there are: {', '.join(names)}",
+                path=path,
+                field=field,
                 remedy=f"name the column with {_flag_of(field, fields)}",
-            )  # fmt: skip
+            )
 
 
 def _dump_pages(file: Path, workers: int | None) -> Iterator[Document]:
@@ -322,6 +329,9 @@ def _document(
     if all(isinstance(turn, dict) and {"role", "content"} <= turn.keys() for turn in turns):
         return Document(path, id_, value, "", line)
     raise UserError(
-        f"neither text nor messages with role and content{where}", path=path, line=line, field=field,
+        f"neither text nor messages with role and content{where}",
+        path=path,
+        line=line,
+        field=field,
         remedy="name another field with --field",
-    )  # fmt: skip
+    )

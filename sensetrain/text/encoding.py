@@ -30,12 +30,7 @@ B = TypeVar("B")
 Ids = npt.NDArray[np.int32]
 
 SEQUENCES = pa.schema(
-    [
-        ("sequence", pa.int64()),
-        ("document", pa.int64()),
-        ("start", pa.int64()),
-        ("input_ids", pa.list_(pa.int32())),
-    ]
+    [("sequence", pa.int64()), ("document", pa.int64()), ("start", pa.int64()), ("input_ids", pa.list_(pa.int32()))]
 )
 
 LOSS_FROM = pa.field("loss_from", pa.int32())
@@ -84,9 +79,15 @@ def one_by_one(function: Callable[[A], B], items: Iterable[A]) -> Iterator[tuple
 
 
 def encode(
-    documents: Iterable[Document], tokenizer: PreTrainedTokenizerBase, limit: int | None, *, special: bool,
-    answers: bool = False, plain: bool = False, in_order: InOrder = one_by_one,
-) -> Iterator[Encoded]:  # fmt: skip
+    documents: Iterable[Document],
+    tokenizer: PreTrainedTokenizerBase,
+    limit: int | None,
+    *,
+    special: bool,
+    answers: bool = False,
+    plain: bool = False,
+    in_order: InOrder = one_by_one,
+) -> Iterator[Encoded]:
     """The ids of all documents, up to `limit` tokens in all; the last document may be cut, and none behind it counts.
 
     Args:
@@ -146,8 +147,10 @@ def without_end(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
     added = added_tokens(tokenizer)
     if added.after:
         begin = {
-            "id": "begin", "ids": list(added.before), "tokens": tokenizer.convert_ids_to_tokens(list(added.before)),
-        }  # fmt: skip
+            "id": "begin",
+            "ids": list(added.before),
+            "tokens": tokenizer.convert_ids_to_tokens(list(added.before)),
+        }
         parts, named = (["begin", "$A"], [begin]) if added.before else (["$A"], [])
         tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=parts, special_tokens=named)
     return tokenizer
@@ -205,48 +208,68 @@ def answer_begin(document: Document, text: str, tokenizer: PreTrainedTokenizerBa
         if document.answer:
             return len(document.content)
         raise UserError(
-            "a text without an answer", path=document.path, line=document.line, field="loss",
+            "a text without an answer",
+            path=document.path,
+            line=document.line,
+            field="loss",
             remedy="name the answer's field with --answer-field, or leave --loss answer out",
-        )  # fmt: skip
+        )
     turns = list(document.content or ())
     if not turns or turns[-1]["role"] != "assistant":
         raise UserError(
-            "a chat whose last turn is not the assistant's", path=document.path, line=document.line, field="loss",
+            "a chat whose last turn is not the assistant's",
+            path=document.path,
+            line=document.line,
+            field="loss",
             remedy="end each chat with the answer, or leave --loss answer out",
-        )  # fmt: skip
+        )
     prompt = _in_template(document, turns[:-1], tokenizer, answer_follows=True)
     if not text.startswith(prompt):
         raise UserError(
             f"the chat template writes the turns of {document.id!r} differently without its answer",
-            path=document.path, line=document.line, field="chat_template", remedy="leave --loss answer out",
-        )  # fmt: skip
+            path=document.path,
+            line=document.line,
+            field="chat_template",
+            remedy="leave --loss answer out",
+        )
     return len(prompt)
 
 
 def _in_template(
-    document: Document, turns: Sequence[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, *,
+    document: Document,
+    turns: Sequence[dict[str, Any]],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
     answer_follows: bool = False,
-) -> str:  # fmt: skip
+) -> str:
     if not tokenizer.chat_template:
         raise UserError(
-            "a chat, but the teacher's tokenizer has no chat template", path=document.path, line=document.line,
+            "a chat, but the teacher's tokenizer has no chat template",
+            path=document.path,
+            line=document.line,
             remedy="take an instruction-tuned teacher, or give the data as text",
-        )  # fmt: skip
+        )
     try:
         text = written(tokenizer, turns, answer_follows=answer_follows)
         text.encode()
     except (TemplateError, TypeError, ValueError) as error:
         raise UserError(
             f"the chat with the id {document.id!r} does not fit the teacher's chat template: {error}",
-            path=document.path, line=document.line,
-        ) from None  # fmt: skip
+            path=document.path,
+            line=document.line,
+        ) from None
     return text
 
 
 def _ids_of(
-    documents: Sequence[Document], texts: Sequence[str], begins: Sequence[int] | None,
-    tokenizer: PreTrainedTokenizerBase, *, special: bool, plain: bool,
-) -> tuple[list[Ids], list[int]]:  # fmt: skip
+    documents: Sequence[Document],
+    texts: Sequence[str],
+    begins: Sequence[int] | None,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    special: bool,
+    plain: bool,
+) -> tuple[list[Ids], list[int]]:
     """The ids of each text: what `tokenizer(text)` gives, by the library's own batches, and an answer's end.
 
     Args:
@@ -292,9 +315,13 @@ def _token_at(offsets: Sequence[tuple[int, int]], begin: int) -> int:
 
 
 def sequences_of(
-    ids: Sequence[Ids], length: int, first_document: int, first_sequence: int, answers: Sequence[int] | None = None,
+    ids: Sequence[Ids],
+    length: int,
+    first_document: int,
+    first_sequence: int,
+    answers: Sequence[int] | None = None,
     prefix: Sequence[int] = (),
-) -> pa.Table:  # fmt: skip
+) -> pa.Table:
     """The sequences of some documents, each beginning with the last token of the one before in its document.
 
     Where documents begin with a `prefix` that the tokenizer puts there, all of their sequences do: a model that was

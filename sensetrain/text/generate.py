@@ -126,9 +126,10 @@ def _prompts(
             prompts.append(Prompt(document, ids))
     if not prompts:
         raise UserError(
-            f"no prompt is left: {dict(dropped) or 'the files are empty'}", field=settings.field,
+            f"no prompt is left: {dict(dropped) or 'the files are empty'}",
+            field=settings.field,
             remedy=f"prompt and --max-new-tokens together may have {limit} tokens" if dropped[_TOO_LONG] else None,
-        )  # fmt: skip
+        )
     return prompts, dropped
 
 
@@ -146,9 +147,8 @@ def _without_habits(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) 
 
 @torch.inference_mode()
 def _answers(
-    model: Any, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[list[int]], batch: int,
-    settings: GenerateSettings,
-) -> list[str | None]:  # fmt: skip
+    model: Any, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[list[int]], batch: int, settings: GenerateSettings
+) -> list[str | None]:
     """The answer to each prompt; None for one that is not finished within the most tokens."""
     habits: Any = model.generation_config
     width = max(len(ids) for ids in prompts)
@@ -157,10 +157,14 @@ def _answers(
     mask = torch.tensor([[0] * (width - len(part)) + [1] * len(part) for part in prompts])
     drawn = [_Drawn(settings, batch)] if settings.answer_temperature else []
     written = model.generate(
-        ids.to(device()), attention_mask=mask.to(device()), max_new_tokens=settings.max_new_tokens, do_sample=False,
-        logits_processor=LogitsProcessorList(drawn), tokenizer=tokenizer,
+        ids.to(device()),
+        attention_mask=mask.to(device()),
+        max_new_tokens=settings.max_new_tokens,
+        do_sample=False,
+        logits_processor=LogitsProcessorList(drawn),
+        tokenizer=tokenizer,
         stop_strings=["\n"] if settings.one_line else None,
-    )  # fmt: skip
+    )
     ends = torch.tensor(habits.eos_token_id)
     finish = functools.partial(_finished, tokenizer=tokenizer, ends=ends, one_line=settings.one_line)
     return [finish(row) for row in written[:, width:].cpu()]
@@ -193,9 +197,12 @@ class _Drawn(LogitsProcessor):
 
 
 def _write(
-    file: Path, prompts: Sequence[Prompt], answers: Sequence[str | None], settings: GenerateSettings,
+    file: Path,
+    prompts: Sequence[Prompt],
+    answers: Sequence[str | None],
+    settings: GenerateSettings,
     dropped: Counter[str],
-) -> int:  # fmt: skip
+) -> int:
     """Write the prompts that have an answer, and count the others."""
     kept = 0
     with file.open("w", encoding="utf-8") as handle:
@@ -207,9 +214,10 @@ def _write(
             kept += 1
     if not kept:
         raise UserError(
-            f"no answer is left: {dict(dropped)}", field="max_new_tokens",
+            f"no answer is left: {dict(dropped)}",
+            field="max_new_tokens",
             remedy="raise it, or take --one-line for a teacher that is no chat model",
-        )  # fmt: skip
+        )
     return kept
 
 

@@ -33,9 +33,18 @@ from sensetrain.text.encoding import Encoded, InOrder, encode, one_by_one, seque
 from sensetrain.text.settings import TokenizeSettings
 
 __all__ = [
-    "DOCUMENTS", "HELDOUT", "TRAIN", "Tokens", "hold_out", "text_files", "text_inputs", "token_files", "tokenize",
-    "word_mark", "word_prefix",
-]  # fmt: skip
+    "DOCUMENTS",
+    "HELDOUT",
+    "TRAIN",
+    "Tokens",
+    "hold_out",
+    "text_files",
+    "text_inputs",
+    "token_files",
+    "tokenize",
+    "word_mark",
+    "word_prefix",
+]
 
 TRAIN, HELDOUT = "train", "heldout"
 
@@ -61,9 +70,12 @@ def text_inputs(sources: Sequence[Source], teacher: ModelFolder) -> dict[str, st
 
 
 def tokenize(
-    sources: Sequence[Source], teacher: ModelFolder, out: Path, settings: TokenizeSettings,
+    sources: Sequence[Source],
+    teacher: ModelFolder,
+    out: Path,
+    settings: TokenizeSettings,
     in_order: InOrder = one_by_one,
-) -> Manifest:  # fmt: skip
+) -> Manifest:
     """Tokenize files and datasets into the artefact `tokens`.
 
     A batch of documents and some twenty bytes for each document are in memory, not the corpus. `in_order` goes through
@@ -95,9 +107,8 @@ def tokenize(
                 advance(len(some.documents))
         if not writer.sequences:
             raise UserError(
-                "the corpus is empty: no text in it", path=_first(sources),
-                remedy="give text with words in it",
-            )  # fmt: skip
+                "the corpus is empty: no text in it", path=_first(sources), remedy="give text with words in it"
+            )
         lengths = np.frombuffer(writer.lengths, dtype=np.int64)
         heldout = hold_out(len(lengths), settings)
         totals = {TRAIN: int(lengths[~heldout].sum()), HELDOUT: int(lengths[heldout].sum())}
@@ -105,17 +116,22 @@ def tokenize(
         if not all((lengths[part] > 1).any() for part in (heldout, ~heldout)):
             raise UserError(
                 f"no text is left to train on or to hold out: {len(lengths)} documents, "
-                f"{int((lengths > 1).sum())} of them of more than one token", path=_first(sources),
+                f"{int((lengths > 1).sum())} of them of more than one token",
+                path=_first(sources),
                 remedy="give the corpus as several files, one a document, with sentences in them",
-            )  # fmt: skip
+            )
         _write_documents(draft.folder, heldout)
         write_arrays(draft.folder, token_files(draft.folder), heldout)
         draft.facts.update(
-            read=len(lengths) + writer.dropped.total(), documents=len(lengths), dropped=dict(writer.dropped),
-            sequences=writer.sequences, words=writer.words, tokens=totals,
+            read=len(lengths) + writer.dropped.total(),
+            documents=len(lengths),
+            dropped=dict(writer.dropped),
+            sequences=writer.sequences,
+            words=writer.words,
+            tokens=totals,
             **({"answer_tokens": writer.answer_tokens, "answers_cut_off": writer.cut_off} if answers else {}),
             **_written_by(sources),
-        )  # fmt: skip
+        )
     return read_manifest(out, "tokens")
 
 
@@ -183,9 +199,13 @@ class _Writer:
         """Write the next documents."""
         first = len(self.lengths)
         table = sequences_of(
-            some.ids, self._sequence_length, first, self.sequences, some.answers if self._answers else None,
+            some.ids,
+            self._sequence_length,
+            first,
+            self.sequences,
+            some.answers if self._answers else None,
             self._prefix,
-        )  # fmt: skip
+        )
         sizes = [len(ids) for ids in some.ids]
         if self._answers:
             self.answer_tokens += sum(sizes) - sum(some.answers)

@@ -77,10 +77,11 @@ class Pieces:
         letters = [bool(text) and all(map(_is_letter, text)) for text in texts]
         return cls(
             pa.array([text if is_word else "" for text, is_word in zip(texts, letters, strict=True)], pa.string()),
-            np.array(letters), np.array(begins),
+            np.array(letters),
+            np.array(begins),
             np.array([text[:1] != "" and _joins(text[0]) for text in texts]),
             np.array([text[-1:] != "" and _joins(text[-1]) for text in texts]),
-        )  # fmt: skip
+        )
 
 
 def _plain(tokenizer: PreTrainedTokenizerBase, token: int, name: str, mark: str) -> str:
@@ -192,9 +193,11 @@ class WordSource:
             return found
         there = found.position >= self._shift + FIRST_STATE
         return Found(
-            found.sequence[there], found.position[there] - self._shift, found.length[there],
+            found.sequence[there],
+            found.position[there] - self._shift,
+            found.length[there],
             found.texts.filter(pa.array(there)),
-        )  # fmt: skip
+        )
 
     def occurrences(self, sequences: pa.RecordBatch, words: pa.StringArray, schema: pa.Schema) -> pa.RecordBatch:
         """Where the words are: number, sequence, position of the first state and how many there are."""

@@ -26,10 +26,28 @@ _WORTHWHILE = 1 << 20  # bytes of a packed dump below which one process is done 
 
 # The content of these tags is no running text.
 _HIDDEN_TAGS = {
-    "ref", "references", "gallery", "math", "chem", "table", "timeline", "score", "syntaxhighlight", "source",
-    "imagemap", "hiero", "style", "script", "templatestyles", "graph", "mapframe", "maplink", "inputbox",
-    "categorytree", "templatedata",
-}  # fmt: skip
+    "ref",
+    "references",
+    "gallery",
+    "math",
+    "chem",
+    "table",
+    "timeline",
+    "score",
+    "syntaxhighlight",
+    "source",
+    "imagemap",
+    "hiero",
+    "style",
+    "script",
+    "templatestyles",
+    "graph",
+    "mapframe",
+    "maplink",
+    "inputbox",
+    "categorytree",
+    "templatedata",
+}
 _BLOCK_TAGS = {"br", "p", "div", "blockquote", "center", "li", "dd", "dt", "hr", "poem", "pre", "ul", "ol", "dl"}
 _REDIRECT = re.compile(r"\s*#\s*redirect\b", re.IGNORECASE)
 _OTHER_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*\Z")

@@ -19,9 +19,13 @@ def dictionary(counts: Sequence[int], width: int, seed: int = 0, dtype: torch.dt
     total = sum(counts)
     rows = torch.from_numpy(np.random.default_rng(seed).normal(size=(total, width))).to(dtype)
     return SenseDictionary(
-        rows, _offsets(counts), torch.ones(total, dtype=torch.int32), torch.zeros(total), torch.ones(width),
+        rows,
+        _offsets(counts),
+        torch.ones(total, dtype=torch.int32),
+        torch.zeros(total),
+        torch.ones(width),
         torch.full((total, EXAMPLES, 2), -1),
-    )  # fmt: skip
+    )
 
 
 def composed(tokens: list[list[int]], counts: Sequence[int], width: int, seed: int = 1) -> ComposedWords:

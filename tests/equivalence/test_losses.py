@@ -66,15 +66,19 @@ def test_sense_sum_and_its_gradient_equal_a_loop(seed, filled, beta_p, beta_n, g
         for side, count in enumerate(counts):
             index[side, t, :count] = random.choice(12, size=count, replace=False)
     found = sense_sum(
-        states, rows, *(torch.from_numpy(part) for part in index),
-        beta_p=beta_p, beta_n=beta_n, gamma=gamma, scale=scale,
-    )  # fmt: skip
+        states,
+        rows,
+        *(torch.from_numpy(part) for part in index),
+        beta_p=beta_p,
+        beta_n=beta_n,
+        gamma=gamma,
+        scale=scale,
+    )
     found.backward()
     plain_rows = rows.double().numpy()
     expected, gradient = sense_loop(
-        states.detach().numpy(), plain_rows, *index, beta_p, beta_n, gamma,
-        1.0 if scale is None else scale.numpy(),
-    )  # fmt: skip
+        states.detach().numpy(), plain_rows, *index, beta_p, beta_n, gamma, 1.0 if scale is None else scale.numpy()
+    )
     assert float(found.detach()) == pytest.approx(expected, rel=1e-10 if exact else 1e-5, abs=1e-12 if exact else 1e-5)
     np.testing.assert_allclose(
         states.grad.numpy(), gradient, rtol=1e-9 if exact else 1e-4, atol=1e-11 if exact else 1e-5
@@ -147,9 +151,11 @@ def bucketed_loop(divergence, logits, ids, teacher, temperature):
 
 @FEW
 @given(
-    seed=st.integers(0, 10**6), k=st.integers(1, 10), temperature=st.sampled_from([1.0, 2.0]),
+    seed=st.integers(0, 10**6),
+    k=st.integers(1, 10),
+    temperature=st.sampled_from([1.0, 2.0]),
     divergence=st.sampled_from(DIVERGENCES),
-)  # fmt: skip
+)
 def test_bucketed_divergence_equals_a_loop(seed, k, temperature, divergence):
     random = np.random.default_rng(seed)
     logits = torch.from_numpy(random.normal(size=(4, 13)) * 2)
@@ -257,9 +263,14 @@ class Case:
 
     def fast(self, alpha, cap=None):
         loss, ce, kl = head_loss(
-            self.states, self.head, self.targets, self.teacher(),
-            temperature=self.temperature, alpha=alpha, form=LogitForm(cap=cap),
-        )  # fmt: skip
+            self.states,
+            self.head,
+            self.targets,
+            self.teacher(),
+            temperature=self.temperature,
+            alpha=alpha,
+            form=LogitForm(cap=cap),
+        )
         return loss, ce, kl, torch.autograd.grad(loss, self.leaves())
 
 
@@ -305,9 +316,15 @@ def test_every_divergence_from_every_form_of_the_teacher_is_autograd_in_float64(
     theirs = torch.from_numpy(np.random.default_rng(9).normal(size=(11, 5)))
     teacher = TeacherStates(theirs, head, LogitForm(0.3, 4.0)) if form == "states" else case.teacher(form)
     loss, _, part = head_loss(
-        case.states, case.head, case.targets, teacher,
-        temperature=2.0, alpha=0.7, form=LogitForm(0.5, 1.5), divergence=divergence,
-    )  # fmt: skip
+        case.states,
+        case.head,
+        case.targets,
+        teacher,
+        temperature=2.0,
+        alpha=0.7,
+        form=LogitForm(0.5, 1.5),
+        divergence=divergence,
+    )
     gradients = torch.autograd.grad(loss, case.leaves())
     logits = 1.5 * torch.tanh(0.5 * case.head(case.states) / 1.5)
     wanted = 4.0 * torch.tanh(0.3 * head(theirs) / 4.0)
@@ -361,9 +378,14 @@ def test_head_loss_from_the_teachers_states_is_the_full_kl(monkeypatch, chunk, t
     teacher = torch.nn.Linear(6, 17, dtype=torch.float64)
     teacher_states = torch.from_numpy(np.random.default_rng(9).normal(size=(11, 6)))
     loss, ce, kl = head_loss(
-        case.states, case.head, case.targets, TeacherStates(teacher_states, teacher, LogitForm(cap=cap)),
-        temperature=temperature, alpha=0.7, form=LogitForm(cap=cap),
-    )  # fmt: skip
+        case.states,
+        case.head,
+        case.targets,
+        TeacherStates(teacher_states, teacher, LogitForm(cap=cap)),
+        temperature=temperature,
+        alpha=0.7,
+        form=LogitForm(cap=cap),
+    )
     gradients = torch.autograd.grad(loss, case.leaves())
 
     def capped(logits):

@@ -24,9 +24,7 @@ from sensetrain.senses.settings import PlanSettings
 from sensetrain.text.tokens import HELDOUT, TRAIN
 
 MASK, GAMMA = 2**64 - 1, 0x9E3779B97F4A7C15
-PUBLISHED = [
-    6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821,
-]  # fmt: skip
+PUBLISHED = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
 
 
 def plain_splitmix(state):
@@ -182,8 +180,10 @@ def test_a_file_depends_on_its_rows_alone():
     for cuts in ([0, 23], [0, 1, 2, 12, 12, 23], [0, 5, 10, 15, 20, 23]):
         pieces = [batch.slice(a, b - a) for a, b in pairwise(cuts)]
         assert [table["row"].to_pylist() for table in even(pieces, 10)] == [
-            list(range(10)), list(range(10, 20)), [20, 21, 22],
-        ]  # fmt: skip
+            list(range(10)),
+            list(range(10, 20)),
+            [20, 21, 22],
+        ]
 
 
 def test_every_position_and_sequence_is_as_likely(tmp_path):

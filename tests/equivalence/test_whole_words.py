@@ -25,9 +25,11 @@ def trained(model, trainer, pre_tokenizer, decoder, normalizer=None):
 
 def byte_level():
     trainer = trainers.BpeTrainer(
-        vocab_size=1500, special_tokens=["[UNK]"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        vocab_size=1500,
+        special_tokens=["[UNK]"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
-    )  # fmt: skip
+    )
     return trained(models.BPE(), trainer, pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel())
 
 
@@ -39,9 +41,12 @@ def metaspace():
 def word_piece():
     trainer = trainers.WordPieceTrainer(vocab_size=1500, special_tokens=["[UNK]"], show_progress=False)
     return trained(
-        models.WordPiece(unk_token="[UNK]"), trainer, pre_tokenizers.Whitespace(), decoders.WordPiece(),
+        models.WordPiece(unk_token="[UNK]"),
+        trainer,
+        pre_tokenizers.Whitespace(),
+        decoders.WordPiece(),
         normalizers.Lowercase(),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("make", [byte_level, metaspace, word_piece])

@@ -35,9 +35,11 @@ def _tokenizer(kind: str) -> PreTrainedTokenizerFast:
         backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         backend.decoder = decoding.ByteLevel()
         trainer = trainers.BpeTrainer(
-            vocab_size=310, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            vocab_size=310,
+            special_tokens=special,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
-        )  # fmt: skip
+        )
     elif kind == "metaspace":
         backend = Tokenizer(models.BPE(unk_token="<unk>"))
         backend.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -69,9 +71,11 @@ def plain_words(sequences, pieces):
         for place, token in enumerate(ids):
             before = ids[place - 1] if place else None
             if (
-                before is not None and not pieces.begins[token]
-                and pieces.open_left[token] and pieces.open_right[before]
-            ):  # fmt: skip
+                before is not None
+                and not pieces.begins[token]
+                and pieces.open_left[token]
+                and pieces.open_right[before]
+            ):
                 runs[-1].append(place)
             else:
                 runs.append([place])

@@ -75,7 +75,7 @@ PROVOKED = {
     "W701": ([gloss("Happy.")], "happy (wiktionary)"),
     "W702": (["INSERT INTO sources SELECT * REPLACE ('hollow' AS name) FROM sources WHERE name = 'roget'"], "hollow"),
     "W703": (["UPDATE sources SET licence = NULL WHERE name = 'roget'"], "roget"),
-}  # fmt: skip
+}
 
 
 def codes(database):
@@ -102,13 +102,21 @@ def test_each_check_finds_what_it_looks_for(code, graph_copy, clean):
 
 
 HARMLESS = {
-    "W201": [*words("q1", "q2"), edge("q1", "q2", "hypernym", sense="1"),
-             edge("q1", "q2", "hyponym", number=2, sense="2")],
+    "W201": [
+        *words("q1", "q2"),
+        edge("q1", "q2", "hypernym", sense="1"),
+        edge("q1", "q2", "hyponym", number=2, sense="2"),
+    ],
     "W202": [*words("q1", "q2"), edge("q1", "q2", "hypernym", sense="1"), edge("q2", "q1", number=2, sense="2")],
-    "W401": [*words("qag", "qify", "qible"), edge("qag", "qify"), edge("qag", "qible", number=2),
-             NEGATES.format(word="careful", base="qagged"), NEGATES.format(word="careless", base="qifies"),
-             NEGATES.format(word="happy", base="qibly")],
-}  # fmt: skip
+    "W401": [
+        *words("qag", "qify", "qible"),
+        edge("qag", "qify"),
+        edge("qag", "qible", number=2),
+        NEGATES.format(word="careful", base="qagged"),
+        NEGATES.format(word="careless", base="qifies"),
+        NEGATES.format(word="happy", base="qibly"),
+    ],
+}
 """What holds in different senses, and forms of attested words."""
 
 

@@ -114,9 +114,14 @@ def serve(handler: http.server.BaseHTTPRequestHandler, server: Server) -> None:
 
 def source(*files: dict[str, object], name: str = "mine") -> registry.RegisteredSource:
     return registry.RegisteredSource(
-        name=name, reader="pairs", what="", home="https://example.org/", licence="CC0", size="1 MB",
+        name=name,
+        reader="pairs",
+        what="",
+        home="https://example.org/",
+        licence="CC0",
+        size="1 MB",
         files=tuple(registry.RemoteFile.model_validate(file) for file in files),
-    )  # fmt: skip
+    )
 
 
 def sha256(content: bytes) -> str:
@@ -369,9 +374,11 @@ def test_an_interruption_leaves_the_partial_file_and_says_how_to_go_on(server: S
     server.halt = threading.Event()
     arguments = ["download", "mine", "--registry", own_registry(tmp_path, server), "--out", tmp_path]
     process = subprocess.Popen(
-        [sys.executable, "-m", "lexgraph", *map(str, arguments)], stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-m", "lexgraph", *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        text=True,
         env=os.environ | {"no_proxy": "127.0.0.1"},
-    )  # fmt: skip
+    )
     partial = tmp_path / "mine/words.txt.partial"
     wait_for(lambda: partial.exists() and partial.stat().st_size, process)
     process.send_signal(signal.SIGINT)

@@ -24,10 +24,40 @@ from lexgraph.sources import READERS
 from lexgraph.sources.base import Intake, Options
 
 ODD = [
-    b"\x00", b"\xff", b"\xed\xa0\x80", b"\t", b"\r", b'"', b"\\", b"{", b"}", b"[", b"]", b"(", b")", b"<", b">", b"|",
-    b";", b",", b".", b"&c. 99999", b" 0 ", b"-1", b"#", b"%", b"\xe2\x80\x8b", "é".encode(), "e\u0301".encode(),
-    b"null", b'"\\ud800"', b"1e999", b"[Lat]", b"--", b"  ",
-]  # fmt: skip
+    b"\x00",
+    b"\xff",
+    b"\xed\xa0\x80",
+    b"\t",
+    b"\r",
+    b'"',
+    b"\\",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"(",
+    b")",
+    b"<",
+    b">",
+    b"|",
+    b";",
+    b",",
+    b".",
+    b"&c. 99999",
+    b" 0 ",
+    b"-1",
+    b"#",
+    b"%",
+    b"\xe2\x80\x8b",
+    "é".encode(),
+    "e\u0301".encode(),
+    b"null",
+    b'"\\ud800"',
+    b"1e999",
+    b"[Lat]",
+    b"--",
+    b"  ",
+]
 
 
 @dataclass(frozen=True)
@@ -81,10 +111,16 @@ def mutated(line: bytes, random_: random.Random) -> bytes:
     line = line.removesuffix(b"\n")
     for _ in range(random_.randint(1, 3)):
         at, to = sorted(random_.choices(range(len(line) + 1), k=2))
-        line = random_.choice([
-            line[:at] + line[to:], line[:at] + random_.choice(ODD) + line[at:], line[:to] + line[at:], line[:at],
-            line[:at] + line[at:to][::-1] + line[to:], line[:at] + random_.randbytes(2).replace(b"\n", b"") + line[to:],
-        ])  # fmt: skip
+        line = random_.choice(
+            [
+                line[:at] + line[to:],
+                line[:at] + random_.choice(ODD) + line[at:],
+                line[:to] + line[at:],
+                line[:at],
+                line[:at] + line[at:to][::-1] + line[to:],
+                line[:at] + random_.randbytes(2).replace(b"\n", b"") + line[to:],
+            ]
+        )
     return line + end
 
 

@@ -25,19 +25,31 @@ def test_sqlalchemy_reflects_tables_keys_indexes_and_views(sample_graph):
         assert set(inspector.get_view_names()) == {"synonyms", "antonyms"}
         keys = {name: inspector.get_pk_constraint(name)["constrained_columns"] for name in TABLES - {"morphology"}}
         assert keys == {
-            "sources": ["name"], "intake": ["source", "unit", "outcome"], "words": ["word", "lang"], "senses": ["id"],
-            "relations": ["id"], "negation_rules": ["lang", "affix", "spelling", "kind"], "derivation": ["negation"],
+            "sources": ["name"],
+            "intake": ["source", "unit", "outcome"],
+            "words": ["word", "lang"],
+            "senses": ["id"],
+            "relations": ["id"],
+            "negation_rules": ["lang", "affix", "spelling", "kind"],
+            "derivation": ["negation"],
             "schema_migrations": ["number"],
-        }  # fmt: skip
+        }
         indexes = {index["name"]: index["column_names"] for name in TABLES for index in inspector.get_indexes(name)}
         assert indexes == {
-            "words_key": ["key"], "relations_word": ["word"], "relations_related": ["related"],
+            "words_key": ["key"],
+            "relations_word": ["word"],
+            "relations_related": ["related"],
             "morphology_word": ["word"],
-        }  # fmt: skip
+        }
         columns = {column["name"]: column["nullable"] for column in inspector.get_columns("relations")}
         assert {name for name, nullable in columns.items() if not nullable} == {
-            "id", "word", "related", "lang", "kind", "source",
-        }  # fmt: skip
+            "id",
+            "word",
+            "related",
+            "lang",
+            "kind",
+            "source",
+        }
 
 
 def test_orm_classes_are_reflected(sample_graph):
@@ -81,8 +93,9 @@ def test_case_does_not_count_when_asking(tmp_path):
     with lexgraph.open(database) as graph:
         assert graph.synonyms("POLISH") == graph.synonyms("polish") == ["Slavic", "shine"]
         assert graph.pairs("synonym").to_pylist() == [
-            {"word": "polish", "related": "shine"}, {"word": "polish", "related": "slavic"},
-        ]  # fmt: skip
+            {"word": "polish", "related": "shine"},
+            {"word": "polish", "related": "slavic"},
+        ]
         assert len(graph.edges("Polish")) == 2
         with pytest.raises(UserError, match="not a symmetric kind: 'hypernym'"):
             graph.pairs("hypernym")

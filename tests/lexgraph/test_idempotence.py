@@ -87,10 +87,9 @@ def test_any_sequence_of_ingest_and_remove_ends_where_the_set_does(steps):
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(
-        st.tuples(st.sampled_from(sorted(ALL)), st.sampled_from([True, True, False, "paper"])),
-        min_size=3, max_size=8,
+        st.tuples(st.sampled_from(sorted(ALL)), st.sampled_from([True, True, False, "paper"])), min_size=3, max_size=8
     )
-)  # fmt: skip
+)
 def test_longer_sequences_of_all_sources_and_the_paper_in_between(steps):
     check_sequence(steps)
 
@@ -147,11 +146,18 @@ def test_intake_of_the_sample_adds_up(sample_graph):
     assert read["hg2vec", "lines"] == read["hg2vec", "links"] == lines["hg2vec"] == 995
     assert read["morpholex", "rows"] == lines["morpholex"] - 1 == 223
     assert {f"{source} {unit}" for source, unit in read} == {
-        "wiktionary entries", "wiktionary links", "wiktionary senses",
-        "roget heads", "roget expressions", "roget tags", "roget references", "roget links",
-        "hg2vec lines", "hg2vec links",
+        "wiktionary entries",
+        "wiktionary links",
+        "wiktionary senses",
+        "roget heads",
+        "roget expressions",
+        "roget tags",
+        "roget references",
+        "roget links",
+        "hg2vec lines",
+        "hg2vec links",
         "morpholex rows",
-    }  # fmt: skip
+    }
 
 
 def test_kept_links_are_the_relations_in_the_graph(sample_graph):

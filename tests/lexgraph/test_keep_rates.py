@@ -66,11 +66,19 @@ def test_rates_by_kind_and_number_of_tokens(small):
         found = keep_rates(graph.connection, tokenizer, 3).to_pylist()
     rates = {(row["kind"], row["max_tokens"]): (row["relations"], row["kept"], row["share"]) for row in found}
     assert rates == {
-        ("synonym", 1): (3, 0, 0.0), ("synonym", 2): (3, 2, 0.6667), ("synonym", 3): (3, 3, 1.0),
-        ("antonym", 1): (1, 0, 0.0), ("antonym", 2): (1, 1, 1.0), ("antonym", 3): (1, 1, 1.0),
-        ("hypernym", 1): (1, 0, 0.0), ("hypernym", 2): (1, 0, 0.0), ("hypernym", 3): (1, 1, 1.0),
-        ("hyponym", 1): (1, 0, 0.0), ("hyponym", 2): (1, 0, 0.0), ("hyponym", 3): (1, 1, 1.0),
-    }  # fmt: skip
+        ("synonym", 1): (3, 0, 0.0),
+        ("synonym", 2): (3, 2, 0.6667),
+        ("synonym", 3): (3, 3, 1.0),
+        ("antonym", 1): (1, 0, 0.0),
+        ("antonym", 2): (1, 1, 1.0),
+        ("antonym", 3): (1, 1, 1.0),
+        ("hypernym", 1): (1, 0, 0.0),
+        ("hypernym", 2): (1, 0, 0.0),
+        ("hypernym", 3): (1, 1, 1.0),
+        ("hyponym", 1): (1, 0, 0.0),
+        ("hyponym", 2): (1, 0, 0.0),
+        ("hyponym", 3): (1, 1, 1.0),
+    }
     with lexgraph.open(small) as graph, pytest.raises(UserError, match="no relation between words in 'de'"):
         keep_rates(graph.connection, tokenizer, 3, "de")
 
@@ -107,9 +115,11 @@ def test_a_tokenizer_is_a_file_a_folder_or_a_fetched_model(tmp_path, monkeypatch
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.json").write_text('{"model": 1}')
     for name, message in (
-        ("smollm2", "remedy: sensetrain fetch smollm2"), ("empty", "the folder holds no tokenizer.json"),
-        ("gone/tokenizer.json", "no such file or folder"), ("bad.json", "not a tokenizer"),
-    ):  # fmt: skip
+        ("smollm2", "remedy: sensetrain fetch smollm2"),
+        ("empty", "the folder holds no tokenizer.json"),
+        ("gone/tokenizer.json", "no such file or folder"),
+        ("bad.json", "not a tokenizer"),
+    ):
         with pytest.raises(UserError, match=message):
             load_tokenizer(name)
 

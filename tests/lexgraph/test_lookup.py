@@ -19,12 +19,18 @@ from lexgraph.ingest import ingest
 from lexgraph.lookup import distance
 
 BLOCKS = {
-    "Latin": [range(0x00, 0x250), range(0x1E00, 0x1F00), range(0x2C60, 0x2C80), range(0xA720, 0xA800),
-              range(0xFB00, 0xFB07), range(0xFF21, 0xFF5B)],
+    "Latin": [
+        range(0x00, 0x250),
+        range(0x1E00, 0x1F00),
+        range(0x2C60, 0x2C80),
+        range(0xA720, 0xA800),
+        range(0xFB00, 0xFB07),
+        range(0xFF21, 0xFF5B),
+    ],
     "Greek": [range(0x370, 0x400), range(0x1F00, 0x2000)],
     "Cyrillic": [range(0x400, 0x530), range(0x1C80, 0x1C89), range(0xA640, 0xA6A0)],
     "Armenian": [range(0x530, 0x590), range(0xFB13, 0xFB18)],
-}  # fmt: skip
+}
 
 
 def keys(database, words):
@@ -46,9 +52,13 @@ def test_the_words_of_a_graph_have_these_keys(tmp_path):
     database = tmp_path / "g"
     ingest(database, [pairs(tmp_path, "Straße Gasse, ὈΔΥΣΣΕΎΣ hero, ﬁne good")])
     assert set(rows(database, "SELECT word, key FROM words")) == {
-        ("Straße", "strasse"), ("Gasse", "gasse"), ("ὈΔΥΣΣΕΎΣ", "ὀδυσσεύσ"), ("hero", "hero"), ("ﬁne", "fine"),
+        ("Straße", "strasse"),
+        ("Gasse", "gasse"),
+        ("ὈΔΥΣΣΕΎΣ", "ὀδυσσεύσ"),
+        ("hero", "hero"),
+        ("ﬁne", "fine"),
         ("good", "good"),
-    }  # fmt: skip
+    }
     with lexgraph.open(database) as graph:
         assert graph.synonyms("STRASSE") == ["Gasse"]
         assert graph.synonyms("Ὀδυσσεύς") == graph.synonyms(unicodedata.normalize("NFD", "Ὀδυσσεύς")) == ["hero"]
@@ -220,8 +230,10 @@ def test_show_tells_words_of_other_languages_and_cases_apart(tmp_path):
     assert [line.split()[:2] for line in of_german[2:]] == [["synonym", "Toxin"]]
     entry = json.loads(run("show", "gift", "--db", database, "--format", "json").out)
     assert {(row["of"], row["lang"], row["kind"], row["word"]) for row in entry["relations"]} == {
-        ("gift", "en", "synonym", "present"), ("gift", "en", "antonym", "toxin"), ("Gift", "de", "synonym", "Toxin"),
-    }  # fmt: skip
+        ("gift", "en", "synonym", "present"),
+        ("gift", "en", "antonym", "toxin"),
+        ("Gift", "de", "synonym", "Toxin"),
+    }
 
 
 def test_a_word_may_begin_with_a_hyphen(tmp_path):
@@ -236,12 +248,14 @@ def test_explain_says_which_language_an_edge_is_of(tmp_path):
     english = pairs(tmp_path, "", "gift toxin", name="english")
     ingest(database, [english, pairs(tmp_path, "Gift Toxin", name="german", lang="de")])
     assert run("explain", "gift", "toxin", "--db", database).out.splitlines() == [
-        "en: stated gift - toxin antonym, english", "de: stated Gift - Toxin synonym, german",
-    ]  # fmt: skip
+        "en: stated gift - toxin antonym, english",
+        "de: stated Gift - Toxin synonym, german",
+    ]
     table = run("explain", "gift", "toxin", "--db", database, "--format", "csv").out.splitlines()
     assert [line.split(",")[:4] for line in table[1:]] == [
-        ['"gift"', '"toxin"', '"en"', '"antonym"'], ['"Gift"', '"Toxin"', '"de"', '"synonym"'],
-    ]  # fmt: skip
+        ['"gift"', '"toxin"', '"en"', '"antonym"'],
+        ['"Gift"', '"Toxin"', '"de"', '"synonym"'],
+    ]
 
 
 def test_an_unknown_option_is_no_word(tmp_path):

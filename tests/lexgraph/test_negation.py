@@ -34,8 +34,10 @@ def test_two_negated_sides_cancel(database, tmp_path, kind):
     ingest(database, [morpholex(tmp_path, *UN), pairs(tmp_path, **stated)])
     other = "antonym" if kind == "synonym" else "synonym"
     assert edges(database, f"{DERIVED} AND derived_from IS NOT NULL") == {
-        ("happy", "lucky", kind), ("happy", "unlucky", other), ("lucky", "unhappy", other),
-    }  # fmt: skip
+        ("happy", "lucky", kind),
+        ("happy", "unlucky", other),
+        ("lucky", "unhappy", other),
+    }
     both = rows(database, "SELECT rule, negated FROM relations WHERE word = 'happy' AND related = 'lucky'")
     assert both == [("un- un-", ["unhappy", "unlucky"])]
 
@@ -102,8 +104,11 @@ def test_a_name_that_is_spelled_like_a_negated_word_is_another_word(database, tm
 
 def test_what_is_said_of_a_name_is_no_evidence_for_a_word(database, tmp_path):
     # A gloss and a stated antonym of the capitalised word.
-    names = [{"word": "Degas", "pos": "verb", "senses": [{"glosses": ["To remove gas from."]}]},
-             {"word": "degas", "pos": "verb", "senses": [{"glosses": ["To let out."]}]}, GAS]  # fmt: skip
+    names = [
+        {"word": "Degas", "pos": "verb", "senses": [{"glosses": ["To remove gas from."]}]},
+        {"word": "degas", "pos": "verb", "senses": [{"glosses": ["To let out."]}]},
+        GAS,
+    ]
     sources = [wiktionary(tmp_path, *names), pairs(tmp_path, "degas empty", "Degas gas")]
     ingest(database, sources)
     assert edges(database, DERIVED) == set()
@@ -111,16 +116,19 @@ def test_what_is_said_of_a_name_is_no_evidence_for_a_word(database, tmp_path):
 
 @pytest.mark.parametrize(("gloss", "evidence"), [("Not Polish.", None), ("NOT polish.", ["gloss"])])
 def test_a_gloss_denies_the_word_that_it_spells(database, tmp_path, gloss, evidence):
-    entries = [{"word": word, "pos": "adj", "senses": [{"glosses": [said]}]} for word, said in (
-        ("dispolish", gloss), ("polish", "Smooth."), ("Polish", "Of Poland."),
-    )]  # fmt: skip
+    entries = [
+        {"word": word, "pos": "adj", "senses": [{"glosses": [said]}]}
+        for word, said in (("dispolish", gloss), ("polish", "Smooth."), ("Polish", "Of Poland."))
+    ]
     ingest(database, [wiktionary(tmp_path, *entries)])
     assert rows(database, "SELECT evidence FROM morphology WHERE negates") == ([(evidence,)] if evidence else [])
 
 
 def test_a_capital_behind_the_affix_stays(database, tmp_path):
-    sources = [pairs(tmp_path, "un-American disloyal, american home", "un-American American", name="more"),
-               pairs(tmp_path, "American patriotic")]  # fmt: skip
+    sources = [
+        pairs(tmp_path, "un-American disloyal, american home", "un-American American", name="more"),
+        pairs(tmp_path, "American patriotic"),
+    ]
     ingest(database, sources)
     assert rows(database, "SELECT word, base FROM morphology WHERE negates") == [("un-American", "American")]
     assert edges(database, DERIVED) == {("American", "disloyal", "antonym")}
@@ -130,8 +138,10 @@ def test_a_statement_about_a_name_neither_replaces_nor_forbids_what_follows(data
     stated = pairs(tmp_path, "unhappy turkey, unhappy pole", "Turkey happy")  # the bird; the country is not happy
     ingest(database, [morpholex(tmp_path, *UN[::2]), stated, pairs(tmp_path, "Pole happy", name="more")])
     assert edges(database, DERIVED) == {
-        ("happy", "turkey", "antonym"), ("happy", "pole", "antonym"), ("happy", "unhappy", "antonym"),
-    }  # fmt: skip
+        ("happy", "turkey", "antonym"),
+        ("happy", "pole", "antonym"),
+        ("happy", "unhappy", "antonym"),
+    }
 
 
 def test_a_derived_edge_rests_on_no_source_that_speaks_of_a_name(database, tmp_path):
@@ -173,8 +183,10 @@ def test_an_antonym_that_a_source_states_is_evidence_and_brings_its_segmentation
     ],
 )
 def test_a_gloss_is_evidence_only_if_it_negates_the_base_today(database, tmp_path, gloss, tags, evidence):
-    words = [{"word": "dishonest", "pos": "adj", "senses": [{"glosses": [gloss], "tags": tags}]},
-             {"word": "honest", "pos": "adj", "senses": [{"glosses": ["True."]}]}]  # fmt: skip
+    words = [
+        {"word": "dishonest", "pos": "adj", "senses": [{"glosses": [gloss], "tags": tags}]},
+        {"word": "honest", "pos": "adj", "senses": [{"glosses": ["True."]}]},
+    ]
     ingest(database, [wiktionary(tmp_path, *words)])
     found = rows(database, "SELECT evidence FROM morphology WHERE word = 'dishonest'")
     assert found == ([(evidence,)] if evidence else [])

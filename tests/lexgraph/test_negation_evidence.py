@@ -112,8 +112,10 @@ def test_what_is_formed_from_a_negated_word_negates_too(found):
 def test_a_suffix_and_what_follows_it_are_taken_off_together(found):
     negations = found("penniless/adj, penny/noun, pennilessness/noun, fearlessly/adv, fear/noun")
     assert {word: base for word, (base, _, _) in negations.items()} == {
-        "penniless": "penny", "pennilessness": "penny", "fearlessly": "fear",
-    }  # fmt: skip
+        "penniless": "penny",
+        "pennilessness": "penny",
+        "fearlessly": "fear",
+    }
 
 
 def test_regular_adverbs_of_a_known_adjective_are_words(found):
@@ -158,19 +160,33 @@ def test_what_contradicts_a_source_is_withheld_and_counted(database, tmp_path):
 
 
 def test_one_suffix_gives_antonyms_of_any_part_of_speech_but_no_synonyms(database, tmp_path):
-    segmented = morpholex(tmp_path, "cheerless,JJ,{(cheer)}>less>", "unhappy,JJ,<un<{(happy)}", "happy,JJ,{(happy)}",
-                          "joyless,JJ,{(joy)}>less>", "joy,NN,{(joy)}", "cheer,NN,{(cheer)}")  # fmt: skip
+    segmented = morpholex(
+        tmp_path,
+        "cheerless,JJ,{(cheer)}>less>",
+        "unhappy,JJ,<un<{(happy)}",
+        "happy,JJ,{(happy)}",
+        "joyless,JJ,{(joy)}>less>",
+        "joy,NN,{(joy)}",
+        "cheer,NN,{(cheer)}",
+    )
     adjectives = [
-        {"word": "cheerless", "pos": "adj", "senses": [{"glosses": ["Without cheer."]}],
-         "synonyms": [{"word": "unhappy"}, {"word": "joyless"}], "antonyms": [{"word": "sunny"}]},
-    ]  # fmt: skip
+        {
+            "word": "cheerless",
+            "pos": "adj",
+            "senses": [{"glosses": ["Without cheer."]}],
+            "synonyms": [{"word": "unhappy"}, {"word": "joyless"}],
+            "antonyms": [{"word": "sunny"}],
+        }
+    ]
     ingest(database, [segmented, wiktionary(tmp_path, *adjectives)])
     derived = set(rows(database, "SELECT word, related, kind, pos, rule FROM relations WHERE derived_from IS NOT NULL"))
     assert derived == {
-        ("cheer", "unhappy", "antonym", None, "-less"), ("cheerless", "happy", "antonym", "adj", "un-"),
-        ("cheer", "joyless", "antonym", None, "-less"), ("cheerless", "joy", "antonym", None, "-less"),
+        ("cheer", "unhappy", "antonym", None, "-less"),
+        ("cheerless", "happy", "antonym", "adj", "un-"),
+        ("cheer", "joyless", "antonym", None, "-less"),
+        ("cheerless", "joy", "antonym", None, "-less"),
         ("cheer", "joy", "synonym", None, "-less -less"),
-    }  # fmt: skip
+    }
     # Neither cheer - happy nor cheer - sunny: a noun and an adjective.
     assert rows(database, "SELECT withheld FROM derivation") == [(2,)]
     derive(database, "paper")
@@ -178,18 +194,28 @@ def test_one_suffix_gives_antonyms_of_any_part_of_speech_but_no_synonyms(databas
 
 
 BLIND = [
-    "acquit,VB,{<a<(quit)}", "dismiss,VB,{<dis<(miss)}", "into,minor,<in<{(to)}", "discard,VB,{<dis<(card)}",
-    "installation,NN,{<in<(stall)}>ion>", "unhappiness,NN,<un<{(happy)}>ness>", "hopeless,JJ,{(hope)}>less>",
-]  # fmt: skip
+    "acquit,VB,{<a<(quit)}",
+    "dismiss,VB,{<dis<(miss)}",
+    "into,minor,<in<{(to)}",
+    "discard,VB,{<dis<(card)}",
+    "installation,NN,{<in<(stall)}>ion>",
+    "unhappiness,NN,<un<{(happy)}>ness>",
+    "hopeless,JJ,{(hope)}>less>",
+]
 
 
 def test_the_papers_stripping_takes_off_whatever_can_negate(database, tmp_path):
     ingest(database, [morpholex(tmp_path, *BLIND), pairs(tmp_path, "acquit free")])
     derive(database, "paper")
     assert dict(rows(database, "SELECT word, base FROM morphology WHERE negates")) == {
-        "acquit": "quit", "dismiss": "miss", "into": "to", "discard": "card", "installation": "stallion",
-        "unhappiness": "happyness", "hopeless": "hope",
-    }  # fmt: skip
+        "acquit": "quit",
+        "dismiss": "miss",
+        "into": "to",
+        "discard": "card",
+        "installation": "stallion",
+        "unhappiness": "happyness",
+        "hopeless": "hope",
+    }
     assert ("free", "quit", "antonym") in edges(database)
 
 

@@ -49,9 +49,10 @@ def real_graphs(real_data, tmp_path_factory):
     """Graphs of all real sources, and of all but WordNet."""
     hg2vec = {"synonyms": [real_data / "hg2vec/syn-pairs.txt"], "antonyms": [real_data / "hg2vec/ant-pairs.txt"]}
     files = {
-        "wiktionary": "wiktionary/wiktextract-sample-en.jsonl", "roget": "roget/roget15a.txt",
+        "wiktionary": "wiktionary/wiktextract-sample-en.jsonl",
+        "roget": "roget/roget15a.txt",
         "morpholex": "morpholex/MorphoLEX_en.xlsx",
-    }  # fmt: skip
+    }
     four = [Source(READERS[name], {"files": [real_data / path]}) for name, path in files.items()]
     four.append(Source(READERS["pairs"], hg2vec, None, Options(skip_malformed=True)))
     wordnet = Source(READERS["wordnet"], {"files": [real_data / "wordnet/wordnet-3.1-dict.tar.xz"]})

@@ -60,7 +60,7 @@ def theirs(graph):
 @pytest.mark.parametrize(
     "command",
     [["derive"], ["remove", "roget"], ["ingest", "pairs", "--name", "x", "--synonyms", "{list}"], ["show", "happy"]],
-)  # fmt: skip
+)
 def test_what_another_program_has_open_for_writing_is_left_alone(graph_copy, tmp_path, client, command):
     process = client("writes")
     before = graph_copy.read_bytes()

@@ -18,9 +18,10 @@ from lexgraph.queries import named_queries
 QUERIES = {query.name: query for query in named_queries()}
 EXAMPLES = {"word": "happy", "other": "unhappy", "source": "hg2vec", "one": "hg2vec", "affix": "un-"}
 OTHERS = {
-    "agreement": {"other": "wiktionary"}, "most-senses": {"source": "wiktionary"},
+    "agreement": {"other": "wiktionary"},
+    "most-senses": {"source": "wiktionary"},
     "shared-synonyms": {"word": "quick", "other": "fast"},
-}  # fmt: skip
+}
 
 
 def test_headers_are_complete():
@@ -64,13 +65,15 @@ def test_rows_say_which_word_they_are_of(tmp_path):
             assert {(row["of"], row["lang"], row[column]) for row in answer} == expected
         notes = graph.query("notes-of-word", {"word": "gift"}).to_pylist()
         assert {(row["of"], row["lang"], row["kind"], *row["words"]) for row in notes} == {
-            ("gift", "en", "synonym", "present"), ("gift", "en", "antonym", "toxin"),
+            ("gift", "en", "synonym", "present"),
+            ("gift", "en", "antonym", "toxin"),
             ("Gift", "de", "synonym", "Toxin"),
-        }  # fmt: skip
+        }
         edges = graph.query("sources-of-pair", {"word": "gift", "other": "toxin"}).to_pylist()
         assert {(row["word"], row["lang"], row["kind"]) for row in edges} == {
-            ("gift", "en", "antonym"), ("Gift", "de", "synonym"),
-        }  # fmt: skip
+            ("gift", "en", "antonym"),
+            ("Gift", "de", "synonym"),
+        }
 
 
 def test_answers_agree_with_the_methods(sample_graph):
@@ -149,9 +152,16 @@ def test_the_command(sample_graph):
 
 @pytest.mark.parametrize(
     "sql",
-    ["DELETE FROM words", "DROP TABLE relations", "INSERT INTO words VALUES ('a', 'a', 'en')", "CREATE TABLE t (i INT)",
-     "UPDATE words SET key = ''", "ALTER TABLE words ADD COLUMN c INT", "ATTACH '{path}' AS w (READ_WRITE)"],
-)  # fmt: skip
+    [
+        "DELETE FROM words",
+        "DROP TABLE relations",
+        "INSERT INTO words VALUES ('a', 'a', 'en')",
+        "CREATE TABLE t (i INT)",
+        "UPDATE words SET key = ''",
+        "ALTER TABLE words ADD COLUMN c INT",
+        "ATTACH '{path}' AS w (READ_WRITE)",
+    ],
+)
 def test_sql_cannot_change_the_graph(graph_copy, sql):
     before = hashlib.sha256(graph_copy.read_bytes()).hexdigest()
     done = run("query", "--sql", sql.format(path=graph_copy), "--db", graph_copy)

@@ -150,10 +150,15 @@ def test_parameters_reach_every_statement_and_unknown_ones_are_named(sample_grap
 
 @pytest.mark.parametrize(
     "sql",
-    ["CREATE TEMP TABLE relations AS SELECT 1", "CREATE TEMP VIEW words AS SELECT 1",
-     "SET VARIABLE letter_folds = MAP {}",
-     "CREATE OR REPLACE TEMP MACRO word_key(w) AS 'x'", "USE memory", "SET search_path = 'memory.main'"],
-)  # fmt: skip
+    [
+        "CREATE TEMP TABLE relations AS SELECT 1",
+        "CREATE TEMP VIEW words AS SELECT 1",
+        "SET VARIABLE letter_folds = MAP {}",
+        "CREATE OR REPLACE TEMP MACRO word_key(w) AS 'x'",
+        "USE memory",
+        "SET search_path = 'memory.main'",
+    ],
+)
 def test_what_a_query_makes_does_not_get_into_later_answers(sample_graph, sql):
     def answers(graph):
         return graph.synonyms("QUICK"), graph.path("quick", "slow").words, graph.query("FROM words ORDER BY ALL")
@@ -198,10 +203,14 @@ def test_files_that_are_named_can_be_read(place, name, content):
 
 @pytest.mark.parametrize(
     ("file", "message"),
-    [("words={list}", "the graph has a table 'words' itself"), ("WORDS={list}", "the graph has a table 'WORDS' itself"),
-     ("mine=nowhere.csv", "nowhere.csv [--file]: no such file"), ("mine={graph}", "cannot be read"),
-     ("{list}", "not NAME=PATH")],
-)  # fmt: skip
+    [
+        ("words={list}", "the graph has a table 'words' itself"),
+        ("WORDS={list}", "the graph has a table 'WORDS' itself"),
+        ("mine=nowhere.csv", "nowhere.csv [--file]: no such file"),
+        ("mine={graph}", "cannot be read"),
+        ("{list}", "not NAME=PATH"),
+    ],
+)
 def test_files_that_cannot_be_read(place, file, message):
     done = run("query", "--db", place["graph"], "--sql", "FROM words", "--file", file.format(**place))
     assert (done.status, message in done.err) == (1, True), done.err
@@ -223,14 +232,23 @@ def test_threads_get_the_answers_that_one_thread_gets(sample_graph):
         with graph.engine.connect() as connection:
             counted = connection.execute(text("SELECT count(*) FROM relations WHERE word = :w"), {"w": word}).scalar()
         return (
-            graph.synonyms(word), graph.antonyms(word), graph.edges(word), graph.senses(word), graph.negations(word),
-            graph.explain(word, "slow"), path and (path.words, path.alternatives), graph.search(word[:2]).to_pylist(),
+            graph.synonyms(word),
+            graph.antonyms(word),
+            graph.edges(word),
+            graph.senses(word),
+            graph.negations(word),
+            graph.explain(word, "slow"),
+            path and (path.words, path.alternatives),
+            graph.search(word[:2]).to_pylist(),
             graph.query("synonyms-of", {"word": word}).to_pylist(),
             graph.query("PIVOT (FROM relations WHERE word = 'quick') ON kind USING count(*)").num_rows,
             graph.query("SELECT count(*) AS n FROM relations WHERE word = $w", {"w": word}).to_pylist(),
-            graph.connection.execute("SELECT count(*) FROM words WHERE word > ?", [word]).fetchall(), counted,
-            graph.sources().num_rows, graph.statistics(["degrees"])["degrees"].to_pylist(), graph.fingerprint,
-        )  # fmt: skip
+            graph.connection.execute("SELECT count(*) FROM words WHERE word > ?", [word]).fetchall(),
+            counted,
+            graph.sources().num_rows,
+            graph.statistics(["degrees"])["degrees"].to_pylist(),
+            graph.fingerprint,
+        )
 
     with lexgraph.open(sample_graph) as graph:
         alone = {word: ask(graph, word) for word in words}

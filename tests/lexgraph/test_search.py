@@ -19,8 +19,11 @@ def test_prefix_finds_what_begins_so(sample_graph):
         found = graph.search("Unh", limit=500).to_pylist()
         words = [row["word"] for row in found]
         assert "unhappy" in words
-        assert words == [word for (word,) in rows(sample_graph, "SELECT word FROM words ORDER BY key, word, lang")
-                         if word.casefold().startswith("unh")]  # fmt: skip
+        assert words == [
+            word
+            for (word,) in rows(sample_graph, "SELECT word FROM words ORDER BY key, word, lang")
+            if word.casefold().startswith("unh")
+        ]
         assert graph.search("Unh", limit=1).num_rows == 1
         unhappy = next(row for row in found if row["word"] == "unhappy")
         assert unhappy["edges"] == len(graph.edges("unhappy"))

@@ -19,11 +19,14 @@ from lexgraph.sources import READERS
 def small(tmp_path):
     """Two sources that agree on one pair and contradict each other on another; a word in two spellings."""
     database = tmp_path / "graph.duckdb"
-    ingest(database, [
-        pairs(tmp_path, "a1 b1, b1 a1, b1 c1, x1 y1", "a1 c1", name="one"),
-        pairs(tmp_path, "a1 b1, A1 d1", "b1 c1, x1 y1", name="two"),
-        pairs(tmp_path, "x1 y1", "x1 y1", name="three"),
-    ])  # fmt: skip
+    ingest(
+        database,
+        [
+            pairs(tmp_path, "a1 b1, b1 a1, b1 c1, x1 y1", "a1 c1", name="one"),
+            pairs(tmp_path, "a1 b1, A1 d1", "b1 c1, x1 y1", name="two"),
+            pairs(tmp_path, "x1 y1", "x1 y1", name="three"),
+        ],
+    )
     return database
 
 
@@ -38,20 +41,31 @@ def test_kinds_and_sources(small):
         {"kind": "synonym", "edges": 7, "stated": 7, "derived": 0, "pairs": 4},
     ]
     assert section(small, "sources")[0] == {
-        "source": "one", "words": 5, "words_only_here": 0, "senses": 0, "segmented": 0, "edges": 5,
-    }  # fmt: skip
+        "source": "one",
+        "words": 5,
+        "words_only_here": 0,
+        "senses": 0,
+        "segmented": 0,
+        "edges": 5,
+    }
     assert {row["source"]: row["words_only_here"] for row in section(small, "sources")} == {
-        "one": 0, "three": 0, "two": 2,
-    }  # fmt: skip
+        "one": 0,
+        "three": 0,
+        "two": 2,
+    }
 
 
 def test_derived_edges_and_segmentations_are_counted(tmp_path):
     database = tmp_path / "graph.duckdb"
     entry = {"word": "unhappy", "pos": "adj", "senses": [{"glosses": ["Not happy."]}]}
-    ingest(database, [
-        morpholex(tmp_path, "unhappy,JJ,<un<{(happy)}", "happy,JJ,{(happy)}"), pairs(tmp_path, "unhappy sad"),
-        wiktionary(tmp_path, entry),
-    ])  # fmt: skip
+    ingest(
+        database,
+        [
+            morpholex(tmp_path, "unhappy,JJ,<un<{(happy)}", "happy,JJ,{(happy)}"),
+            pairs(tmp_path, "unhappy sad"),
+            wiktionary(tmp_path, entry),
+        ],
+    )
     kinds = {row["kind"]: (row["stated"], row["derived"]) for row in section(database, "kinds")}
     assert kinds == {"synonym": (1, 0), "antonym": (0, 2)}
     by_source = {row["source"]: (row["senses"], row["segmented"]) for row in section(database, "sources")}
@@ -62,15 +76,19 @@ def test_degrees_and_components_are_those_of_the_simple_graph(small):
     degrees = {row["graph"]: row for row in section(small, "degrees")}
     assert {name: (row["words"], row["pairs"], row["highest"]) for name, row in degrees.items()} == {
         # a1-b1, b1-c1, x1-y1, A1-d1; and a1-c1 besides
-        "synonym": (7, 4, 2), "antonym": (5, 3, 2), "synonym+antonym": (7, 5, 2),
-    }  # fmt: skip
+        "synonym": (7, 4, 2),
+        "antonym": (5, 3, 2),
+        "synonym+antonym": (7, 5, 2),
+    }
     assert degrees["synonym"]["highest_of"] == "b1"
     found = {row["graph"]: (row["components"], row["largest"]) for row in section(small, "components")}
     assert found == {"synonym": (3, 3), "antonym": (2, 3), "synonym+antonym": (3, 3)}
     largest = [row for row in section(small, "largest_components") if row["graph"] == "synonym"]
     assert [(row["rank"], row["size"], row["words"]) for row in largest] == [
-        (1, 3, ["b1", "a1", "c1"]), (2, 2, ["A1", "d1"]), (3, 2, ["x1", "y1"]),
-    ]  # fmt: skip
+        (1, 3, ["b1", "a1", "c1"]),
+        (2, 2, ["A1", "d1"]),
+        (3, 2, ["x1", "y1"]),
+    ]
 
 
 def test_overlap_agreement_and_contradictions(small):
@@ -108,9 +126,7 @@ def assert_networkx_agrees(database):
         expected = simple[row["graph"]]
         components = Counter(map(len, nx.connected_components(expected)))
         assert sizes[row["graph"]] == components
-        assert (row["words"], row["components"], row["largest"]) == (
-            len(expected), components.total(), max(components),
-        )  # fmt: skip
+        assert (row["words"], row["components"], row["largest"]) == (len(expected), components.total(), max(components))
         assert distribution[row["graph"]] == Counter(degree for _, degree in expected.degree())
     for row in found["degrees"].to_pylist():
         expected = simple[row["graph"]]

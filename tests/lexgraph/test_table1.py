@@ -46,8 +46,9 @@ def test_no_source_states_the_pair(sample_graph, word, other):
     stated = rows(
         sample_graph,
         "FROM relations WHERE source <> 'negation' AND $w IN (word, related) AND $o IN (word, related)",
-        w=word, o=other,
-    )  # fmt: skip
+        w=word,
+        o=other,
+    )
     assert stated == []
 
 

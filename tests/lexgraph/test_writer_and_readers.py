@@ -98,9 +98,24 @@ def test_a_full_disk_leaves_the_old_graph_and_says_what_to_do(graph_copy, sample
     (file,) = pairs(tmp_path, words).files[:1]
     limit = graph_copy.stat().st_size + room
     done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(limit), "ingest", "pairs", "--synonyms", str(file), "--name", "many",
-         "--db", str(graph_copy)], capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            FULL_DISK,
+            str(limit),
+            "ingest",
+            "pairs",
+            "--synonyms",
+            str(file),
+            "--name",
+            "many",
+            "--db",
+            str(graph_copy),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 1, done.stderr
     assert "remedy: free s" in done.stderr
     assert str(graph_copy) in done.stderr

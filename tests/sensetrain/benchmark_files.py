@@ -46,11 +46,15 @@ def write_benchmarks(data: Path) -> Path:
                     writer.writerow([f"{subject} {split}, {i}?", *(f"{subject} {i}.{j}" for j in range(4)), i % 4])
     pro = [
         {
-            "question_id": i, "question": f"pro {i}", "options": [f"pro {i} option {j}" for j in range(10 - i % 3)],
-            "answer_index": i % 7, "category": "law" if i % 2 else "math", "src": "stemez-law",
+            "question_id": i,
+            "question": f"pro {i}",
+            "options": [f"pro {i} option {j}" for j in range(10 - i % 3)],
+            "answer_index": i % 7,
+            "category": "law" if i % 2 else "math",
+            "src": "stemez-law",
         }
         for i in range(20)
-    ]  # fmt: skip
+    ]
     pro[3]["question"] = "Anatomy TEST 4"
     pro[4]["src"] = "ori_mmlu-anatomy"
     pro[5]["options"], pro[5]["answer_index"] = ["one", "two", "three"], 1
@@ -62,11 +66,12 @@ def write_benchmarks(data: Path) -> Path:
         for p in range(3):
             asked = [
                 {
-                    "id": f"{a}.{p}.{q}", "question": f"What is {a}.{p}.{q}?",
+                    "id": f"{a}.{p}.{q}",
+                    "question": f"What is {a}.{p}.{q}?",
                     "answers": [] if q == 2 else [{"text": f"answer {q}", "answer_start": 3}] * 2,
                 }
                 for q in range(1 if p == 2 else 3)
-            ]  # fmt: skip
+            ]
             paragraphs.append({"context": f"Paragraph {a}.{p} says answer 0 and answer 1.", "qas": asked})
         articles.append({"title": f"Article {a}", "paragraphs": paragraphs})
     file = data / "eval/squad/some-dev-v2.0.json"

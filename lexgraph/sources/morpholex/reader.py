@@ -111,9 +111,13 @@ def _rows(path: Path, options: Options, intake: Intake) -> Iterator[dict[str, ob
         prefixes, roots, suffixes = segments(segmentation)
         for part in pos.split("|") if pos else [""]:
             yield {
-                "word": word, "pos": _POS_NAMES.get(part, part.lower() or None), "segmentation": segmentation,
-                "prefixes": prefixes, "roots": roots, "suffixes": suffixes,
-            }  # fmt: skip
+                "word": word,
+                "pos": _POS_NAMES.get(part, part.lower() or None),
+                "segmentation": segmentation,
+                "prefixes": prefixes,
+                "roots": roots,
+                "suffixes": suffixes,
+            }
 
 
 def _judged(word: str, segmentation: str) -> tuple[str | None, str]:
@@ -208,8 +212,9 @@ def _workbook_error(path: Path, status: int, said: str) -> UserError:
     if status < 0 or "MemoryError" in said:
         return UserError(
             f"the workbook does not fit into {_WORKBOOK_MEMORY >> 20} MiB; a cell may stand far away from its tables",
-            path=path, remedy="delete what lies outside of the tables, or save a sheet as .csv",
-        )  # fmt: skip
+            path=path,
+            remedy="delete what lies outside of the tables, or save a sheet as .csv",
+        )
     return UserError(f"not an .xlsx workbook: {said.strip()}", path=path, remedy="save it again as .xlsx, or as .csv")
 
 
@@ -224,9 +229,11 @@ def _cells_of_table(
         if wanted not in columns:
             found = ", ".join(header[:8]) or "nothing"
             raise UserError(
-                f"no such column ({place} 1 has: {found})", path=path, field=wanted,
+                f"no such column ({place} 1 has: {found})",
+                path=path,
+                field=wanted,
                 remedy="give the table as MorphoLEX publishes it, or rename its column",
-            )  # fmt: skip
+            )
 
     def cell(row: Sequence[str], name: str) -> str:
         index = columns.get(name)

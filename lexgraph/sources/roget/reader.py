@@ -37,9 +37,10 @@ def stage(connection: Connection, inputs: Inputs, options: Options) -> Intake:
         heads = list(read_heads("".join(line for _, line in text_lines(path, options, intake, "lines")), intake))
         if not heads:
             raise UserError(
-                "no head like `#1. Existence. -- N. existence, ...`", path=path,
+                "no head like `#1. Existence. -- N. existence, ...`",
+                path=path,
                 remedy="give the text of Project Gutenberg 10681",
-            )  # fmt: skip
+            )
         links = [*_synonyms(heads), *_antonyms(heads), *_references(heads, intake)]
         columns = list(zip(*links, strict=True)) if links else [()] * len(_SCHEMA)
         put(connection, "staged_relations", pa.table(list(columns), schema=_SCHEMA), options.lang)

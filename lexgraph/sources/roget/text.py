@@ -24,9 +24,15 @@ _END = re.compile(r"\*\*\* ?END OF (THE|THIS) PROJECT GUTENBERG", re.IGNORECASE)
 _COMMENT = re.compile(r"<--(?:(?!<--|\n[^\S\n]+#[^\S\n]*\d).)*?-->", re.DOTALL)
 _OPPOSITE = re.compile(r"\{(?:ant|opp)\b[^{}\d]*(\d+[a-z]?)")
 _POS_NAMES = {
-    "N": "noun", "V": "verb", "Adj": "adj", "Adv": "adv", "Phr": "phrase", "Int": "intj", "Pron": "pron",
+    "N": "noun",
+    "V": "verb",
+    "Adj": "adj",
+    "Adv": "adv",
+    "Phr": "phrase",
+    "Int": "intj",
+    "Pron": "pron",
     "Pref": "prefix",
-}  # fmt: skip
+}
 _LONGEST = 3  # words in an expression; longer ones are phrases, not words
 
 # A reference names a head by its number, may quote a word of it and name a part of speech: `&c. (truth) 494`. The `&`

@@ -113,9 +113,7 @@ class Lists:
             return
         self._kept += 1
         self._out.count("terms")
-        self._out.relations.append(
-            (self._word, related, self._lang, self._kind, self._pos, None, note, tags or None)
-        )  # fmt: skip
+        self._out.relations.append((self._word, related, self._lang, self._kind, self._pos, None, note, tags or None))
 
 
 def _is_column_mark(content: str) -> bool:

@@ -242,9 +242,23 @@ def _given_name(positional: list[str], named: Mapping[str, str]) -> str:
 
 Rule = Callable[[list[str], Mapping[str, str]], str]
 
-_CHARACTERS = {"!": "|", "=": "=", ",": ",", "...": "\u2026", "nb...": "\u2026", "nbsp": " ", "'": "'", "'s": "'s",
-               "\u2013": "\u2013", "\u2014": "\u2014", "\u00b7": "\u00b7",
-               "b.c.e.": "B.C.E.", "c.e.": "C.E.", "b.c.": "B.C.", "a.d.": "A.D."}  # fmt: skip
+_CHARACTERS = {
+    "!": "|",
+    "=": "=",
+    ",": ",",
+    "...": "\u2026",
+    "nb...": "\u2026",
+    "nbsp": " ",
+    "'": "'",
+    "'s": "'s",
+    "\u2013": "\u2013",
+    "\u2014": "\u2014",
+    "\u00b7": "\u00b7",
+    "b.c.e.": "B.C.E.",
+    "c.e.": "C.E.",
+    "b.c.": "B.C.",
+    "a.d.": "A.D.",
+}
 
 _RULES: dict[str, Rule] = {
     **dict.fromkeys(layout.LINKS, term_of),

@@ -72,9 +72,10 @@ def _languages(lang: str) -> dict[str, str]:
     chosen = {name: code for name, code in known.items() if code == lang}
     if not chosen:
         raise UserError(
-            f"no language with the code {lang!r} is known", field="--lang",
+            f"no language with the code {lang!r} is known",
+            field="--lang",
             remedy="see data/wiktionary-languages.csv, or add a line to it",
-        )  # fmt: skip
+        )
     return chosen
 
 
@@ -87,9 +88,11 @@ def _thesaurus(path: Path) -> int:
     head = streams.head(path)
     if (name := _DBNAME.search(head)) and name[1].strip() != b"enwiktionary":
         raise UserError(
-            f"a dump of {name[1].strip().decode(errors='replace')}, whose pages are laid out differently", path=path,
-            field="dbname", remedy="give a dump of the English Wiktionary (enwiktionary)",
-        )  # fmt: skip
+            f"a dump of {name[1].strip().decode(errors='replace')}, whose pages are laid out differently",
+            path=path,
+            field="dbname",
+            remedy="give a dump of the English Wiktionary (enwiktionary)",
+        )
     number = _THESAURUS.search(head)
     return int(number[1]) if number else 110
 
@@ -111,9 +114,10 @@ def _add(connection: Connection, piece: Piece, intake: Intake, path: Path, *, sk
 def _report(intake: Intake, path: Path, place: str, what: str, *, skip: bool) -> None:
     if not skip:
         raise UserError(
-            f"{what} (at {place})", path=path,
+            f"{what} (at {place})",
+            path=path,
             remedy="download the file again, or pass --skip-malformed to count and skip what is damaged",
-        )  # fmt: skip
+        )
     intake.add("pages", "damaged", example=f"{path}: {what} (at {place})")
 
 

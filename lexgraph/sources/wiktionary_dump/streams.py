@@ -131,9 +131,10 @@ def chunks(path: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
             elif decompressor.needs_input:
                 if not (data := file.read(_BLOCK)):
                     raise UserError(
-                        f"the compressed file is cut off in the stream that begins at byte {began}", path=path,
+                        f"the compressed file is cut off in the stream that begins at byte {began}",
+                        path=path,
                         remedy=_REMEDY,
-                    )  # fmt: skip
+                    )
             else:
                 data = b""
             try:
@@ -141,6 +142,8 @@ def chunks(path: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
             except (OSError, ValueError) as error:
                 raise UserError(
                     f"the compressed file is damaged near byte {file.tell()}, in the stream that begins at byte "
-                    f"{began}: {error}", path=path, remedy=_REMEDY,
-                ) from None  # fmt: skip
+                    f"{began}: {error}",
+                    path=path,
+                    remedy=_REMEDY,
+                ) from None
             yield file.tell(), unpacked

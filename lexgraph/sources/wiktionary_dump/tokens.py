@@ -25,8 +25,15 @@ from lexgraph.sources.wiktionary_dump.markup import (
 from lexgraph.sources.wiktionary_dump.templates import Template, parse
 
 TERM, TAXON, THESAURUS, TEXT, QUALIFIER, SENSE, NYM, DROPPED = (
-    "term", "taxon", "thesaurus", "text", "qualifier", "sense", "nym", "dropped",
-)  # fmt: skip
+    "term",
+    "taxon",
+    "thesaurus",
+    "text",
+    "qualifier",
+    "sense",
+    "nym",
+    "dropped",
+)
 
 REFERENCE, OTHER_LANGUAGE = "reference elsewhere", "other language"
 
@@ -137,8 +144,10 @@ def _of_nodes(nodes: Sequence[Any], code: str) -> Iterator[Token]:
             yield Token(DROPPED, plain(str(node.title or "")), REFERENCE)
 
 
-_NAMESPACE = re.compile(r"(?i)(?:appendix|category|file|image|help|index|wiktionary|template|rhymes|citations|talk|"
-                        r"user|concordance|special|reconstruction|module|[a-z-]{2,12} talk)\s*:\s*\S")  # fmt: skip
+_NAMESPACE = re.compile(
+    r"(?i)(?:appendix|category|file|image|help|index|wiktionary|template|rhymes|citations|talk|"
+    r"user|concordance|special|reconstruction|module|[a-z-]{2,12} talk)\s*:\s*\S"
+)
 _THESAURUS = re.compile(r"(?i)\s*(?:thesaurus|wikisaurus|ws)\s*:")
 _INTERWIKI = re.compile(
     r"(?i)(?:w|wikipedia|s|wikisource|species|wikispecies|b|q|commons|wikt|wiktionary|d|m)\s*:\s*(\S.*)"

@@ -40,7 +40,7 @@ KNOWN_FAILURES = (
         "its Lua sandbox does not work with this Python (known of Python 3.11 and newer)",
         "run it under Python 3.10 or older, or read the dump without --with wiktextract",
     ),
-)  # fmt: skip
+)
 """(what it prints, what that means, what to do)."""
 
 
@@ -115,9 +115,11 @@ def _failure(dump: Path, status: int, text: str) -> UserError:
         return UserError(f"wiktextract failed: {meaning} (it said: {said})", path=dump, field="--with", remedy=remedy)
     last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "nothing")
     return UserError(
-        f"wiktextract failed with status {status}; the last that it said was: {last}", path=dump, field="--with",
+        f"wiktextract failed with status {status}; the last that it said was: {last}",
+        path=dump,
+        field="--with",
         remedy="read the dump without --with wiktextract",
-    )  # fmt: skip
+    )
 
 
 def _version(program: str) -> str:

@@ -61,9 +61,11 @@ def _bounded(handle: Any, path: Path) -> Iterator[bytes]:
         line += 1
         if len(raw) > LONGEST:
             raise UserError(
-                f"the line is longer than {LONGEST >> 20} MiB", path=path, line=line,
+                f"the line is longer than {LONGEST >> 20} MiB",
+                path=path,
+                line=line,
                 remedy="give JSON Lines, one object a line",
-            )  # fmt: skip
+            )
         yield raw.removeprefix(BYTE_ORDER_MARK) if line == 1 else raw
 
 

@@ -25,18 +25,38 @@ _LINK = {"word": str, "sense": str, "tags": [str]}
 _LINKS: dict[str, Any] = {
     name: [_LINK]
     for name in (
-        "synonyms", "antonyms", "hypernyms", "hyponyms", "troponyms", "instances", "holonyms", "meronyms",
-        "coordinate_terms", "derived", "abbreviations",
+        "synonyms",
+        "antonyms",
+        "hypernyms",
+        "hyponyms",
+        "troponyms",
+        "instances",
+        "holonyms",
+        "meronyms",
+        "coordinate_terms",
+        "derived",
+        "abbreviations",
     )
-}  # fmt: skip
+}
 _LINKS |= {"related": ANY, "proverbs": ANY}  # counted only
 _SENSE: dict[str, Any] = {
-    "glosses": [str], "tags": [str], "alt_of": [{"word": str}], "form_of": [{"word": str}], **_LINKS,
-}  # fmt: skip
+    "glosses": [str],
+    "tags": [str],
+    "alt_of": [{"word": str}],
+    "form_of": [{"word": str}],
+    **_LINKS,
+}
 ENTRY: dict[str, Any] = {
-    "word": str, "title": str, "redirect": str, "redirects": [str], "pos": str, "lang_code": str,
-    "forms": [{"form": str, "tags": [str], "source": ANY}], "senses": [_SENSE], **_LINKS,
-}  # fmt: skip
+    "word": str,
+    "title": str,
+    "redirect": str,
+    "redirects": [str],
+    "pos": str,
+    "lang_code": str,
+    "forms": [{"form": str, "tags": [str], "source": ANY}],
+    "senses": [_SENSE],
+    **_LINKS,
+}
 
 _MOST_COUNTED = 1000  # damaged lines
 
@@ -85,9 +105,11 @@ def _begins_with_mark(path: Path) -> bool:
 
 def _insert_facts(connection: Connection, readable: Path, path: Path, lang: str) -> None:
     parameters = {
-        "path": glob.escape(str(readable)), "columns": jsonl_lines.columns(ENTRY), "lang": lang,
+        "path": glob.escape(str(readable)),
+        "columns": jsonl_lines.columns(ENTRY),
+        "lang": lang,
         "longest": jsonl_lines.LONGEST,
-    }  # fmt: skip
+    }
     try:
         connection.execute(resources.sql("ingest/wiktionary_facts"), parameters)
     except duckdb.OutOfMemoryException:

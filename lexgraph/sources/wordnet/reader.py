@@ -23,9 +23,7 @@ from lexgraph.sources.wordnet import wndb
 from lexgraph.sources.wordnet.wndb import Wordnet
 
 _TEXT, _NUMBER = pa.string(), pa.int64()
-_SYNSETS = pa.schema(
-    [("key", _NUMBER), ("id", _TEXT), ("pos", _TEXT), ("gloss", _TEXT), ("words", _NUMBER)]
-)  # fmt: skip
+_SYNSETS = pa.schema([("key", _NUMBER), ("id", _TEXT), ("pos", _TEXT), ("gloss", _TEXT), ("words", _NUMBER)])
 _MEMBERS = pa.schema([("key", _NUMBER), ("number", _NUMBER), ("word", _TEXT), ("tags", pa.list_(_TEXT))])
 _POINTERS = pa.schema(
     [("key", _NUMBER), ("number", _NUMBER), ("stated", _TEXT), ("target", _NUMBER), ("target_number", _NUMBER)]
@@ -72,16 +70,18 @@ def _wordnets(path: Path, options: Options, intake: Intake) -> list[Wordnet]:
 
 def _nothing(path: Path) -> UserError:
     return UserError(
-        "no wordnet here: neither data.noun, data.verb, data.adj, data.adv nor an LMF .xml", path=path,
+        "no wordnet here: neither data.noun, data.verb, data.adj, data.adv nor an LMF .xml",
+        path=path,
         remedy="give a WNDB folder, its .tar, .tar.gz, .tar.xz or .zip, or an LMF file (.xml, .xml.gz, .xml.xz)",
-    )  # fmt: skip
+    )
 
 
 def _stage(connection: Connection, wordnet: Wordnet, lang: str, intake: Intake) -> None:
     for table, rows, schema in (
-        ("wordnet_synsets", wordnet.synsets, _SYNSETS), ("wordnet_members", wordnet.members, _MEMBERS),
+        ("wordnet_synsets", wordnet.synsets, _SYNSETS),
+        ("wordnet_members", wordnet.members, _MEMBERS),
         ("wordnet_pointers", wordnet.pointers, _POINTERS),
-    ):  # fmt: skip
+    ):
         connection.register("wordnet_batch", _table(rows, schema))
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS FROM wordnet_batch")
         connection.unregister("wordnet_batch")

@@ -24,14 +24,33 @@ _EXCEPTIONS = {"noun.exc": "noun", "verb.exc": "verb", "adj.exc": "adj", "adv.ex
 
 # The names are those of the Global WordNet schema, which LMF files use.
 _RELATIONS = {
-    "!": "antonym", "@": "hypernym", "@i": "instance_hypernym", "~": "hyponym", "~i": "instance_hyponym",
-    "#m": "holo_member", "#s": "holo_substance", "#p": "holo_part",
-    "%m": "mero_member", "%s": "mero_substance", "%p": "mero_part",
-    "+": "derivation", "=": "attribute", "*": "entails", ">": "causes", "^": "also", "$": "similar (verb group)",
-    "&": "similar", "<": "participle", "\\": "pertainym",
-    ";c": "domain_topic", ";r": "domain_region", ";u": "exemplifies",
-    "-c": "has_domain_topic", "-r": "has_domain_region", "-u": "is_exemplified_by",
-}  # fmt: skip
+    "!": "antonym",
+    "@": "hypernym",
+    "@i": "instance_hypernym",
+    "~": "hyponym",
+    "~i": "instance_hyponym",
+    "#m": "holo_member",
+    "#s": "holo_substance",
+    "#p": "holo_part",
+    "%m": "mero_member",
+    "%s": "mero_substance",
+    "%p": "mero_part",
+    "+": "derivation",
+    "=": "attribute",
+    "*": "entails",
+    ">": "causes",
+    "^": "also",
+    "$": "similar (verb group)",
+    "&": "similar",
+    "<": "participle",
+    "\\": "pertainym",
+    ";c": "domain_topic",
+    ";r": "domain_region",
+    ";u": "exemplifies",
+    "-c": "has_domain_topic",
+    "-r": "has_domain_region",
+    "-u": "is_exemplified_by",
+}
 
 _MARKED = re.compile(r"(.+)\((a|p|ip)\)$")
 _EXAMPLE = re.compile(r"[;:]\s*+((as in )?e\.g\.,?\s*+)?\"")

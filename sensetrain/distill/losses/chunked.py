@@ -78,9 +78,10 @@ def check_vocabulary(student: Any, teacher: Any) -> None:
     ours, theirs = len(student.weight), len(teacher.weight)
     if ours != theirs:
         raise UserError(
-            f"the student's head has {ours} tokens, the teacher's {theirs}", field="vocab_size",
+            f"the student's head has {ours} tokens, the teacher's {theirs}",
+            field="vocab_size",
             remedy="bring the student's embeddings to the teacher's size (resize_token_embeddings)",
-        )  # fmt: skip
+        )
 
 
 def _logits(states: Tensor, weight: Tensor, bias: Tensor | None, form: LogitForm) -> Tensor:

@@ -81,10 +81,13 @@ def teach(tokens_path: Path, teacher: ModelFolder, senses: SenseSource, out: Pat
         def finish(folder: Path) -> dict[str, Any]:
             files = [folder / shard_name(number) for number in range(len(shards))]
             return {
-                "targets": int(offsets[-1]), "first_sequences": [start for start, _ in shards],
-                "vocab_size": _vocabulary(model), "bytes": sum(file.stat().st_size for file in files),
-                "bytes_uncompressed": int(offsets[-1]) * row_bytes(layout), **_coverage(files, settings),
-            }  # fmt: skip
+                "targets": int(offsets[-1]),
+                "first_sequences": [start for start, _ in shards],
+                "vocab_size": _vocabulary(model),
+                "bytes": sum(file.stat().st_size for file in files),
+                "bytes_uncompressed": int(offsets[-1]) * row_bytes(layout),
+                **_coverage(files, settings),
+            }
 
         sizes = np.array([offsets[end] - offsets[start] for start, end in shards])
         job = Job("teach", "targets", "shards", sizes, lambda folder: FileWork(folder, fill), finish)
@@ -206,9 +209,10 @@ def _check_finite(states: Tensor, has_target: Tensor, sequences: Ints, computed:
     if len(bad):
         slot, position = bad[0].tolist()
         raise UserError(
-            f"the teacher's state of sequence {sequences[slot]}, position {position} is not finite", field="states",
+            f"the teacher's state of sequence {sequences[slot]}, position {position} is not finite",
+            field="states",
             remedy=finer(computed),
-        )  # fmt: skip
+        )
 
 
 def largest(logprobs: Tensor, count: int) -> dict[str, Tensor]:

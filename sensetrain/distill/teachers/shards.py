@@ -26,9 +26,7 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.files import replacing, sha256_of
 
 _LEVEL = 3
-_TYPES = {
-    "bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32, "int32": torch.int32,
-}  # fmt: skip
+_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32, "int32": torch.int32}
 
 Layout = Mapping[str, tuple[str, tuple[int, ...]]]
 """name -> (number type, shape of a row)."""
@@ -141,7 +139,7 @@ class Shard:
         frame = self._data[int(self._bytes[index]) : int(self._bytes[index + 1])]
         whole = pa.Codec("zstd").decompress(
             frame.numpy(), decompressed_size=rows * row_bytes(self.layout), asbytes=True
-        )  # fmt: skip
+        )
         columns, start = {}, 0
         for name, (kind, shape) in self.layout.items():
             end = start + rows * _size(kind, shape)

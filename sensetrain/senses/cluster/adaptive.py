@@ -78,15 +78,18 @@ def allocate(k_values: list[int], curves: Floats, most: Ints, budget: int) -> In
     """
     if budget < len(most):
         raise UserError(
-            f"{budget} rows are fewer than the {len(most)} tokens, each of which needs one", field="rows",
+            f"{budget} rows are fewer than the {len(most)} tokens, each of which needs one",
+            field="rows",
             remedy=f"--rows {len(most)} or more",
-        )  # fmt: skip
+        )
     segments: list[tuple[bool, float, int, int]] = []  # promises nothing, minus the gain a row, token, rows
     for token, (curve, end) in enumerate(zip(curves, most.tolist(), strict=True)):
         known = [(k, d) for k, d in zip(k_values, curve.tolist(), strict=True) if k <= end and d == d]
         hull = _lower_hull(known or [(1, 0.0)])
-        segments += [(False, (right[1] - left[1]) / (right[0] - left[0]), token, right[0] - left[0])
-                     for left, right in pairwise(hull)]  # fmt: skip
+        segments += [
+            (False, (right[1] - left[1]) / (right[0] - left[0]), token, right[0] - left[0])
+            for left, right in pairwise(hull)
+        ]
         k, distortion = hull[-1]
         if end > k:
             segments.append((True, -distortion / (end - k), token, end - k))

@@ -87,8 +87,10 @@ def read_batch(states: States, plan: Plan, index: Ints) -> Batch:
             row = int(plan.offset[token]) + int((~torch.isfinite(part).all(-1)).nonzero()[0])
             raise UserError(
                 f"a state is not finite: row {row}, of token {plan.token[token]}, from sequence {plan.sequence[row]}, "
-                f"position {plan.position[row]}", field="states", remedy="collect again",
-            )  # fmt: skip
+                f"position {plan.position[row]}",
+                field="states",
+                remedy="collect again",
+            )
     counts = torch.from_numpy(plan.offset[index + 1] - plan.offset[index])
     return Batch(index, counts.to(device()), torch.nn.utils.rnn.pad_sequence(parts, batch_first=True).to(device()))
 

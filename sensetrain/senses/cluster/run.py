@@ -136,9 +136,12 @@ class _Work:
         def work(batch: Batch) -> tuple[int, Ints]:
             states = batch.states[0].double().cpu().numpy()
             labels = markov_clusters(
-                states, neighbours=settings.graph_neighbours, affinity=settings.affinity,
-                inflation=settings.inflation, expansion=settings.expansion,
-            )  # fmt: skip
+                states,
+                neighbours=settings.graph_neighbours,
+                affinity=settings.affinity,
+                inflation=settings.inflation,
+                expansion=settings.expansion,
+            )
             return int(batch.index[0]), labels
 
         frequent = np.flatnonzero(self._counts >= settings.floor)
@@ -187,9 +190,13 @@ def _keep_all(plan: Plan, batch: Batch) -> _Rows:
     examples[:, 0] = torch.from_numpy(plan.offset[batch.index])[slot] + index
     own = batch.states.cpu()[slot, index].float()
     return _Rows(
-        plan.token[batch.index][slot.numpy()], own, torch.ones(len(slot), dtype=torch.int32), torch.zeros(len(slot)),
-        _places(plan, examples), *_moments(batch),
-    )  # fmt: skip
+        plan.token[batch.index][slot.numpy()],
+        own,
+        torch.ones(len(slot), dtype=torch.int32),
+        torch.zeros(len(slot)),
+        _places(plan, examples),
+        *_moments(batch),
+    )
 
 
 def _rows_of(plan: Plan, batch: Batch, found: Clusters) -> _Rows:
@@ -198,10 +205,13 @@ def _rows_of(plan: Plan, batch: Batch, found: Clusters) -> _Rows:
     first = torch.from_numpy(plan.offset[batch.index])[slot.cpu()][:, None]
     examples = torch.where(nearest >= 0, nearest + first, -1)
     return _Rows(
-        plan.token[batch.index][slot.cpu().numpy()], found.centroids[slot, label].cpu(),
-        found.sizes[slot, label].int().cpu(), found.inertia[slot, label].cpu(), _places(plan, examples),
+        plan.token[batch.index][slot.cpu().numpy()],
+        found.centroids[slot, label].cpu(),
+        found.sizes[slot, label].int().cpu(),
+        found.inertia[slot, label].cpu(),
+        _places(plan, examples),
         *_moments(batch),
-    )  # fmt: skip
+    )
 
 
 def _moments(batch: Batch) -> tuple[int, Tensor, Tensor]:

@@ -86,9 +86,11 @@ class SenseDictionary:
         found = manifest.settings.get("unit", "token")
         if unit not in (None, found):
             raise UserError(
-                f"a dictionary of {found}s, expected one of {unit}s", path=folder / MANIFEST, field="settings.unit",
+                f"a dictionary of {found}s, expected one of {unit}s",
+                path=folder / MANIFEST,
+                field="settings.unit",
                 remedy=f"plan with --unit {unit}",
-            )  # fmt: skip
+            )
         words = read_words(folder / WORDS) if found == "word" else None
         return replace(cls.of_file(folder / FILE), manifest=manifest, words=words)
 

@@ -54,15 +54,17 @@ def merge(first_path: Path, second_path: Path, out: Path, *, prefer: Literal["fi
         if one.settings.get(name) != two.settings.get(name):
             raise UserError(
                 f"{two.settings.get(name)}, but {first_path} has {one.settings.get(name)}",
-                path=second_path / MANIFEST, field=f"settings.{name}",
+                path=second_path / MANIFEST,
+                field=f"settings.{name}",
                 remedy="sensetrain dictionary convert" if name == "dtype" else None,
-            )  # fmt: skip
+            )
     both = torch.nonzero((first.counts() > 0) & (second.counts() > 0)).flatten()
     if len(both) and prefer is None:
         raise UserError(
-            f"{len(both):,} tokens have senses in {first_path}, too; the first is {int(both[0])}", path=second_path,
+            f"{len(both):,} tokens have senses in {first_path}, too; the first is {int(both[0])}",
+            path=second_path,
             remedy="--prefer first takes the first dictionary's senses",
-        )  # fmt: skip
+        )
     choice = np.where(first.counts().numpy() > 0, 0, np.where(second.counts().numpy() > 0, 1, -1))
     # Positions are of use only with the tokens that they stand in.
     keep = one.inputs.get("tokens") is not None and one.inputs.get("tokens") == two.inputs.get("tokens")
@@ -181,11 +183,14 @@ def _write(
         file = TensorFile(
             draft.folder / FILE,
             {
-                "rows": (dtype, (rows, width)), "offsets": ("int64", (len(offsets),)), "sizes": ("int32", (rows,)),
-                "inertia": ("fp32", (rows,)), "spread": ("fp32", (width,)),
+                "rows": (dtype, (rows, width)),
+                "offsets": ("int64", (len(offsets),)),
+                "sizes": ("int32", (rows,)),
+                "inertia": ("fp32", (rows,)),
+                "spread": ("fp32", (width,)),
                 "examples": ("int64", (rows, EXAMPLES, 2)),
             },
-        )  # fmt: skip
+        )
         file.write("offsets", np.arange(len(offsets)), torch.from_numpy(offsets))
         file.write("spread", np.arange(width), spread)
         with progress("write (senses)", rows) as advance:

@@ -47,17 +47,24 @@ def download(repository: str) -> Path:
         folder = Path(snapshot_download(repository, repo_type="dataset", allow_patterns=[MANIFEST, FILE, WORDS]))
     except _FAILURES as error:
         raise UserError(
-            f"neither a folder nor a dictionary that the hub gives: {_reason(error)}", path=repository,
+            f"neither a folder nor a dictionary that the hub gives: {_reason(error)}",
+            path=repository,
             remedy="check the name; sensetrain cluster makes a dictionary",
-        ) from None  # fmt: skip
+        ) from None
     read_manifest(folder, "senses", name=MANIFEST, verify=True)
     return folder
 
 
 def push(
-    path: Path, repository: str, teacher: ModelFolder, *, data: str | None = None, licence: str | None = None,
-    private: bool = False, dry_run: bool = False,
-) -> Upload:  # fmt: skip
+    path: Path,
+    repository: str,
+    teacher: ModelFolder,
+    *,
+    data: str | None = None,
+    licence: str | None = None,
+    private: bool = False,
+    dry_run: bool = False,
+) -> Upload:
     """Upload a dictionary with a card, which is written into its folder unless there is one already.
 
     Args:
@@ -86,9 +93,12 @@ def push(
         api = HfApi()
         api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
         api.upload_folder(
-            repo_id=repository, repo_type="dataset", folder_path=path, allow_patterns=list(upload.files),
+            repo_id=repository,
+            repo_type="dataset",
+            folder_path=path,
+            allow_patterns=list(upload.files),
             commit_message=f"Sense dictionary {made.fingerprint[:12]}",
-        )  # fmt: skip
+        )
     except _FAILURES as error:
         raise UserError(f"the hub does not take it: {_reason(error)}", path=repository) from None
     return upload

@@ -158,7 +158,7 @@ class Inspector:
                 f"no senses of {word!r}: its token{'s' if len(missing) > 1 else ''} {', '.join(map(repr, missing))} "
                 f"{'have' if len(missing) > 1 else 'has'} none in this dictionary",
                 remedy="collect senses from a corpus that has the word",
-            )  # fmt: skip
+            )
         entries = [self._composed(word, ids)] if composed else [self._token(token) for token in dict.fromkeys(known)]
         return Inspection(word, texts, missing, self.metric, entries)
 

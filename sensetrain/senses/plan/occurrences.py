@@ -57,9 +57,10 @@ def _predicted(artefacts: Mapping[str, Path], settings: PlanSettings) -> Extract
     """As `_next`, with the teacher's most probable token instead of the one that follows."""
     if "predicted" not in artefacts:
         raise UserError(
-            "what the teacher predicts is not there", field="state_of",
+            "what the teacher predicts is not there",
+            field="state_of",
             remedy="sensetrain predict, then plan --predicted FOLDER",
-        )  # fmt: skip
+        )
     predicted = Predicted(artefacts["predicted"])
 
     def extract(sequences: pa.RecordBatch) -> pa.RecordBatch:
@@ -175,8 +176,10 @@ def training_sequences(tokens: Path, most: int, shard: Shard = WHOLE) -> Iterato
 def _training_documents(path: Path) -> npt.NDArray[np.bool_]:
     """Whether each document is for training. Documents are numbered from 0."""
     with pq.ParquetFile(path) as file:
-        parts = [np.array(batch["split"].to_numpy(zero_copy_only=False) == TRAIN, dtype=np.bool_)
-                 for batch in file.iter_batches(columns=["split"])]  # fmt: skip
+        parts = [
+            np.array(batch["split"].to_numpy(zero_copy_only=False) == TRAIN, dtype=np.bool_)
+            for batch in file.iter_batches(columns=["split"])
+        ]
     return np.concatenate(parts)
 
 

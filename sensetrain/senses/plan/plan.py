@@ -47,9 +47,13 @@ def plan_inputs(tokens: Manifest, wanted: Path | None = None, predicted: Path | 
 
 
 def plan(
-    tokens: Path, out: Path, settings: PlanSettings, teacher: ModelFolder | None = None, wanted: Path | None = None,
+    tokens: Path,
+    out: Path,
+    settings: PlanSettings,
+    teacher: ModelFolder | None = None,
+    wanted: Path | None = None,
     predicted: Path | None = None,
-) -> Manifest:  # fmt: skip
+) -> Manifest:
     """Draw the sample from the training sequences into the artefact `plan`.
 
     Args:
@@ -210,9 +214,15 @@ class Plan:
         samples, tokens = pq.read_table(path / SAMPLES), pq.read_table(path / TOKENS)
         offset = np.append(tokens["offset"].to_numpy(), samples.num_rows)
         return cls(
-            manifest, samples["sequence"].to_numpy(), samples["position"].to_numpy(), lengths_of(samples),
-            tokens["token"].to_numpy(), offset, tokens["occurrences"].to_numpy(), pq.read_table(path / BATCHES),
-        )  # fmt: skip
+            manifest,
+            samples["sequence"].to_numpy(),
+            samples["position"].to_numpy(),
+            lengths_of(samples),
+            tokens["token"].to_numpy(),
+            offset,
+            tokens["occurrences"].to_numpy(),
+            pq.read_table(path / BATCHES),
+        )
 
     @property
     def batch_count(self) -> int:
@@ -255,9 +265,13 @@ class Batches:
         start, end = self._starts[number : number + 2]
         mine = self._rows[self._bounds[number] : self._bounds[number + 1]]
         return Batch(
-            number, self._sequences[start:end], self._lengths[start:end], self._places[mine] - start,
-            self._positions[mine], mine,
-        )  # fmt: skip
+            number,
+            self._sequences[start:end],
+            self._lengths[start:end],
+            self._places[mine] - start,
+            self._positions[mine],
+            mine,
+        )
 
 
 def check_tokens(tokens: Tokens, plan: Plan, path: Path) -> None:

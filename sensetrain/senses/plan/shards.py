@@ -93,9 +93,11 @@ def merged(shards: Sequence[Path]) -> tuple[dict[str, Any], Mapping[str, str]]:
         for name, value in first.settings.items():
             if name != "shard" and manifest.settings.get(name) != value:
                 raise UserError(
-                    f"planned with {name} {manifest.settings.get(name)}, {shards[0]} with {value}", path=path,
-                    field=f"settings.{name}", remedy="plan all shards alike",
-                )  # fmt: skip
+                    f"planned with {name} {manifest.settings.get(name)}, {shards[0]} with {value}",
+                    path=path,
+                    field=f"settings.{name}",
+                    remedy="plan all shards alike",
+                )
     _check_complete(shards, [Shard.parse(str(manifest.settings["shard"])) for manifest in manifests])
     return {name: value for name, value in first.settings.items() if name != "shard"}, first.inputs
 
@@ -111,9 +113,11 @@ def _check_complete(paths: Sequence[Path], shards: Sequence[Shard]) -> None:
     missing = [str(shard) for shard in shards[0].all() if shard not in seen]
     if missing:
         raise UserError(
-            f"missing: {', '.join(missing)}", path=paths[0], field="settings.shard",
+            f"missing: {', '.join(missing)}",
+            path=paths[0],
+            field="settings.shard",
             remedy=f"sensetrain plan --shard {missing[0]}, and merge all",
-        )  # fmt: skip
+        )
 
 
 def _samples(shards: Sequence[Path], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

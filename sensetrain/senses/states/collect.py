@@ -75,10 +75,13 @@ def collect(tokens_path: Path, plan_path: Path, teacher: ModelFolder, out: Path,
             file.write("states", batch.rows, chosen)
 
         job = Job(
-            "collect", "samples", "batches", batches.sizes,
+            "collect",
+            "samples",
+            "batches",
+            batches.sizes,
             lambda folder: TensorWork(TensorFile(folder / STATES, {"states": (settings.dtype, shape)}), fill),
             lambda _: {"states": shape[0], "width": shape[1], "batches": len(batches)},
-        )  # fmt: skip
+        )
         return work_together(job, out, "states", settings.shape(), inputs)
 
 
@@ -87,9 +90,11 @@ def _check_teacher(plan: Plan, path: Path, teacher: ModelFolder) -> None:
         plan.manifest.require(path, {"teacher": teacher.fingerprint})
     if teacher.is_encoder and plan.manifest.settings["state_of"] != "same":
         raise UserError(
-            "an encoder's state belongs to its own token, not to the next", path=path, field="settings.state_of",
+            "an encoder's state belongs to its own token, not to the next",
+            path=path,
+            field="settings.state_of",
             remedy="plan with --state-of same",
-        )  # fmt: skip
+        )
 
 
 class StateReader:
@@ -159,10 +164,7 @@ def seen_lengths(lengths: Ints, batch: Batch, special: SpecialTokens, *, whole: 
 
 
 def padded(
-    tokens: Tokens,
-    sequences: Ints,
-    lengths: Ints,
-    special: SpecialTokens = NO_SPECIAL_TOKENS,
+    tokens: Tokens, sequences: Ints, lengths: Ints, special: SpecialTokens = NO_SPECIAL_TOKENS
 ) -> tuple[Tensor, Tensor]:
     """The beginnings of some sequences as one batch, padded on the right.
 
@@ -222,8 +224,10 @@ def _check_finite(states: Tensor, batch: Batch, computed: torch.dtype) -> None:
         at = int(bad.nonzero()[0])
         raise UserError(
             f"the teacher's state of sequence {batch.sequences[batch.slots[at]]}, position {batch.positions[at]} "
-            "is not finite", field=f"batch {batch.number}", remedy=finer(computed),
-        )  # fmt: skip
+            "is not finite",
+            field=f"batch {batch.number}",
+            remedy=finer(computed),
+        )
 
 
 def finer(computed: torch.dtype) -> str | None:
@@ -251,7 +255,7 @@ class States:
                 f"the states are damaged: {error}",
                 path=path / STATES,
                 remedy="remove the folder and make them again: sensetrain collect",
-            ) from None  # fmt: skip
+            ) from None
 
     def rows(self, start: int, end: int) -> Tensor:
         """Rows start to end, as stored, shape (end - start, width)."""

@@ -35,11 +35,7 @@ _ROWS = 4096  # sequences in a row group
 
 def predict_inputs(tokens: Manifest, teacher: ModelFolder) -> dict[str, str]:
     """Fingerprints of what predictions are made from."""
-    return {
-        "tokens": tokens.fingerprint,
-        "teacher": teacher.fingerprint,
-        "tokenizer": teacher.tokenizer_fingerprint,
-    }
+    return {"tokens": tokens.fingerprint, "teacher": teacher.fingerprint, "tokenizer": teacher.tokenizer_fingerprint}
 
 
 def predict(tokens_path: Path, teacher: ModelFolder, out: Path, settings: PredictSettings) -> Manifest:
@@ -74,9 +70,13 @@ def predict(tokens_path: Path, teacher: ModelFolder, out: Path, settings: Predic
 
         layout = {"ids": ("int32", (int(offsets[-1]),))}
         job = Job(
-            "predict", "positions", "batches", np.array([counts[np.searchsorted(sequences, b)].sum() for b in batches]),
-            lambda folder: TensorWork(TensorFile(folder / _IDS, layout), fill), finish,
-        )  # fmt: skip
+            "predict",
+            "positions",
+            "batches",
+            np.array([counts[np.searchsorted(sequences, b)].sum() for b in batches]),
+            lambda folder: TensorWork(TensorFile(folder / _IDS, layout), fill),
+            finish,
+        )
         return work_together(job, out, "predicted", settings.shape(), inputs)
 
 

@@ -64,9 +64,11 @@ def compose(graph: Path, dictionary_path: Path, teacher: ModelFolder, out: Path,
         short = np.flatnonzero((lengths > 0) & (lengths <= settings.max_tokens))
         rows, counts = compose_all(dictionary, [ids[i] for i in short])
         table = {
-            "word": [words[i] for i in short], "tokens": [ids[i] for i in short],
-            "first_row": np.cumsum(counts) - counts, "rows": counts,
-        }  # fmt: skip
+            "word": [words[i] for i in short],
+            "tokens": [ids[i] for i in short],
+            "first_row": np.cumsum(counts) - counts,
+            "rows": counts,
+        }
         pq.write_table(pa.table(table), draft.folder / WORDS)
         save_file({"rows": rows.contiguous()}, draft.folder / ROWS)
         single = lengths[short] == 1
@@ -208,9 +210,13 @@ class ComposedWords:
         table = pq.read_table(path / WORDS)
         rows = load_file(path / ROWS)["rows"]
         return cls(
-            manifest, table["word"].to_pylist(), table["tokens"].to_pylist(), table["first_row"].to_numpy(),
-            table["rows"].to_numpy(), rows,
-        )  # fmt: skip
+            manifest,
+            table["word"].to_pylist(),
+            table["tokens"].to_pylist(),
+            table["first_row"].to_numpy(),
+            table["rows"].to_numpy(),
+            rows,
+        )
 
     def rows_of(self, word: str) -> Tensor:
         """The rows of a word (lower case), shape (rows of the word, width); none if it is not among the words."""

@@ -19,9 +19,7 @@ from sensetrain.text.tasks.splits import key_of
 
 LETTERS = "ABCDEFGHIJ"
 NO_ANSWER = "No answer"
-SHOTS = {
-    "arc_challenge": 5, "commonsense_qa": 5, "piqa": 5, "mmlu": 5, "mmlu_pro": 5, "squadv2": 1,
-}  # fmt: skip
+SHOTS = {"arc_challenge": 5, "commonsense_qa": 5, "piqa": 5, "mmlu": 5, "mmlu_pro": 5, "squadv2": 1}
 """Examples before a question (DSKD 5.2)."""
 
 _CHOOSE = "Answer the multiple-choice question with the letter of the right choice only."
@@ -94,9 +92,13 @@ def _mmlu_pro(record: Record) -> Item:
 def _squad(record: Record) -> Item:
     accepted = tuple(record["answers"]["text"]) or (NO_ANSWER,)
     return Item(
-        str(record["id"]), record["question"], accepted[0], context=record["context"],
-        pool=_named(record["title"], record["context"]), accepted=accepted,
-    )  # fmt: skip
+        str(record["id"]),
+        record["question"],
+        accepted[0],
+        context=record["context"],
+        pool=_named(record["title"], record["context"]),
+        accepted=accepted,
+    )
 
 
 def _named(*parts: str) -> str:
@@ -104,9 +106,13 @@ def _named(*parts: str) -> str:
 
 
 _ITEMS: dict[str, Callable[[Record], Item]] = {
-    "arc_challenge": _multiple_choice, "commonsense_qa": _multiple_choice, "piqa": _piqa, "mmlu": _mmlu,
-    "mmlu_pro": _mmlu_pro, "squadv2": _squad,
-}  # fmt: skip
+    "arc_challenge": _multiple_choice,
+    "commonsense_qa": _multiple_choice,
+    "piqa": _piqa,
+    "mmlu": _mmlu,
+    "mmlu_pro": _mmlu_pro,
+    "squadv2": _squad,
+}
 
 
 def fewer_choices(item: Item, count: int, seed: int) -> Item:

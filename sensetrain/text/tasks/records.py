@@ -33,18 +33,20 @@ HUB = {
 
 _FILES: dict[str, dict[str, str]] = {
     "arc_challenge": {
-        TRAIN: "eval/arc/ARC-Challenge-Train.jsonl", VALIDATION: "eval/arc/ARC-Challenge-Dev.jsonl",
+        TRAIN: "eval/arc/ARC-Challenge-Train.jsonl",
+        VALIDATION: "eval/arc/ARC-Challenge-Dev.jsonl",
         TEST: "eval/arc/ARC-Challenge-Test.jsonl",
     },
     "commonsense_qa": {
-        TRAIN: "eval/commonsenseqa/train_rand_split.jsonl", VALIDATION: "eval/commonsenseqa/dev_rand_split.jsonl",
+        TRAIN: "eval/commonsenseqa/train_rand_split.jsonl",
+        VALIDATION: "eval/commonsenseqa/dev_rand_split.jsonl",
     },
     "piqa": {TRAIN: "eval/piqa/train.jsonl", VALIDATION: "eval/piqa/valid.jsonl"},
     "mmlu": {DEV: "eval/mmlu/dev/*_dev.csv", TEST: "eval/mmlu/test/*_test.csv"},
     "mmlu_pro": {TEST: "eval/mmlu_pro/test.jsonl*"},
     "squadv2": {TRAIN: "eval/squad/*train*.json", VALIDATION: "eval/squad/*dev*.json"},
     "wikitext": {VALIDATION: "corpora/wikitext-2/valid.txt", TEST: "corpora/wikitext-2/test.txt"},
-}  # fmt: skip
+}
 """Where each split is below a data folder."""
 
 
@@ -62,9 +64,8 @@ def files_of(task: str, data: Path) -> dict[str, list[Path]]:
     found = {split: sorted(data.glob(pattern)) for split, pattern in _FILES[task].items()}
     if not any(found.values()):
         raise UserError(
-            f"no files of {task} here", path=data,
-            remedy="needed is one of: " + ", ".join(_FILES[task].values()),
-        )  # fmt: skip
+            f"no files of {task} here", path=data, remedy="needed is one of: " + ", ".join(_FILES[task].values())
+        )
     if task == "piqa":  # the labels are in files beside the questions
         found = {split: [*files, *(_labels(file) for file in files)] for split, files in found.items()}
     return {split: files for split, files in found.items() if files}
@@ -113,9 +114,11 @@ def _multiple_choice(file: Path) -> Iterator[Record]:
     def convert(row: Record, line: int) -> Record:
         asked, choices = row["question"], row["question"]["choices"]
         record = {
-            "id": str(row["id"]), "question": asked["stem"], "answerKey": row["answerKey"],
+            "id": str(row["id"]),
+            "question": asked["stem"],
+            "answerKey": row["answerKey"],
             "choices": {name: [choice[name] for choice in choices] for name in ("text", "label")},
-        }  # fmt: skip
+        }
         if record["answerKey"] not in record["choices"]["label"]:
             raise UserError("the right answer is none of the choices", path=file, line=line, field="answerKey")
         return record
@@ -149,13 +152,13 @@ def _mmlu(file: Path) -> Iterator[Record]:
         for row in (reader := csv.DictReader(handle)):
             if not {"question", "answer", *names} <= row.keys() or row["answer"] not in ("0", "1", "2", "3"):
                 raise UserError(
-                    "no question, choice0 to choice3, and answer from 0 to 3", path=file, line=reader.line_num,
+                    "no question, choice0 to choice3, and answer from 0 to 3",
+                    path=file,
+                    line=reader.line_num,
                     field="answer",
-                )  # fmt: skip
+                )
             choices = [row[name] for name in names]
-            yield {
-                "question": row["question"], "subject": subject, "choices": choices, "answer": int(row["answer"])
-            }  # fmt: skip
+            yield {"question": row["question"], "subject": subject, "choices": choices, "answer": int(row["answer"])}
 
 
 def _mmlu_pro(file: Path) -> Iterator[Record]:
@@ -170,10 +173,12 @@ def _squad(file: Path) -> Iterator[Record]:
                 for asked in paragraph["qas"]:
                     answers = asked["answers"]
                     yield {
-                        "id": asked["id"], "title": article["title"], "context": paragraph["context"],
+                        "id": asked["id"],
+                        "title": article["title"],
+                        "context": paragraph["context"],
                         "question": asked["question"],
                         "answers": {name: [answer[name] for answer in answers] for name in ("text", "answer_start")},
-                    }  # fmt: skip
+                    }
     except (KeyError, TypeError) as error:
         raise UserError("not in SQuAD's form", path=file, field=str(error)) from None
 
@@ -193,6 +198,11 @@ def _wikitext(file: Path) -> Iterator[Record]:
 
 
 _READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
-    "arc_challenge": _multiple_choice, "commonsense_qa": _multiple_choice, "piqa": _piqa, "mmlu": _mmlu,
-    "mmlu_pro": _mmlu_pro, "squadv2": _squad, "wikitext": _wikitext,
-}  # fmt: skip
+    "arc_challenge": _multiple_choice,
+    "commonsense_qa": _multiple_choice,
+    "piqa": _piqa,
+    "mmlu": _mmlu,
+    "mmlu_pro": _mmlu_pro,
+    "squadv2": _squad,
+    "wikitext": _wikitext,
+}

@@ -19,15 +19,16 @@ from sensetrain.text.tasks.items import SHOTS, Examples, Item, chat_of, fewer_ch
 from sensetrain.text.tasks.records import DEV, TEST, TRAIN, VALIDATION, Record, has_files
 from sensetrain.text.tasks.splits import Splits, hub_splits, key_of, local_splits, normal
 
-NAMES = {
-    "arc": "arc_challenge", "csqa": "commonsense_qa", "piqa": "piqa", "mmlu_pro": "mmlu_pro", "squadv2": "squadv2"
-}  # fmt: skip
+NAMES = {"arc": "arc_challenge", "csqa": "commonsense_qa", "piqa": "piqa", "mmlu_pro": "mmlu_pro", "squadv2": "squadv2"}
 """What the papers call the sets that they train on, and our names."""
 
 EVALUATED = {
-    "arc_challenge": (VALIDATION, TEST), "commonsense_qa": (VALIDATION,), "piqa": (VALIDATION,), "mmlu": (DEV, TEST),
+    "arc_challenge": (VALIDATION, TEST),
+    "commonsense_qa": (VALIDATION,),
+    "piqa": (VALIDATION,),
+    "mmlu": (DEV, TEST),
     "squadv2": (VALIDATION,),
-}  # fmt: skip
+}
 """Splits that are evaluated, or shown as examples there, and so must not be trained on."""
 
 _CHOICES = 4  # MMLU has four, MMLU-Pro mostly ten (DSKD 5.2)
@@ -70,8 +71,11 @@ def tasks(names: Sequence[str], data: Path | None, out: Path, settings: TasksSet
                 raise UserError(f"no item of {name} is left: {dict(chosen.dropped)}", field="share")
             _write(draft.folder / f"{name}.jsonl", NAMES[name], chosen, settings)
             draft.facts[name] = {
-                "read": chosen.read, "kept": len(chosen.kept), "dropped": dict(chosen.dropped), "cut": splits.cut
-            }  # fmt: skip
+                "read": chosen.read,
+                "kept": len(chosen.kept),
+                "dropped": dict(chosen.dropped),
+                "cut": splits.cut,
+            }
     return read_manifest(out, "tasks")
 
 

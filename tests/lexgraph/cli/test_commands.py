@@ -98,9 +98,12 @@ def test_a_folder_is_no_file(tmp_path):
 def test_ctrl_c_while_modules_are_imported(tmp_path):
     (tmp_path / "duckdb.py").write_text("raise KeyboardInterrupt\n")
     done = subprocess.run(
-        [sys.executable, "-m", "lexgraph", "sources"], capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "lexgraph", "sources"],
+        capture_output=True,
+        text=True,
+        check=False,
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
-    )  # fmt: skip
+    )
     assert (done.returncode, done.stderr) == (130, "lexgraph: interrupted\n")
 
 

@@ -31,14 +31,30 @@ def command(*arguments, **options):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["show", BAD], ["explain", "happy", BAD], ["path", BAD, "happy"], ["search", BAD], ["search", "--glosses", BAD],
-     ["query", "synonyms-of", "--param", b"word=" + BAD], ["query", "--sql", b"SELECT '" + BAD + b"'"],
-     ["show", "happy", "--db", BAD], ["show", "happy", "--out", BAD], ["derive", "--db", BAD], ["remove", BAD],
-     ["ingest", "pairs", "--synonyms", BAD], ["ingest", "pairs", "--name", BAD, "--synonyms", "x"],
-     ["ingest", "morpholex", BAD], ["export", "--format", "csv", "--out", BAD], ["report", "--words", BAD],
-     ["stats", "--db", BAD], ["check", "--code", BAD], ["keep-rates", "--tokenizer", BAD], ["download", BAD],
-     ["sources", "--db", BAD]],
-)  # fmt: skip
+    [
+        ["show", BAD],
+        ["explain", "happy", BAD],
+        ["path", BAD, "happy"],
+        ["search", BAD],
+        ["search", "--glosses", BAD],
+        ["query", "synonyms-of", "--param", b"word=" + BAD],
+        ["query", "--sql", b"SELECT '" + BAD + b"'"],
+        ["show", "happy", "--db", BAD],
+        ["show", "happy", "--out", BAD],
+        ["derive", "--db", BAD],
+        ["remove", BAD],
+        ["ingest", "pairs", "--synonyms", BAD],
+        ["ingest", "pairs", "--name", BAD, "--synonyms", "x"],
+        ["ingest", "morpholex", BAD],
+        ["export", "--format", "csv", "--out", BAD],
+        ["report", "--words", BAD],
+        ["stats", "--db", BAD],
+        ["check", "--code", BAD],
+        ["keep-rates", "--tokenizer", BAD],
+        ["download", BAD],
+        ["sources", "--db", BAD],
+    ],
+)
 def test_arguments_that_are_not_utf8(arguments, tmp_path):
     write(tmp_path / "list.txt", "a b\n")
     done = command(*arguments, cwd=tmp_path)
@@ -75,9 +91,11 @@ HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\x08\u202eevil"
 def hostile(tmp_path):
     """A graph whose texts hold what a terminal would obey."""
     entry = {
-        "word": "quick", "pos": "adj", "senses": [{"glosses": ["fast" + HOSTILE], "tags": ["tag" + HOSTILE]}],
+        "word": "quick",
+        "pos": "adj",
+        "senses": [{"glosses": ["fast" + HOSTILE], "tags": ["tag" + HOSTILE]}],
         "synonyms": [{"word": "rapid" + HOSTILE, "sense": "note" + HOSTILE}],
-    }  # fmt: skip
+    }
     ingest(tmp_path / "g.duckdb", [wiktionary(tmp_path, entry)])
     return tmp_path / "g.duckdb"
 
@@ -88,12 +106,25 @@ def controls(text):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["show", "quick"], ["search", "rap"], ["search", "--glosses", "fast"], ["query", "--sql", "FROM senses"],
-     ["query", "--sql", "FROM senses", "--format", "markdown"], ["query", "synonyms-of", "--param", "word=quick"],
-     ["check"], ["path", "quick", "rapid" + HOSTILE], ["explain", "quick", "rapid" + HOSTILE], ["stats"], ["sources"],
-     ["query", "--sql", f"SELECT 1 AS \"{HOSTILE}\""], ["show", "no" + HOSTILE], ["remove", "no" + HOSTILE],
-     ["query", "--sql", f"SELECT '{HOSTILE}' AS x, ['{HOSTILE}'] AS y"], ["query", "--sql", f"SELEKT '{HOSTILE}'"]],
-)  # fmt: skip
+    [
+        ["show", "quick"],
+        ["search", "rap"],
+        ["search", "--glosses", "fast"],
+        ["query", "--sql", "FROM senses"],
+        ["query", "--sql", "FROM senses", "--format", "markdown"],
+        ["query", "synonyms-of", "--param", "word=quick"],
+        ["check"],
+        ["path", "quick", "rapid" + HOSTILE],
+        ["explain", "quick", "rapid" + HOSTILE],
+        ["stats"],
+        ["sources"],
+        ["query", "--sql", f'SELECT 1 AS "{HOSTILE}"'],
+        ["show", "no" + HOSTILE],
+        ["remove", "no" + HOSTILE],
+        ["query", "--sql", f"SELECT '{HOSTILE}' AS x, ['{HOSTILE}'] AS y"],
+        ["query", "--sql", f"SELEKT '{HOSTILE}'"],
+    ],
+)
 def test_control_characters_of_a_source_are_not_printed(hostile, arguments):
     done = run(*arguments, "--db", hostile)
     assert controls(done.out) | controls(done.err) == set()
@@ -153,8 +184,12 @@ def test_ids_are_text_where_they_leave_the_file(sample_graph, tmp_path):
 
 
 def test_counts_stay_numbers(sample_graph):
-    for sql in ("SELECT sum(bytes) AS n FROM sources", "SELECT bytes AS n FROM sources", "SELECT rows AS n FROM intake",
-                "SELECT withheld AS n FROM derivation"):  # fmt: skip
+    for sql in (
+        "SELECT sum(bytes) AS n FROM sources",
+        "SELECT bytes AS n FROM sources",
+        "SELECT rows AS n FROM intake",
+        "SELECT withheld AS n FROM derivation",
+    ):
         printed = json.loads(run("query", "--sql", sql, "--db", sample_graph, "--format", "json").out)
         assert all(isinstance(row["n"], int) for row in printed)
     printed = json.loads(run("sources", "--db", sample_graph, "--format", "json").out)
@@ -199,9 +234,13 @@ def piped(content: bytes, place: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("reader", "file", "pack"),
-    [("wiktionary", "wiktionary/sample-en.jsonl", None), ("wiktionary", "wiktionary/sample-en.jsonl", gzip.compress),
-     ("roget", "roget/roget-sample.txt", None), ("morpholex", "morpholex/MorphoLEX_sample.csv", None)],
-)  # fmt: skip
+    [
+        ("wiktionary", "wiktionary/sample-en.jsonl", None),
+        ("wiktionary", "wiktionary/sample-en.jsonl", gzip.compress),
+        ("roget", "roget/roget-sample.txt", None),
+        ("morpholex", "morpholex/MorphoLEX_sample.csv", None),
+    ],
+)
 def test_a_pipe_is_read_as_the_file_is(reader, file, pack, tmp_path):
     content = (SAMPLE / file).read_bytes()
     pipe = piped(pack(content) if pack else content, tmp_path / "pipe")

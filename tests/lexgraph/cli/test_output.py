@@ -32,9 +32,16 @@ def ask(database, format_, *more):
 def test_json_has_sound_values(sample_graph):
     first, second = json.loads(ask(sample_graph, "json"))
     assert first == {
-        "text": "a|b\\c", "list": ["x", None], "struct": {"n": 1.5, "d": "2026-01-02"}, "huge": 12, "real": None,
-        "blob": "61", "at": "2026-01-02T03:04:05", "clock": "03:04:05", "yes": True,
-    }  # fmt: skip
+        "text": "a|b\\c",
+        "list": ["x", None],
+        "struct": {"n": 1.5, "d": "2026-01-02"},
+        "huge": 12,
+        "real": None,
+        "blob": "61",
+        "at": "2026-01-02T03:04:05",
+        "clock": "03:04:05",
+        "yes": True,
+    }
     assert second == dict.fromkeys(first) | {"real": 0.5}
 
 

@@ -46,16 +46,20 @@ def awkward(tmp_path_factory):
     tmp_path = tmp_path_factory.mktemp("awkward")
     database = tmp_path / "graph.duckdb"
     entry = {
-        "word": 'say "hi", <you> & all', "pos": "verb",
+        "word": 'say "hi", <you> & all',
+        "pos": "verb",
         "senses": [{"glosses": ["Greet; a, b\nand\tc | d \x07 'e' \\u0001"], "tags": ["in, formal", 'a "b"', "x|y"]}],
         "synonyms": [{"word": "greet", "sense": "=1+1"}, {"word": "naïve 🙂", "sense": ""}],
-    }  # fmt: skip
+    }
     unhappy = {"word": "unhappy", "pos": "adj", "senses": [{"glosses": ["Not happy."], "synonyms": [{"word": "sad"}]}]}
-    ingest(database, [
-        wiktionary(tmp_path, entry, unhappy, {"word": "greet", "pos": "verb", "synonyms": [{"word": "hail"}]}),
-        morpholex(tmp_path, "unhappy,JJ,<un<{(happy)}", "happy,JJ,{(happy)}", "table,NN,{(table)}"),
-        pairs(tmp_path, "gift Gabe, greet hail", name="german", lang="de"),
-    ])  # fmt: skip
+    ingest(
+        database,
+        [
+            wiktionary(tmp_path, entry, unhappy, {"word": "greet", "pos": "verb", "synonyms": [{"word": "hail"}]}),
+            morpholex(tmp_path, "unhappy,JJ,<un<{(happy)}", "happy,JJ,{(happy)}", "table,NN,{(table)}"),
+            pairs(tmp_path, "gift Gabe, greet hail", name="german", lang="de"),
+        ],
+    )
     return database
 
 
@@ -84,9 +88,11 @@ def read_parquet(folder):
 def read_by_duckdb(folder, format_):
     with duckdb.connect() as connection:
         read = {
-            name: f"read_csv('{folder / name}.csv', all_varchar = true, header = true)" if format_ == "csv"
-            else f"'{folder / name}.parquet'" for name in ("words", "relations")
-        }  # fmt: skip
+            name: f"read_csv('{folder / name}.csv', all_varchar = true, header = true)"
+            if format_ == "csv"
+            else f"'{folder / name}.parquet'"
+            for name in ("words", "relations")
+        }
         words = connection.execute(f"SELECT word, lang FROM {read['words']}").fetchall()
         lists = {
             name: f"from_json({name}, '[\"VARCHAR\"]')" if format_ == "csv" else name for name in ("tags", "negated")
@@ -217,17 +223,21 @@ def licensed(tmp_path_factory):
     """Derived edges on each kind of ground: MorphoLEX's segmentation, a gloss, a stated antonym."""
     tmp_path = tmp_path_factory.mktemp("licensed")
     database = tmp_path / "graph.duckdb"
-    ingest(database, [
-        morpholex(tmp_path, "unlucky,JJ,<un<{(lucky)}", "lucky,JJ,{(lucky)}", "morpheme,NN,{(morpheme)}"),
-        wiktionary(
-            tmp_path, {"word": "unkind", "pos": "adj", "senses": [{"glosses": ["Not kind."]}]},
-            {"word": "kind", "pos": "adj", "senses": [{"glosses": ["Good."]}]},
-        ),
-        replace(
-            pairs(tmp_path, "unlucky cursed, unkind cruel, unfair biased", "unfair fair, fair odd"),
-            origin=Origin(licence="Apache-2.0"),
-        ),
-    ])  # fmt: skip
+    ingest(
+        database,
+        [
+            morpholex(tmp_path, "unlucky,JJ,<un<{(lucky)}", "lucky,JJ,{(lucky)}", "morpheme,NN,{(morpheme)}"),
+            wiktionary(
+                tmp_path,
+                {"word": "unkind", "pos": "adj", "senses": [{"glosses": ["Not kind."]}]},
+                {"word": "kind", "pos": "adj", "senses": [{"glosses": ["Good."]}]},
+            ),
+            replace(
+                pairs(tmp_path, "unlucky cursed, unkind cruel, unfair biased", "unfair fair, fair odd"),
+                origin=Origin(licence="Apache-2.0"),
+            ),
+        ],
+    )
     return database
 
 

@@ -49,9 +49,12 @@ def origin_of(database) -> tuple[str | None, str | None, str | None]:
         ("https://opendatacommons.org/licenses/odbl/1-0/", "odbl-1.0"),
         ("GFDL-1.3-or-later", "gfdl-1.3"),
         ("wordnet", "wordnet"),
-        ("https://example.org/creativecommons.org/licenses/by/4.0", "https://example.org/creativecommons.org/licenses/by/4.0"),
+        (
+            "https://example.org/creativecommons.org/licenses/by/4.0",
+            "https://example.org/creativecommons.org/licenses/by/4.0",
+        ),
     ],
-)  # fmt: skip
+)
 def test_spellings_that_mean_the_same(stated: str, expected: str) -> None:
     assert licence_id(stated) == expected
 

@@ -52,11 +52,15 @@ def test_the_reader_of_the_page_works(checkout, tmp_path):
     done = lexgraph_of(checkout, "ingest", "thesaurus", path, "--name", "mine", "--db", database)
     assert done.returncode == 0, done.stderr
     assert edges(database) == {
-        ("glad", "happy", "synonym"), ("cheerful", "happy", "synonym"), ("cruel", "unkind", "synonym"),
-    }  # fmt: skip
+        ("glad", "happy", "synonym"),
+        ("cheerful", "happy", "synonym"),
+        ("cruel", "unkind", "synonym"),
+    }
     assert rows(database, "SELECT * EXCLUDE source FROM intake WHERE unit IN ('lines', 'links') ORDER BY ALL") == [
-        ("lines", "kept", 2), ("links", "kept", 3), ("links", "self loop", 1),
-    ]  # fmt: skip
+        ("lines", "kept", 2),
+        ("links", "kept", 3),
+        ("links", "self loop", 1),
+    ]
     assert rows(database, "SELECT name, reader, revision, licence, files FROM sources") == [
         ("mine", "thesaurus", "of the day", "CC0-1.0", ["words.tsv"])
     ]

@@ -110,13 +110,15 @@ def test_segments(segmentation, parts):
 
 def test_a_table_becomes_one_row_for_each_word_and_part_of_speech(database, tmp_path):
     source = morpholex(
-        tmp_path, "unlock,NN|VB,<un<{(lock)}", ",NN,{(x)}", "bare,NN,", "(anim)>ose>>ity>,NN,{((anim)>ose>>ity>)}",
+        tmp_path,
+        "unlock,NN|VB,<un<{(lock)}",
+        ",NN,{(x)}",
+        "bare,NN,",
+        "(anim)>ose>>ity>,NN,{((anim)>ose>>ity>)}",
         "new,,{(new)}",
-    )  # fmt: skip
+    )
     (intake,) = ingest(database, [source])
-    assert intake.outcomes["rows"] == {
-        "kept": 2, "word or segmentation missing": 2, "the word is a segmentation": 1,
-    }  # fmt: skip
+    assert intake.outcomes["rows"] == {"kept": 2, "word or segmentation missing": 2, "the word is a segmentation": 1}
     assert [place.rpartition(" ")[2] for places in intake.examples.values() for place in places] == ["3", "4", "5"]
     assert rows(database, "SELECT word, pos, segmentation, prefixes, roots, suffixes FROM morphology ORDER BY ALL") == [
         ("new", None, "{(new)}", [], ["new"], []),
@@ -138,18 +140,28 @@ def test_semicolons_and_decimal_commas_of_european_spreadsheets(database, tmp_pa
     (intake,) = ingest(database, [Source(READERS["morpholex"], {"files": [write(tmp_path / "m.csv", text)]})])
     assert intake.outcomes["rows"] == {"kept": 2}
     assert rows(database, "SELECT word, prefixes, roots FROM morphology ORDER BY ALL") == [
-        ("hope", [], ["hope"]), ("unlock", ["un"], ["lock"]),
-    ]  # fmt: skip
+        ("hope", [], ["hope"]),
+        ("unlock", ["un"], ["lock"]),
+    ]
 
 
 @pytest.mark.parametrize(
     ("segmentation", "word"),
     [
-        ("(altern)>ate>ly", "alternately"), ("<un<{(lock)}", "unlock"), ("{(true)}", "true"), ("{(Alsace)}", "Alsace"),
-        ("(anim)>ose>>ity>", None), ("<inter<(medi)>ory>", None), ("{(happy)}>ness>", None), ("{(run)}>ing>", None),
-        ("{(walk)}>ing>", "walking"), ("{(show)}>ing>", "showing"), ("", None), ("<>{}", None),
+        ("(altern)>ate>ly", "alternately"),
+        ("<un<{(lock)}", "unlock"),
+        ("{(true)}", "true"),
+        ("{(Alsace)}", "Alsace"),
+        ("(anim)>ose>>ity>", None),
+        ("<inter<(medi)>ory>", None),
+        ("{(happy)}>ness>", None),
+        ("{(run)}>ing>", None),
+        ("{(walk)}>ing>", "walking"),
+        ("{(show)}>ing>", "showing"),
+        ("", None),
+        ("<>{}", None),
     ],
-)  # fmt: skip
+)
 def test_the_word_that_a_segmentation_spells(segmentation, word):
     assert joined(segmentation) == word
 
@@ -157,23 +169,29 @@ def test_the_word_that_a_segmentation_spells(segmentation, word):
 def test_words_are_repaired_from_their_segmentation_where_it_leaves_no_doubt(database, tmp_path):
     source = morpholex(tmp_path, "(altern)>ate>d,VB,{(altern)>ate>)}", "TRUE,JJ,{(true)}", "FALSE,NN,{(fail)}")
     (intake,) = ingest(database, [source])
-    assert intake.outcomes["rows"] == {
-        "word repaired from its segmentation": 2, "a truth value instead of a word": 1,
-    }  # fmt: skip
+    assert intake.outcomes["rows"] == {"word repaired from its segmentation": 2, "a truth value instead of a word": 1}
     assert rows(database, "SELECT word, roots, suffixes FROM morphology ORDER BY ALL") == [
-        ("alternated", ["altern"], ["ate"]), ("true", ["true"], []),
-    ]  # fmt: skip
+        ("alternated", ["altern"], ["ate"]),
+        ("true", ["true"], []),
+    ]
 
 
 @pytest.mark.parametrize(
     ("cell", "reason"),
     [
-        ("17", "a number"), ('"1,5"', "a number"), ("1E+10", "a number"), ("2007-03-01", "a date"),
+        ("17", "a number"),
+        ('"1,5"', "a number"),
+        ("1E+10", "a number"),
+        ("2007-03-01", "a date"),
         ("1.3.07", "a date"),
-        ("Mar-07", "a date"), ("07-Mar", "a date"), ("12:30:00", "a date"), ("FALSE", "a truth value"),
-        ("#NAME?", "an error of the spreadsheet"), ("#N/A", "an error of the spreadsheet"),
+        ("Mar-07", "a date"),
+        ("07-Mar", "a date"),
+        ("12:30:00", "a date"),
+        ("FALSE", "a truth value"),
+        ("#NAME?", "an error of the spreadsheet"),
+        ("#N/A", "an error of the spreadsheet"),
     ],
-)  # fmt: skip
+)
 def test_what_a_spreadsheet_makes_of_words(database, tmp_path, cell, reason):
     (intake,) = ingest(database, [morpholex(tmp_path, f"{cell},NN,{{(march)}}", "sept,NN,{(sept)}", "1st,JJ,{(1st)}")])
     assert intake.outcomes["rows"] == {"kept": 2, f"{reason} instead of a word": 1}
@@ -221,17 +239,22 @@ def test_workbooks(database, tmp_path):
         "Presentation": ["Words and their parts"],
         "0-0-0": ["Word|POS", "the|minor"],
         "0-1-0": [
-            "Word|POS|MorphoLexSegm", "hope|NN|{(hope)}", '=t="b"><v>1</v>|JJ|{(true)}', "=><v>17</v>|NN|{(march)}",
+            "Word|POS|MorphoLexSegm",
+            "hope|NN|{(hope)}",
+            '=t="b"><v>1</v>|JJ|{(true)}',
+            "=><v>17</v>|NN|{(march)}",
         ],
         "1-1-0": ["MorphoLexSegm|Word", "&lt;un&lt;{(lock)}|unlock"],
         "All prefixes": ["morpheme", "un"],
-    }  # fmt: skip
+    }
     path = workbook(tmp_path / "m.xlsx", sheets)
     (intake,) = ingest(database, [Source(READERS["morpholex"], {"files": [path]})])
     assert intake.outcomes["rows"] == {
-        "kept": 2, "word repaired from its segmentation": 1, "a number instead of a word": 1,
+        "kept": 2,
+        "word repaired from its segmentation": 1,
+        "a number instead of a word": 1,
         "word or segmentation missing": 1,
-    }  # fmt: skip
+    }
     assert intake.examples["a number instead of a word"] == [f"{path}, sheet 0-1-0, row 4"]
     assert rows(database, "SELECT word FROM morphology ORDER BY 1") == [("hope",), ("true",), ("unlock",)]
 
@@ -263,14 +286,22 @@ def test_a_workbook_without_sheets_of_words(database, tmp_path):
 
 def test_damaged_segmentations_are_named_and_give_no_parts_of_their_own(database, tmp_path):
     source = morpholex(
-        tmp_path, "backboard,NN,{(back}){(board)}", "enormity,NN,{(enorm)ity}", "daly,RB,{(daly)]>",
-        "inherent,JJ,{<in<(_here)}>ant>", "adversity,NN,{(adverse)}>ity>dr", "seamen,NN,{(sea)}(men)", "empty,NN,{}",
-    )  # fmt: skip
+        tmp_path,
+        "backboard,NN,{(back}){(board)}",
+        "enormity,NN,{(enorm)ity}",
+        "daly,RB,{(daly)]>",
+        "inherent,JJ,{<in<(_here)}>ant>",
+        "adversity,NN,{(adverse)}>ity>dr",
+        "seamen,NN,{(sea)}(men)",
+        "empty,NN,{}",
+    )
     (intake,) = ingest(database, [source])
     assert intake.outcomes["rows"] == {
-        "kept": 1, "stray marks left out of the segmentation": 3, "letters outside of the brackets": 2,
+        "kept": 1,
+        "stray marks left out of the segmentation": 3,
+        "letters outside of the brackets": 2,
         "no part in the segmentation": 1,
-    }  # fmt: skip
+    }
     path = tmp_path / "m.csv"
     assert intake.examples == {
         "stray marks left out of the segmentation": [f"{path}, line {n}" for n in (2, 4, 5)],
@@ -278,41 +309,60 @@ def test_damaged_segmentations_are_named_and_give_no_parts_of_their_own(database
         "no part in the segmentation": [f"{path}, line 8"],
     }
     assert rows(database, "SELECT word, prefixes, roots, suffixes FROM morphology ORDER BY ALL") == [
-        ("backboard", [], ["back", "board"], []), ("daly", [], ["daly"], []), ("inherent", ["in"], ["here"], ["ant"]),
+        ("backboard", [], ["back", "board"], []),
+        ("daly", [], ["daly"], []),
+        ("inherent", ["in"], ["here"], ["ant"]),
         ("seamen", [], ["sea", "men"], []),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(("name", "delimiter"), [("m.tsv", "\t"), ("m.csv", ",")])
 def test_a_stray_quotation_mark_spoils_its_own_row_only(database, tmp_path, name, delimiter):
     lines = [
-        "Word POS MorphoLexSegm", "first NN {(first)}", '"hello NN {(hello)}', "world NN {(world)}", '5" NN {(inch)}',
-        '"quoted" "NN" {(quoted)}', '"a"b NN {(ab)}', 'odd "NN {(odd)}', '"hello NN {(hello)}" NN {(x)}',
+        "Word POS MorphoLexSegm",
+        "first NN {(first)}",
+        '"hello NN {(hello)}',
+        "world NN {(world)}",
+        '5" NN {(inch)}',
+        '"quoted" "NN" {(quoted)}',
+        '"a"b NN {(ab)}',
+        'odd "NN {(odd)}',
+        '"hello NN {(hello)}" NN {(x)}',
         "last NN {(last)}",
-    ]  # fmt: skip
+    ]
     path = write(tmp_path / name, "\n".join(lines).replace(" ", delimiter))
     (intake,) = ingest(database, [Source(READERS["morpholex"], {"files": [path]})])
     assert intake.outcomes["rows"] == {
-        "kept": 4, "a quotation mark without its pair": 4, "the word is a segmentation": 1,
-    }  # fmt: skip
+        "kept": 4,
+        "a quotation mark without its pair": 4,
+        "the word is a segmentation": 1,
+    }
     assert intake.examples["a quotation mark without its pair"] == [f"{path}, line {n}" for n in (3, 5, 7, 8)]
-    assert rows(database, "SELECT word FROM morphology ORDER BY 1") == [
-        ("first",), ("last",), ("quoted",), ("world",),
-    ]  # fmt: skip
+    assert rows(database, "SELECT word FROM morphology ORDER BY 1") == [("first",), ("last",), ("quoted",), ("world",)]
 
 
 @pytest.mark.realdata
 def test_morpholex_as_published(real_data, database):
     (intake,) = ingest(database, [Source(READERS["morpholex"], {"files": [real_data / "morpholex/MorphoLEX_en.xlsx"]})])
     assert intake.outcomes["rows"] == {
-        "kept": 68_522, "word repaired from its segmentation": 6, "the word is a segmentation": 2,
-        "stray marks left out of the segmentation": 77, "letters outside of the brackets": 11,
-    }  # fmt: skip
-    assert rows(database, "SELECT DISTINCT p FROM (SELECT unnest(prefixes || roots || suffixes) AS p FROM morphology) "
-                "WHERE NOT regexp_full_match(p, '[A-Za-z'']+')") == []  # fmt: skip
+        "kept": 68_522,
+        "word repaired from its segmentation": 6,
+        "the word is a segmentation": 2,
+        "stray marks left out of the segmentation": 77,
+        "letters outside of the brackets": 11,
+    }
+    assert (
+        rows(
+            database,
+            "SELECT DISTINCT p FROM (SELECT unnest(prefixes || roots || suffixes) AS p FROM morphology) "
+            "WHERE NOT regexp_full_match(p, '[A-Za-z'']+')",
+        )
+        == []
+    )
     assert rows(database, "SELECT word FROM morphology WHERE lower(word) IN ('true', 'false') ORDER BY ALL") == [
-        ("false",), ("true",),
-    ]  # fmt: skip
+        ("false",),
+        ("true",),
+    ]
     assert rows(database, "SELECT count(*) FROM morphology WHERE regexp_matches(word, '[<>{}()0-9]')") == [(0,)]
 
 

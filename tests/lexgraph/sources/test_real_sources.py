@@ -20,11 +20,9 @@ def real(real_data, tmp_path_factory):
     inputs = {
         "wiktionary": {"files": [real_data / "wiktionary/wiktextract-sample-en.jsonl"]},
         "roget": {"files": [real_data / "roget/roget15a.txt"]},
-        "pairs": {
-            "synonyms": [real_data / "hg2vec/syn-pairs.txt"], "antonyms": [real_data / "hg2vec/ant-pairs.txt"],
-        },
+        "pairs": {"synonyms": [real_data / "hg2vec/syn-pairs.txt"], "antonyms": [real_data / "hg2vec/ant-pairs.txt"]},
         "morpholex": {"files": [real_data / "morpholex/MorphoLEX_en.xlsx"]},
-    }  # fmt: skip
+    }
     sources = [Source(READERS[reader], files) for reader, files in inputs.items()]
     database = tmp_path_factory.mktemp("real") / "graph.duckdb"
     intakes = ingest(database, sources)
@@ -35,8 +33,10 @@ def test_intake_adds_up(real):
     _, intake = real
     assert intake["wiktionary"].read("entries") == 1901
     assert intake["wiktionary"].outcomes["entries"] == {
-        "kept": 1895, "redirect to no entry that is kept": 5, "other language": 1,
-    }  # fmt: skip
+        "kept": 1895,
+        "redirect to no entry that is kept": 5,
+        "other language": 1,
+    }
     assert intake["pairs"].read("lines") == 124_404 + 17_379
     malformed = {reason: n for reason, n in intake["pairs"].outcomes["lines"].items() if "instead of 2" in reason}
     assert sum(malformed.values()) == 168
@@ -62,8 +62,9 @@ def test_kept_links_are_the_relations_in_the_graph(real):
     assert stored.pop("negation") > 10_000
     assert stored == {
         "hg2vec" if reader == "pairs" else reader: one.outcomes["links"]["kept"]
-        for reader, one in intake.items() if one.outcomes["links"]
-    }  # fmt: skip
+        for reader, one in intake.items()
+        if one.outcomes["links"]
+    }
 
 
 def test_known_edges(real):

@@ -62,23 +62,37 @@ def database(tmp_path_factory):
 def test_heads_and_groups():
     found, _ = heads(SIMILAR)
     assert [(head.number, head.title) for head in found] == [
-        ("17", "similarity"), ("18", "dissimilarity"), ("19", "imitation"), ("20", "banana"),
-    ]  # fmt: skip
+        ("17", "similarity"),
+        ("18", "dissimilarity"),
+        ("19", "imitation"),
+        ("20", "banana"),
+    ]
     assert words(found[0]) == [
-        ("noun", ["similarity", "likeness"]), ("noun", ["twin", "double"]), ("noun", ["image"]),
-        ("verb", ["resemble", "match"]), ("adj", ["similar", "alike"]), ("adj", ["akin"]),
-    ]  # fmt: skip
+        ("noun", ["similarity", "likeness"]),
+        ("noun", ["twin", "double"]),
+        ("noun", ["image"]),
+        ("verb", ["resemble", "match"]),
+        ("adj", ["similar", "alike"]),
+        ("adj", ["akin"]),
+    ]
     assert words(found[1]) == [
-        ("noun", ["dissimilarity"]), ("noun", ["difference"]), ("noun", ["ab ovo"]), ("verb", ["differ", "diverge"]),
-    ]  # fmt: skip
+        ("noun", ["dissimilarity"]),
+        ("noun", ["difference"]),
+        ("noun", ["ab ovo"]),
+        ("verb", ["differ", "diverge"]),
+    ]
 
 
 def test_words_of_a_group_are_synonyms_with_the_head_as_note(database):
     assert edges(database, "kind = 'synonym'") == {
-        ("likeness", "similarity", "synonym"), ("double", "twin", "synonym"), ("match", "resemble", "synonym"),
-        ("alike", "similar", "synonym"), ("differ", "diverge", "synonym"), ("imitation", "mimicry", "synonym"),
+        ("likeness", "similarity", "synonym"),
+        ("double", "twin", "synonym"),
+        ("match", "resemble", "synonym"),
+        ("alike", "similar", "synonym"),
+        ("differ", "diverge", "synonym"),
+        ("imitation", "mimicry", "synonym"),
         ("banana", "fruit", "synonym"),
-    }  # fmt: skip
+    }
     assert rows(database, "SELECT pos, note FROM relations WHERE word = 'resemble' AND kind = 'synonym'") == [
         ("verb", "#17 similarity")
     ]
@@ -87,8 +101,9 @@ def test_words_of_a_group_are_synonyms_with_the_head_as_note(database):
 def test_opposites_come_only_from_the_table_and_join_leading_words(database):
     # 19 and 20 stand side by side as 17 and 18 do, and 18 and 19 too: only the table knows which are opposites.
     assert edges(database, "kind = 'antonym' AND source = 'roget'") == {
-        ("dissimilarity", "similarity", "antonym"), ("differ", "resemble", "antonym"),
-    }  # fmt: skip
+        ("dissimilarity", "similarity", "antonym"),
+        ("differ", "resemble", "antonym"),
+    }
     assert rows(database, "SELECT DISTINCT note FROM relations WHERE kind = 'antonym' AND source = 'roget'") == [
         ("#17 similarity - #18 dissimilarity",)
     ]
@@ -105,8 +120,11 @@ def test_nothing_but_words_leaks(database, leak):
 def test_what_is_left_out_is_counted():
     _, intake = heads(SIMILAR)
     assert intake.outcomes["expressions"] == {
-        "kept": 19, "quotation": 1, "more than 3 words": 1, "in a paragraph of phrases": 3,
-    }  # fmt: skip
+        "kept": 19,
+        "quotation": 1,
+        "more than 3 words": 1,
+        "in a paragraph of phrases": 3,
+    }
     assert intake.outcomes["tags"] == {"kept": 2}
     assert intake.outcomes["heads"] == {"kept": 4}
 
@@ -139,9 +157,14 @@ def test_one_group(group, expected):
 def test_a_full_stop_ends_a_group_and_a_label_within_changes_the_part_of_speech():
     head, _ = one("prose writer. prosaicism. Adv. identically; Mr, Mrs. lady. n. blunder defenselessness Adj. exposure")
     assert words(head) == [
-        ("noun", ["prose writer"]), ("noun", ["prosaicism"]), ("adv", ["identically"]), ("adv", ["Mr", "Mrs"]),
-        ("adv", ["lady"]), ("noun", ["blunder defenselessness"]), ("adj", ["exposure"]),
-    ]  # fmt: skip
+        ("noun", ["prose writer"]),
+        ("noun", ["prosaicism"]),
+        ("adv", ["identically"]),
+        ("adv", ["Mr", "Mrs"]),
+        ("adv", ["lady"]),
+        ("noun", ["blunder defenselessness"]),
+        ("adj", ["exposure"]),
+    ]
 
 
 def test_a_label_may_carry_a_tag():
@@ -152,19 +175,27 @@ def test_a_label_may_carry_a_tag():
 def test_tags_stay_with_their_word():
     head, intake = one("[Bad poetry] doggerel[obs3][U. S.], ode|, fire *, lay[Hamlet]; song[Latin: it is sung]")
     assert [expression for _, group in head.groups for expression in group] == [
-        Expression("doggerel", ("American", "obsolete")), Expression("ode", ("obsolete",)),
-        Expression("fire", ("slang",)), Expression("lay"), Expression("song", ("Latin",)),
-    ]  # fmt: skip
+        Expression("doggerel", ("American", "obsolete")),
+        Expression("ode", ("obsolete",)),
+        Expression("fire", ("slang",)),
+        Expression("lay"),
+        Expression("song", ("Latin",)),
+    ]
     assert intake.outcomes["tags"] == {"kept": 3, "author, title or remark": 2}
 
 
 @pytest.mark.parametrize(
     ("tag", "meanings"),
     [
-        ("obs3", {"obsolete"}), ("U. S.*", {"American"}), ("Math, Comp", {"mathematics", "computing"}),
-        ("all slang", {"slang"}), ("French: every man for himself", {"French"}), ("Byron", set()), ("", set()),
+        ("obs3", {"obsolete"}),
+        ("U. S.*", {"American"}),
+        ("Math, Comp", {"mathematics", "computing"}),
+        ("all slang", {"slang"}),
+        ("French: every man for himself", {"French"}),
+        ("Byron", set()),
+        ("", set()),
     ],
-)  # fmt: skip
+)
 def test_meanings_of_tags(tag, meanings):
     assert meanings_of(tag) == meanings
 
@@ -207,9 +238,10 @@ def test_references_between_heads(tmp_path):
     sql = "SELECT word, related, pos, note, tags FROM relations WHERE kind = 'reference' ORDER BY ALL"
     note = "#1 existence -> #2 plain truth"
     assert rows(database, sql) == [
-        ("existence", "plain truth", "noun", note, None), ("true", "plain truth", "adj", note, None),
+        ("existence", "plain truth", "noun", note, None),
+        ("true", "plain truth", "adj", note, None),
         ("truth", "plain truth", "noun", note, ["Latin"]),
-    ]  # fmt: skip
+    ]
     assert intake.outcomes["references"] == {"kept": 3, "no such head": 1}
 
 

@@ -63,8 +63,15 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def relations(graph: Path, word: str, kind: str) -> set[tuple[str, str | None, str | None]]:
     """(related, gloss, note) of the relations of a word."""
-    return set(rows(graph, "SELECT related, gloss, note FROM relations r LEFT JOIN senses s ON s.id = r.sense "
-                    "WHERE r.word = $word AND kind = $kind AND r.lang = 'en'", word=word, kind=kind))  # fmt: skip
+    return set(
+        rows(
+            graph,
+            "SELECT related, gloss, note FROM relations r LEFT JOIN senses s ON s.id = r.sense "
+            "WHERE r.word = $word AND kind = $kind AND r.lang = 'en'",
+            word=word,
+            kind=kind,
+        )
+    )
 
 
 def test_nym_templates_are_tied_to_the_sense_above(graph: Path):
@@ -93,19 +100,30 @@ def test_sections_carry_their_own_words_for_the_sense(graph: Path):
     assert {("glaring", None, "giving much light"), ("smart", None, "clever")} <= synonyms
     assert ("quick on the uptake", None, "clever") in synonyms
     assert {related for related, _, _ in relations(graph, "bright", "derived")} == {
-        "brightly", "brightness", "bright and early", "bright-eyed",
-    }  # fmt: skip
+        "brightly",
+        "brightness",
+        "bright and early",
+        "bright-eyed",
+    }
     assert {related for related, _, _ in relations(graph, "colour", "hyponym")} == {
-        "red", "green", "blue", "black", "white", "grey",
-    }  # fmt: skip
+        "red",
+        "green",
+        "blue",
+        "black",
+        "white",
+        "grey",
+    }
 
 
 def test_labels_and_qualifiers_become_tags(graph: Path):
     tags = dict(rows(graph, "SELECT related, tags FROM relations WHERE word = 'bright' AND tags IS NOT NULL"))
     assert tags == {
-        "radiant": ["literary"], "sharp": ["informal"], "dazzling": ["very bright"], "smart": ["informal"],
+        "radiant": ["literary"],
+        "sharp": ["informal"],
+        "dazzling": ["very bright"],
+        "smart": ["informal"],
         "bright and early": ["idiom"],
-    }  # fmt: skip
+    }
     assert rows(graph, "SELECT tags FROM senses WHERE word = 'dim' AND pos = 'verb'") == [(["transitive"],)]
 
 
@@ -118,9 +136,11 @@ def test_part_of_speech_comes_from_the_heading_above_or_beside(graph: Path):
 
 def test_alternative_forms_inflections_and_redirects(graph: Path):
     assert relations(graph, "colour", "alternative") == {
-        ("color", None, None), ("coulour", None, None), ("color", None, "alternative spelling of"),
+        ("color", None, None),
+        ("coulour", None, None),
+        ("color", None, "alternative spelling of"),
         ("coloure", None, "redirect"),
-    }  # fmt: skip
+    }
     assert relations(graph, "universal serial bus", "alternative") == {("USB", None, "initialism of")}
     assert relations(graph, "colour", "form") == {("colours", None, "plural of")}
     assert relations(graph, "go", "form") == {("went", None, "past of")}
@@ -137,8 +157,13 @@ def test_pages_of_the_thesaurus(graph: Path):
 
 def test_glosses_are_plain_text(graph: Path):
     glosses = {gloss for (gloss,) in rows(graph, "SELECT gloss FROM senses")}
-    assert {"Cheerful.", "Research & development.", "An adult female of the species Bos taurus.",
-            "Any of the tinctures that is no (metal).", "alternative spelling of colour"} <= glosses  # fmt: skip
+    assert {
+        "Cheerful.",
+        "Research & development.",
+        "An adult female of the species Bos taurus.",
+        "Any of the tinctures that is no (metal).",
+        "alternative spelling of colour",
+    } <= glosses
     assert not [gloss for gloss in glosses if re.search(r"[\[\]{}<>]|''", gloss)]
 
 

@@ -46,8 +46,17 @@ PIECES = [
 ]
 TAGS = [*PIECES, "<page>", "</page>", "<text>"]
 WANTED = Wanted(layout.languages())
-UNITS = {"pages", "language sections", "definitions", "relation templates", "relation sections", "form-of templates",
-         "terms", "Thesaurus words", "redirects"}  # fmt: skip
+UNITS = {
+    "pages",
+    "language sections",
+    "definitions",
+    "relation templates",
+    "relation sections",
+    "form-of templates",
+    "terms",
+    "Thesaurus words",
+    "redirects",
+}
 
 few = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 many = settings(few, max_examples=10_000)
@@ -135,7 +144,7 @@ def seconds(text: str, namespace: int = 0) -> float:
         "==English==\n===Noun===\n# a\n====Synonyms====\n{{col|en|" + "[[a]] {{q|b}}|" * 10_000 + "}}",
     ],
     ids=["heading", "links", "open templates", "blanks", "sections", "sections before", "senses", "nowiki", "columns"],
-)  # fmt: skip
+)
 def test_long_pages_are_read(text: str):
     out = Yield()
     start = time.process_time()
@@ -153,7 +162,7 @@ def test_long_pages_are_read(text: str):
         "==English==\n===Noun===\n# " + "a" * 50_000 + "\n#: {{syn|en|" + "b|" * 5_000 + "}}",
     ],
     ids=["links", "tags", "labels of many words", "a long gloss in many relations"],
-)  # fmt: skip
+)
 def test_a_page_that_is_too_costly_is_dropped_with_its_name(tmp_path: Path, text: str):
     good = "==English==\n===Noun===\n# good\n#: {{syn|en|fine}}"
     out = Yield()

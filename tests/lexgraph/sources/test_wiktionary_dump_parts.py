@@ -71,7 +71,7 @@ def nyms(template: str, lang: str = "en") -> list[tuple[str, list[str] | None]]:
         ("{{unknown|thing}}", []),
         ("", []),
     ],
-)  # fmt: skip
+)
 def test_the_words_that_a_line_names(line: str, expected: list[str]):
     assert terms(line) == expected
 
@@ -79,10 +79,14 @@ def test_the_words_that_a_line_names(line: str, expected: list[str]):
 @pytest.mark.parametrize(
     "line",
     [
-        "{{l|en|big}}, {{sense|a, b}} [[c|d]]e (''f'') {{q|g|h}} or [[i]]", "'''a''' / ''b''", "{{l|en|x<q:y>|t=z}}",
-        "{{ant|en|a}} {{vern|b}} {{w|c|d}}", "[[Thesaurus:a]] [[w:b]]", "{{qualifier|1=a}} {{l|lang=en|b}}",
+        "{{l|en|big}}, {{sense|a, b}} [[c|d]]e (''f'') {{q|g|h}} or [[i]]",
+        "'''a''' / ''b''",
+        "{{l|en|x<q:y>|t=z}}",
+        "{{ant|en|a}} {{vern|b}} {{w|c|d}}",
+        "[[Thesaurus:a]] [[w:b]]",
+        "{{qualifier|1=a}} {{l|lang=en|b}}",
     ],
-)  # fmt: skip
+)
 def test_both_ways_to_cut_a_line_agree(line: str):
     by_hand = simple_tokens(line, "en")
     if "<" not in line:
@@ -116,7 +120,7 @@ def test_both_ways_to_cut_a_line_agree(line: str):
         ("{{syn|en|Thesaurus:a#Antonyms|Thesaurus:b#Verb}}", [("b", None)]),
         ("{{syn|en|la:felis|en:cat|mul:Felis|C:x}}", [("cat", None), ("Felis", None), ("C:x", None)]),
     ],
-)  # fmt: skip
+)
 def test_nym_templates(template: str, expected: list[tuple[str, list[str] | None]]):
     assert nyms(template) == expected
 
@@ -124,22 +128,40 @@ def test_nym_templates(template: str, expected: list[tuple[str, list[str] | None
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ("{{col|en|daycare,day-care|all-day~allday|dayish<q:rare>,dayesque<l:dated,rarer>}}",
-         [("daycare", None), ("day-care", None), ("all-day", None), ("allday", None), ("dayish", ["rare"]),
-          ("dayesque", ["dated", "rarer"])]),
-        ("{{col3|en|out of sight, out of mind|10,000|a\\,b|[[c,d]]|e<q:f,g>|h|q6=i|title=j}}",
-         [("out of sight, out of mind", None), ("10,000", None), ("a,b", None), ("c,d", None), ("e", ["f,g"]),
-          ("h", ["i"])]),
+        (
+            "{{col|en|daycare,day-care|all-day~allday|dayish<q:rare>,dayesque<l:dated,rarer>}}",
+            [
+                ("daycare", None),
+                ("day-care", None),
+                ("all-day", None),
+                ("allday", None),
+                ("dayish", ["rare"]),
+                ("dayesque", ["dated", "rarer"]),
+            ],
+        ),
+        (
+            "{{col3|en|out of sight, out of mind|10,000|a\\,b|[[c,d]]|e<q:f,g>|h|q6=i|title=j}}",
+            [
+                ("out of sight, out of mind", None),
+                ("10,000", None),
+                ("a,b", None),
+                ("c,d", None),
+                ("e", ["f,g"]),
+                ("h", ["i"]),
+            ],
+        ),
         ("{{der3|en|[[a]]<q:b>|{{l|en|c<q:d>}}|see also [[e]]}}", [("a", ["b"]), ("c", ["d"])]),
-        ("* {{l|en|a<q:rare>}}, {{m|en|b<l:UK><qq:c>|shown}}, {{l|en|c|q=d|l=e,f}}",
-         [("a", ["rare"]), ("shown", ["c", "UK"]), ("c", ["d", "e", "f"])]),
+        (
+            "* {{l|en|a<q:rare>}}, {{m|en|b<l:UK><qq:c>|shown}}, {{l|en|c|q=d|l=e,f}}",
+            [("a", ["rare"]), ("shown", ["c", "UK"]), ("c", ["d", "e", "f"])],
+        ),
         # Tables and pictures are no words; the lists that a table lays out in columns are.
         ('{| class="wikitable"\n! head\n|-\n| a || b\n|}\n* [[c]]', [("c", None)]),
         ("{|\n|\n* [[a]]\n|\n* [[b]]\n|}\n[[c]]", [("a", None), ("b", None), ("c", None)]),
         (':{| class="x"\n{|\n|in\nner\n|}\n|-\n|}\n* c', [("c", None)]),
         ("<gallery>\nFile:x.jpg|A [[cat]]\n</gallery>\n<table><tr>\n<td>a</td>\n</tr></table>\n* b", [("b", None)]),
     ],
-)  # fmt: skip
+)
 def test_lists_in_templates_and_tables(body: str, expected: list[tuple[str, list[str] | None]]):
     assert listed(body) == expected
 
@@ -165,11 +187,24 @@ def test_what_a_table_held_is_counted():
 
 @pytest.mark.parametrize(
     "template",
-    ["{{a}}", "{{a|b|c=d|3=e}}", "{{a|b<q:c>|<t:d=e>}}", "{{ a_b | c }}", "{{a||}}",
-     "{{syn|en|[[a|b]]|[[c]] d|e=[[f|g]]}}", "{{a|1=|2=b}}", "{{Template:A|b}}",
-     "{{der3|en|{{l|en|a|t=b}} c|[[d]]|e={{f|g}}}}", "{{a|[[b|c}}", "{{a|[[b|{{c|d}}]]|e}}",
-     "{{a|<nowiki>|}}</nowiki>b|c}}", "{{a|<math>x|y</math>}}", "{{a|&nbsp;|b&c}}", "{{a|[[b]] [[c|d]]=e}}"],
-)  # fmt: skip
+    [
+        "{{a}}",
+        "{{a|b|c=d|3=e}}",
+        "{{a|b<q:c>|<t:d=e>}}",
+        "{{ a_b | c }}",
+        "{{a||}}",
+        "{{syn|en|[[a|b]]|[[c]] d|e=[[f|g]]}}",
+        "{{a|1=|2=b}}",
+        "{{Template:A|b}}",
+        "{{der3|en|{{l|en|a|t=b}} c|[[d]]|e={{f|g}}}}",
+        "{{a|[[b|c}}",
+        "{{a|[[b|{{c|d}}]]|e}}",
+        "{{a|<nowiki>|}}</nowiki>b|c}}",
+        "{{a|<math>x|y</math>}}",
+        "{{a|&nbsp;|b&c}}",
+        "{{a|[[b]] [[c|d]]=e}}",
+    ],
+)
 def test_a_template_is_taken_apart_as_mwparserfromhell_does(template: str):
     assert parse(template) == by_mwparserfromhell(template)
 
@@ -201,7 +236,7 @@ def test_a_template_ends_where_its_braces_do():
         ("a&#99999999;b&#" + "9" * 5000 + ";c&#233;", "a\ufffdb\ufffdc\u00e9"),
         ("[[Thesaurus:a  (b)|]] [https://example.org", "a [https://example.org"),
     ],
-)  # fmt: skip
+)
 def test_plain_text(text: str, expected: str):
     assert plain(text) == expected
 
@@ -219,22 +254,38 @@ def test_relations_find_their_part_of_speech():
     )
     found = [(section.heading, section.pos) for section in sections(text)]
     assert found == [
-        ("Alternative forms", None), ("Noun", "noun"), ("Synonyms", "noun"), ("Derived terms", "noun"),
-        ("Verb", "verb"), ("Antonyms", "verb"), ("Etymology 2", None), ("Alternative forms", "adv"), ("Adverb", "adv"),
-    ]  # fmt: skip
+        ("Alternative forms", None),
+        ("Noun", "noun"),
+        ("Synonyms", "noun"),
+        ("Derived terms", "noun"),
+        ("Verb", "verb"),
+        ("Antonyms", "verb"),
+        ("Etymology 2", None),
+        ("Alternative forms", "adv"),
+        ("Adverb", "adv"),
+    ]
 
 
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("plural of", "form"), ("inflection of", "form"), ("en-third-person singular of", "form"),
-        ("verb form of", "form"), ("alt form", "alternative"), ("altform", "alternative"),
-        ("alternative form of", "alternative"), ("obsolete spelling of", "alternative"),
-        ("initialism of", "alternative"), ("misspelling of", "alternative"),
-        ("synonym of", "synonym"), ("antonym of", "antonym"), ("quote-book", None), ("only used in", None),
+        ("plural of", "form"),
+        ("inflection of", "form"),
+        ("en-third-person singular of", "form"),
+        ("verb form of", "form"),
+        ("alt form", "alternative"),
+        ("altform", "alternative"),
+        ("alternative form of", "alternative"),
+        ("obsolete spelling of", "alternative"),
+        ("initialism of", "alternative"),
+        ("misspelling of", "alternative"),
+        ("synonym of", "synonym"),
+        ("antonym of", "antonym"),
+        ("quote-book", None),
+        ("only used in", None),
         ("form", None),
     ],
-)  # fmt: skip
+)
 def test_form_of_templates(name: str, kind: str | None):
     assert layout.form_of(name) == kind
 

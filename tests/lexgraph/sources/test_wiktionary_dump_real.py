@@ -47,8 +47,9 @@ def pairs(graph: Path, source: str, kind: str) -> set[Pair]:
         graph,
         "SELECT DISTINCT lower(word), lower(related) FROM relations WHERE source = $source AND kind = $kind "
         "AND word IN (SELECT word FROM senses GROUP BY word HAVING count(DISTINCT source) = 2)",
-        source=source, kind=kind,
-    )  # fmt: skip
+        source=source,
+        kind=kind,
+    )
     return set(found)  # type: ignore[arg-type]
 
 
@@ -71,7 +72,7 @@ def test_glosses_agree(graph: Path):
         "AS gloss FROM senses) "
         "SELECT count(*) FILTER (EXISTS (FROM g t WHERE t.source = 'wiktionary' AND t.word = o.word AND t.pos = o.pos "
         "AND t.gloss = o.gloss)), count(*) FROM g o WHERE o.source = 'wiktionary-dump'",
-    )[0]  # fmt: skip
+    )[0]
     assert shared / ours >= 0.85
 
 

@@ -13,9 +13,12 @@ from lexgraph_testing import SAMPLE, rows, run, write
 
 DUMP = SAMPLE / "wiktionary/sample-dump.xml"
 ENTRY = {
-    "word": "bright", "lang_code": "en", "pos": "adj", "senses": [{"glosses": ["Full of light."]}],
+    "word": "bright",
+    "lang_code": "en",
+    "pos": "adj",
+    "senses": [{"glosses": ["Full of light."]}],
     "synonyms": [{"word": "luminous"}],
-}  # fmt: skip
+}
 
 
 def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> Path:
@@ -32,10 +35,11 @@ def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> Path:
 def test_what_it_writes_is_read_as_jsonl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     log = tmp_path / "arguments.json"
     stand_in(
-        tmp_path, monkeypatch,
+        tmp_path,
+        monkeypatch,
         f"json.dump(arguments, open({str(log)!r}, 'w'))\nprint('Reprocessing wiktionary complete')\n"
         f"open(out, 'w').write({json.dumps(ENTRY)!r} + '\\n')\n",
-    )  # fmt: skip
+    )
     done = run("ingest", "wiktionary-dump", "--with", "wiktextract", DUMP)
     assert done.status == 0, done.err
     assert rows(tmp_path / "lexgraph.duckdb", "SELECT word, related FROM relations") == [("bright", "luminous")]
@@ -50,10 +54,11 @@ def test_what_it_writes_is_read_as_jsonl(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_all_languages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     stand_in(
-        tmp_path, monkeypatch,
+        tmp_path,
+        monkeypatch,
         "assert '--all-languages' in arguments\n"
         f"open(out, 'w').write({json.dumps(ENTRY | {'lang_code': 'de'})!r} + '\\n')\n",
-    )  # fmt: skip
+    )
     done = run("ingest", "wiktionary-dump", "--with", "wiktextract", "--lang", "all", DUMP)
     assert done.status == 0, done.err
     assert rows(tmp_path / "lexgraph.duckdb", "SELECT lang FROM relations") == [("de",)]
@@ -67,7 +72,7 @@ def test_all_languages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         ("lupa._lupa.LuaError: attempt to index a nil value", "Lua sandbox", "Python 3.10"),
         ("Killed by a bug", "status 3.*Killed by a bug", "without --with wiktextract"),
     ],
-)  # fmt: skip
+)
 def test_known_failures_are_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, meaning: str, remedy: str
 ):

@@ -41,13 +41,14 @@ def read(database, path, **options):
 
 def test_links_of_a_sense_are_tied_to_its_gloss_and_links_of_an_entry_keep_their_note(database, tmp_path):
     bank = {
-        "word": "bank", "pos": "noun",
+        "word": "bank",
+        "pos": "noun",
         "senses": [
             {"glosses": ["Land.", "The edge of a river."], "synonyms": [{"word": "shore"}], "tags": ["geography"]},
             {"glosses": ["A house for money."], "hypernyms": [{"word": "firm"}]},
         ],
         "synonyms": [{"word": "row", "sense": "of keys"}, {"word": "brink"}],
-    }  # fmt: skip
+    }
     ingest(database, [wiktionary(tmp_path, bank)])
     assert links(database) == [
         ("bank", "brink", "synonym", "noun", None, None),
@@ -69,10 +70,15 @@ def test_every_kind_of_link(database, tmp_path):
         [wiktionary(tmp_path, {"word": "a1", "pos": "noun"} | {name: [{"word": f"to {name}"}] for name in names})],
     )
     assert {(related, kind) for _, related, kind, *_ in links(database)} == {
-        ("to synonyms", "synonym"), ("to antonyms", "antonym"), ("to hypernyms", "hypernym"),
-        ("to hyponyms", "hyponym"), ("to holonyms", "holonym"), ("to meronyms", "meronym"),
-        ("to coordinate_terms", "coordinate"), ("to derived", "derived"),
-    }  # fmt: skip
+        ("to synonyms", "synonym"),
+        ("to antonyms", "antonym"),
+        ("to hypernyms", "hypernym"),
+        ("to hyponyms", "hyponym"),
+        ("to holonyms", "holonym"),
+        ("to meronyms", "meronym"),
+        ("to coordinate_terms", "coordinate"),
+        ("to derived", "derived"),
+    }
 
 
 def test_other_languages_redirects_and_entries_without_a_word_are_counted(database, tmp_path):
@@ -82,8 +88,11 @@ def test_other_languages_redirects_and_entries_without_a_word_are_counted(databa
     )
     (intake,) = ingest(database, [source])
     assert intake.outcomes["entries"] == {
-        "kept": 1, "other language": 1, "redirect to no entry that is kept": 1, "no word": 2,
-    }  # fmt: skip
+        "kept": 1,
+        "other language": 1,
+        "redirect to no entry that is kept": 1,
+        "no word": 2,
+    }
     assert rows(database, "SELECT word, lang FROM words ORDER BY 1") == [("glad", "en"), ("happy", "en")]
 
 
@@ -97,8 +106,9 @@ def test_all_languages_can_be_kept(database, tmp_path):
     german = HAPPY | {"lang_code": "de", "word": "froh", "synonyms": [{"word": "glücklich"}]}
     ingest(database, [wiktionary(tmp_path, HAPPY, german, lang="all")])
     assert rows(database, "SELECT word, related, lang FROM relations ORDER BY 1") == [
-        ("froh", "glücklich", "de"), ("happy", "glad", "en"),
-    ]  # fmt: skip
+        ("froh", "glücklich", "de"),
+        ("happy", "glad", "en"),
+    ]
 
 
 def test_a_list_of_pairs_has_one_language(database, tmp_path):
@@ -108,20 +118,31 @@ def test_a_list_of_pairs_has_one_language(database, tmp_path):
 
 def test_alternatives_forms_and_redirects_leave_the_word_that_they_belong_to(database, tmp_path):
     dog = {
-        "word": "dog", "pos": "noun", "senses": [{"glosses": ["An animal."]}],
+        "word": "dog",
+        "pos": "noun",
+        "senses": [{"glosses": ["An animal."]}],
         "forms": [
-            {"form": "dogs", "tags": ["plural"]}, {"form": "dawg", "tags": ["alternative", "slang"]},
+            {"form": "dogs", "tags": ["plural"]},
+            {"form": "dawg", "tags": ["alternative", "slang"]},
             {"form": "strong", "tags": ["table-tags"], "source": "conjugation"},
             {"form": "hund", "tags": ["romanization"]},
         ],
-    }  # fmt: skip
+    }
     of_dog = [
-        {"word": "dogge", "pos": "noun", "senses": [
-            {"glosses": ["Obsolete form of dog."], "tags": ["alt-of", "obsolete"], "alt_of": [{"word": "dog"}]}]},
-        {"word": "dogs", "pos": "verb", "senses": [
-            {"glosses": ["third person of dog"], "tags": ["form-of"], "form_of": [{"word": "dog"}]}]},
+        {
+            "word": "dogge",
+            "pos": "noun",
+            "senses": [
+                {"glosses": ["Obsolete form of dog."], "tags": ["alt-of", "obsolete"], "alt_of": [{"word": "dog"}]}
+            ],
+        },
+        {
+            "word": "dogs",
+            "pos": "verb",
+            "senses": [{"glosses": ["third person of dog"], "tags": ["form-of"], "form_of": [{"word": "dog"}]}],
+        },
         {"title": "the dog", "redirect": "dog", "pos": "hard-redirect", "lang_code": None},
-    ]  # fmt: skip
+    ]
     (intake,) = ingest(database, [wiktionary(tmp_path, dog, *of_dog)])
     assert rows(database, "SELECT word, related, kind, pos, note, tags FROM relations ORDER BY kind, related, pos") == [
         ("dog", "dawg", "alternative", "noun", None, ["alternative", "slang"]),
@@ -137,9 +158,11 @@ def test_alternatives_forms_and_redirects_leave_the_word_that_they_belong_to(dat
 def test_tags_of_links_and_senses_are_gathered_and_follow_the_source(database, tmp_path):
     def happy(*tags):
         return {
-            "word": "happy", "pos": "adj", "senses": [{"glosses": ["Glad."], "tags": list(tags)}],
+            "word": "happy",
+            "pos": "adj",
+            "senses": [{"glosses": ["Glad."], "tags": list(tags)}],
             "synonyms": [{"word": "glad", "tags": list(tags)}],
-        }  # fmt: skip
+        }
 
     for entries, tags in (
         ([happy("formal"), happy("dated", "formal")], ["dated", "formal"]),
@@ -152,22 +175,40 @@ def test_tags_of_links_and_senses_are_gathered_and_follow_the_source(database, t
 
 def test_words_are_cleaned(database, tmp_path):
     stored = {
-        "bank#English": "bank", "shore#Etymology 1": "shore", "Thesaurus:joyful": "joyful", "Wikisaurus:merry": "merry",
-        "w:Happy_Days": "Happy_Days", "  over   joyed ": "over joyed", "cafe\u0301": "caf\u00e9", "C#": "C#",
-        "#MeToo": "#MeToo", "F# minor": "F# minor", "C#m": "C#m", "F#7": "F#7", "F#9": "F#9", "G#M7": "G#M7",
+        "bank#English": "bank",
+        "shore#Etymology 1": "shore",
+        "Thesaurus:joyful": "joyful",
+        "Wikisaurus:merry": "merry",
+        "w:Happy_Days": "Happy_Days",
+        "  over   joyed ": "over joyed",
+        "cafe\u0301": "caf\u00e9",
+        "C#": "C#",
+        "#MeToo": "#MeToo",
+        "F# minor": "F# minor",
+        "C#m": "C#m",
+        "F#7": "F#7",
+        "F#9": "F#9",
+        "G#M7": "G#M7",
         "sea#Noun_2": "sea",
-    }  # fmt: skip
+    }
     entry = {"word": "x1", "pos": "noun", "synonyms": [{"word": raw} for raw in stored]}
     (intake,) = ingest(database, [wiktionary(tmp_path, entry)])
     assert {related for _, related, *_ in links(database)} == set(stored.values())
     assert intake.outcomes["words mended"] == {
-        "link anchor cut off": 3, "namespace prefix cut off": 3, "white space": 1, "normalised to NFC": 1,
-    }  # fmt: skip
+        "link anchor cut off": 3,
+        "namespace prefix cut off": 3,
+        "white space": 1,
+        "normalised to NFC": 1,
+    }
 
 
 def test_a_text_in_square_brackets_is_no_list(database, tmp_path):
-    entry = {"word": "x1", "pos": "noun", "synonyms": [{"word": "[[]]"}, {"word": "[sic]"}],
-             "senses": [{"glosses": ["[1913] Old."]}, {"glosses": ["[1913]"]}]}  # fmt: skip
+    entry = {
+        "word": "x1",
+        "pos": "noun",
+        "synonyms": [{"word": "[[]]"}, {"word": "[sic]"}],
+        "senses": [{"glosses": ["[1913] Old."]}, {"glosses": ["[1913]"]}],
+    }
     (intake,) = ingest(database, [wiktionary(tmp_path, entry)])
     assert intake.outcomes["senses"] == {"kept": 2}
     assert {related for _, related, *_ in links(database)} == {"[sic]"}
@@ -178,9 +219,14 @@ def test_dropped_links_say_why(database, tmp_path):
     entry = HAPPY | {"synonyms": [{"word": name} for name in names] + [{"sense": "no word"}]}
     (intake,) = ingest(database, [wiktionary(tmp_path, entry)])
     assert intake.outcomes["links"] == {
-        "kept": 1, "repeated": 1, "empty": 2, "markup left over": 2, "no letter or digit": 1, "self loop": 1,
+        "kept": 1,
+        "repeated": 1,
+        "empty": 2,
+        "markup left over": 2,
+        "no letter or digit": 1,
+        "self loop": 1,
         "longer than 100 characters": 1,
-    }  # fmt: skip
+    }
     assert edges(database) == {("glad", "happy", "synonym")}
 
 
@@ -219,9 +265,11 @@ def test_compressed_files_read_like_plain_ones(database, tmp_path, suffix, mark)
 def test_a_damaged_second_member_is_refused_with_its_byte(database, tmp_path, suffix, damage):
     first, second = (PACKERS[suffix](json.dumps(HAPPY | {"word": word}).encode() + b"\n") for word in ("aa", "bb"))
     damaged = {
-        "header": b"\1\1\1" + second[3:], "cut off": second[:-3], "header cut off": second[:3],
+        "header": b"\1\1\1" + second[3:],
+        "cut off": second[:-3],
+        "header cut off": second[:3],
         "something else": b"and more",
-    }[damage]  # fmt: skip
+    }[damage]
     path = write(tmp_path / f"w.jsonl{suffix}", first + damaged)
     for skip in (False, True):
         with pytest.raises(UserError, match=r"w\.jsonl\..*(damaged|cut off).* byte (\d+)") as refusal:
@@ -242,8 +290,16 @@ def test_a_cut_off_file_is_refused_even_when_damage_is_skipped(database, tmp_pat
 
 def test_skipped_damage_is_named_by_its_line_and_costs_nothing_else(database, tmp_path):
     good = [json.dumps(HAPPY | {"lang_code": "en", "word": f"word{n}"}) for n in range(4)]
-    bad = ['{"word": "a", "word": "b"}', '{"word": "\\ud800"}', '{"word": ["a"]}', '{"synonyms": [{"word": {}}]}',
-           '{"senses": "text"}', "[1]", "null", "{"]  # fmt: skip
+    bad = [
+        '{"word": "a", "word": "b"}',
+        '{"word": "\\ud800"}',
+        '{"word": ["a"]}',
+        '{"synonyms": [{"word": {}}]}',
+        '{"senses": "text"}',
+        "[1]",
+        "null",
+        "{",
+    ]
     lines = [good[0], "", *bad[:4], good[1], "  ", *bad[4:], good[2], good[3], '{"word": "cut']
     source = Source(
         READERS["wiktionary"],
@@ -321,17 +377,28 @@ def test_what_goes_wrong_in_the_feed_is_not_taken_for_the_end_of_the_file(databa
 
 NESTED = "[" * 100_000 + "]" * 100_000
 ODD_BUT_READ = [
-    '"x": "a", "x": "b"', '"x": NaN', '"x": -Infinity', '"x": nan', f'"x": {NESTED}',
-    '"x": ' + "1" * 5000, '"x": 1e999',
-    '"x": {"word": 1, "word": 2}', '"x": [1,]', '"related": 5', '"related": {"a": 1, "a": 2}',
-    '"forms": [{"form": "glads", "source": ["a"]}]', '"senses": [{"glosses": ["g"], "x": 1, "x": 2}]',
-]  # fmt: skip
+    '"x": "a", "x": "b"',
+    '"x": NaN',
+    '"x": -Infinity',
+    '"x": nan',
+    f'"x": {NESTED}',
+    '"x": ' + "1" * 5000,
+    '"x": 1e999',
+    '"x": {"word": 1, "word": 2}',
+    '"x": [1,]',
+    '"related": 5',
+    '"related": {"a": 1, "a": 2}',
+    '"forms": [{"form": "glads", "source": ["a"]}]',
+    '"senses": [{"glosses": ["g"], "x": 1, "x": 2}]',
+]
 
 
 @pytest.mark.parametrize("odd", ODD_BUT_READ, ids=lambda odd: odd[:30])
 def test_skipping_damage_keeps_whatever_is_read_without(database, tmp_path, odd):
-    lines = [json.dumps(HAPPY | {"lang_code": "en"}), f'{{"word": "lone", "lang_code": "en", {odd}, "synonyms": '
-             '[{"word": "zed"}]}']  # fmt: skip
+    lines = [
+        json.dumps(HAPPY | {"lang_code": "en"}),
+        f'{{"word": "lone", "lang_code": "en", {odd}, "synonyms": [{{"word": "zed"}}]}}',
+    ]
     path = write(tmp_path / "w.jsonl", "\n".join(lines) + "\n")
     strict = read(database, path).outcomes
     assert strict["entries"] == {"kept": 2}
@@ -375,20 +442,27 @@ def test_the_longest_line_is_the_same_in_every_way(database, tmp_path, monkeypat
 
 def test_lists_without_a_kind_of_their_own(database, tmp_path):
     walk = {
-        "word": "walk", "pos": "verb", "senses": [
-            {"glosses": ["To go."], "troponyms": [{"word": "stroll"}], "related": [{"word": "gait"}]}],
-        "troponyms": [{"word": "march"}], "instances": [{"word": "Long March", "tags": ["historical"]}],
-        "abbreviations": [{"word": "wlk"}], "related": [{"word": "walker"}, {"word": "pace"}],
+        "word": "walk",
+        "pos": "verb",
+        "senses": [{"glosses": ["To go."], "troponyms": [{"word": "stroll"}], "related": [{"word": "gait"}]}],
+        "troponyms": [{"word": "march"}],
+        "instances": [{"word": "Long March", "tags": ["historical"]}],
+        "abbreviations": [{"word": "wlk"}],
+        "related": [{"word": "walker"}, {"word": "pace"}],
         "proverbs": [{"word": "walk before you run"}],
-    }  # fmt: skip
+    }
     (intake,) = ingest(database, [wiktionary(tmp_path, walk, walk | {"word": "go"})])
     assert rows(database, "SELECT related, kind, tags FROM relations WHERE word = 'walk' ORDER BY 1") == [
-        ("Long March", "hyponym", ["historical", "instance"]), ("march", "hyponym", None),
-        ("stroll", "hyponym", None), ("wlk", "alternative", ["abbreviation"]),
-    ]  # fmt: skip
+        ("Long March", "hyponym", ["historical", "instance"]),
+        ("march", "hyponym", None),
+        ("stroll", "hyponym", None),
+        ("wlk", "alternative", ["abbreviation"]),
+    ]
     assert intake.outcomes["links"] == {
-        "kept": 8, "not a relation we keep: related": 6, "not a relation we keep: proverbs": 2,
-    }  # fmt: skip
+        "kept": 8,
+        "not a relation we keep: related": 6,
+        "not a relation we keep: proverbs": 2,
+    }
 
 
 @pytest.mark.parametrize(("lang", "found"), [("zh", {"zh"}), ("ko", set()), ("all", {"zh"})])

@@ -99,17 +99,20 @@ def test_markers_become_tags_and_examples_are_cut_off(small):
     database, _ = small
     found = rows(database, "SELECT word, gloss, tags FROM senses WHERE pos = 'adj' ORDER BY ALL")
     assert found == [
-        ("chilly", "(of soup) not hot", ["attributive"]), ("cold", "(of soup) not hot", None),
+        ("chilly", "(of soup) not hot", ["attributive"]),
+        ("cold", "(of soup) not hot", None),
         ("hot", "not cold", None),
-        ("scalding", '"scalding" is what burns', ["postpositive"]), ("warm to the touch", "not cold", ["predicative"]),
-    ]  # fmt: skip
+        ("scalding", '"scalding" is what burns', ["postpositive"]),
+        ("warm to the touch", "not cold", ["predicative"]),
+    ]
 
 
 def test_pointers_between_words_join_these_alone(small):
     database, _ = small
     assert rows(database, "SELECT word, related, note FROM relations WHERE kind = 'antonym' ORDER BY ALL") == [
-        ("cold", "hot", "wn97-00000200-a -> wn97-00000100-a"), ("hot", "cold", "wn97-00000100-a -> wn97-00000200-a"),
-    ]  # fmt: skip
+        ("cold", "hot", "wn97-00000200-a -> wn97-00000100-a"),
+        ("hot", "cold", "wn97-00000100-a -> wn97-00000200-a"),
+    ]
 
 
 def test_pointers_between_synsets_join_all_their_words_in_one_direction(small):
@@ -118,18 +121,24 @@ def test_pointers_between_synsets_join_all_their_words_in_one_direction(small):
     hypernyms = {(w, r) for w, r, kind, tags in found if kind == "hypernym" and tags is None}
     assert hypernyms == {(w, r) for w in ("dog", "domestic dog", "hound") for r in ("canine", "canid")}
     assert {(w, r, *tags) for w, r, kind, tags in found if kind == "hypernym" and tags} == {
-        ("Rex", "dog", "instance"), ("Rex", "domestic dog", "instance"), ("Rex", "hound", "instance"),
-    }  # fmt: skip
+        ("Rex", "dog", "instance"),
+        ("Rex", "domestic dog", "instance"),
+        ("Rex", "hound", "instance"),
+    }
     assert {(w, r, *tags) for w, r, kind, tags in found if kind == "meronym"} == {
-        ("pack", "dog", "member"), ("pack", "domestic dog", "member"), ("pack", "hound", "member"),
-    }  # fmt: skip
+        ("pack", "dog", "member"),
+        ("pack", "domestic dog", "member"),
+        ("pack", "hound", "member"),
+    }
 
 
 def test_exceptions_are_forms_of_their_lemmas(small):
     database, _ = small
     assert rows(database, "SELECT word, related, pos FROM relations WHERE kind = 'form' ORDER BY ALL") == [
-        ("foot", "feet first", "noun"), ("foot first", "feet first", "noun"), ("ox", "oxen", "noun"),
-    ]  # fmt: skip
+        ("foot", "feet first", "noun"),
+        ("foot first", "feet first", "noun"),
+        ("ox", "oxen", "noun"),
+    ]
 
 
 def test_every_synset_and_pointer_is_accounted_for(small):
@@ -155,8 +164,9 @@ def test_a_relation_that_is_stated_from_the_other_end_alone_is_kept(database, tm
     ]
     ingest(database, [source(folder(tmp_path / "dict", data_noun="\n".join(lines) + "\n"))])
     assert rows(database, "SELECT word, related, kind FROM relations ORDER BY ALL") == [
-        ("cart", "wheel", "meronym"), ("dog", "canine", "hypernym"),
-    ]  # fmt: skip
+        ("cart", "wheel", "meronym"),
+        ("dog", "canine", "hypernym"),
+    ]
 
 
 # The ways in
@@ -305,25 +315,36 @@ def synset(ident: str, gloss: str, pos: str = "n", members: str = "") -> str:
 def test_senses_with_one_id_stay_in_their_synsets(database, tmp_path):
     antonym = '<SenseRelation relType="antonym" target="{}"/>'
     entries = (
-        entry("car", "s1", "y1", inside=antonym.format("s2")) + entry("auto", "s2", "y1", inside=antonym.format("s4"))
-        + entry("vehicle", "s2", "y2") + entry("conveyance", "s3", "y2") + entry("foot", "s4", "y3")
-        + entry("Baroque", "s5", "y4", "a") + entry("baroque", "s5", "y4", "a") + entry("ornate(a)", "s6", "y4", "s")
+        entry("car", "s1", "y1", inside=antonym.format("s2"))
+        + entry("auto", "s2", "y1", inside=antonym.format("s4"))
+        + entry("vehicle", "s2", "y2")
+        + entry("conveyance", "s3", "y2")
+        + entry("foot", "s4", "y3")
+        + entry("Baroque", "s5", "y4", "a")
+        + entry("baroque", "s5", "y4", "a")
+        + entry("ornate(a)", "s6", "y4", "s")
         + entry("note(a)", "s7", "y3")
-    )  # fmt: skip
+    )
     synsets = synset("y1", "a") + synset("y2", "b") + synset("y3", "c") + synset("y4", "d", "a")
     path = write(tmp_path / "toy.xml", lexicon(entries, synsets))
     (intake,) = ingest(database, [source(path)])
     assert edges(database) == {
-        ("auto", "car", "synonym"), ("conveyance", "vehicle", "synonym"), ("auto", "foot", "antonym"),
-        ("Baroque", "ornate", "synonym"), ("baroque", "ornate", "synonym"), ("foot", "note(a)", "synonym"),
+        ("auto", "car", "synonym"),
+        ("conveyance", "vehicle", "synonym"),
+        ("auto", "foot", "antonym"),
+        ("Baroque", "ornate", "synonym"),
+        ("baroque", "ornate", "synonym"),
+        ("foot", "note(a)", "synonym"),
         ("Baroque", "baroque", "synonym"),
-    }  # fmt: skip
+    }
     assert intake.outcomes["sense ids"] == {"kept": 5, "of several senses": 4}
     assert intake.examples["of several senses"] == [f"{path}: s2", f"{path}: s5"]
     assert intake.outcomes["antonym pointers"] == {"kept": 1, "no such synset or word": 1}
     assert rows(database, "SELECT DISTINCT word, tags FROM senses WHERE pos = 'adj' ORDER BY 1") == [
-        ("Baroque", None), ("baroque", None), ("ornate", ["attributive"]),
-    ]  # fmt: skip
+        ("Baroque", None),
+        ("baroque", None),
+        ("ornate", ["attributive"]),
+    ]
 
 
 @pytest.mark.parametrize("by", ["sense", "entry"])
@@ -440,7 +461,7 @@ def _zip_bomb(path: Path) -> Path:
         ("bomb.zip", _zip_bomb, r"bomb\.zip: unpacks to more than 1 MiB"),
         ("bomb.xml.gz", lambda path: write(path, gzip.compress(bytes(3_000_000))), r"bomb\.xml\.gz: unpacks to"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_wordnet_is_refused(database, tmp_path, monkeypatch, name, make, message):
     monkeypatch.setattr(archives, "LARGEST", 1 << 20)
     path = make(tmp_path / name)
@@ -467,8 +488,9 @@ def test_the_command(tmp_path):
     done = run("ingest", "wordnet", FOLDER, "--db", tmp_path / "g.duckdb")
     assert done.status == 0, done.err
     assert edges(tmp_path / "g.duckdb", "kind = 'hypernym' AND word = 'dog'") == {
-        ("canine", "dog", "hypernym"), ("canid", "dog", "hypernym"),
-    }  # fmt: skip
+        ("canine", "dog", "hypernym"),
+        ("canid", "dog", "hypernym"),
+    }
 
 
 # The real one

@@ -99,9 +99,12 @@ def slow(pause: float) -> list[str]:
 
 def start(arguments: Sequence[str], **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, *arguments],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env={**os.environ, **environment},
-    )  # fmt: skip
+    )
 
 
 def same(one: Path, other: Path) -> None:

@@ -112,9 +112,19 @@ def test_a_dictionary_of_another_teacher_is_refused_by_field(
     line, other_teacher: ModelFolder, tmp_path: Path, sensetrain
 ) -> None:
     done = sensetrain(
-        "teach", "--teacher", other_teacher.path, "--tokens", line.tokens, "--dictionary", line.senses,
-        "--composed", line.composed, "--neighbours", line.neighbours, cwd=tmp_path,
-    )  # fmt: skip
+        "teach",
+        "--teacher",
+        other_teacher.path,
+        "--tokens",
+        line.tokens,
+        "--dictionary",
+        line.senses,
+        "--composed",
+        line.composed,
+        "--neighbours",
+        line.neighbours,
+        cwd=tmp_path,
+    )
     assert done.returncode == 1
     assert "inputs.teacher" in done.stderr
     assert "Traceback" not in done.stderr
@@ -125,9 +135,21 @@ def test_a_stage_that_is_up_to_date_is_still_checked_against_what_is_named(
 ) -> None:
     """Existing senses do not make `cluster --teacher other` a success."""
     done = sensetrain(
-        "cluster", "--teacher", other_teacher.path, "--states", line.states, "--plan", line.plan, "--out", line.senses,
-        "--k", 4, "--dtype", "fp32", cwd=tmp_path,
-    )  # fmt: skip
+        "cluster",
+        "--teacher",
+        other_teacher.path,
+        "--states",
+        line.states,
+        "--plan",
+        line.plan,
+        "--out",
+        line.senses,
+        "--k",
+        4,
+        "--dtype",
+        "fp32",
+        cwd=tmp_path,
+    )
     assert done.returncode == 1
     assert "inputs.teacher" in done.stderr
 
@@ -165,13 +187,21 @@ def test_a_folder_that_is_no_earlier_result_is_never_replaced(
     tokenize = ["tokenize", "--text", "corpus", "--teacher", teacher.path, "--out"]
     cut = ["kd", "--tokens", line.tokens, "--teacher", teacher.path, "--out", "students"]
     refused = {
-        "chapter-1.tex": [*tokenize, "thesis"], ".txt": [*tokenize, "corpus"], "dskd, kd": cut,
+        "chapter-1.tex": [*tokenize, "thesis"],
+        ".txt": [*tokenize, "corpus"],
+        "dskd, kd": cut,
         "this is 'states', and 'plan' would replace it": ["plan", "--tokens", line.tokens, "--out", "states"],
         "no stages.json": ["demo", "--out", "thesis"],
         "the result would replace what it is made from": [
-            "dictionary", "convert", "students/kd", "--dtype", "bf16", "--out", "students/kd"
+            "dictionary",
+            "convert",
+            "students/kd",
+            "--dtype",
+            "bf16",
+            "--out",
+            "students/kd",
         ],
-    }  # fmt: skip
+    }
     for message, arguments in refused.items():
         done = sensetrain(*arguments, cwd=tmp_path)
         assert (done.returncode, message in done.stderr) == (1, True), done.stderr

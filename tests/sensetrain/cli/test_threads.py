@@ -19,8 +19,11 @@ def test_threads_spin_briefly_unless_the_user_says_how_they_wait(given: dict[str
     environment = {name: value for name, value in os.environ.items() if name not in NAMES}
     done = subprocess.run(
         [sys.executable, "-m", "sensetrain", "dictionary", "verify", "nowhere"],
-        env={**environment, **given, "OMP_DISPLAY_ENV": "VERBOSE"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env={**environment, **given, "OMP_DISPLAY_ENV": "VERBOSE"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if "OMP_WAIT_POLICY" not in done.stderr:
         pytest.skip("torch has no OpenMP here")
     assert expected in done.stderr

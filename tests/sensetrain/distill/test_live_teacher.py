@@ -69,10 +69,17 @@ def test_live_is_cached(line, tmp_path: Path, settings) -> None:
     states = student.base_model(first["input_ids"], attention_mask=first["attention_mask"]).last_hidden_state
     losses = [
         head_loss(
-            states[has_target], head, first["labels"][has_target], part.teacher,
-            temperature=2.0, alpha=1.0, divergence=Divergence(name),
-        )[0].item() for name in ("kl", "reverse_kl", "jsd") for part in (ours, theirs)
-    ]  # fmt: skip
+            states[has_target],
+            head,
+            first["labels"][has_target],
+            part.teacher,
+            temperature=2.0,
+            alpha=1.0,
+            divergence=Divergence(name),
+        )[0].item()
+        for name in ("kl", "reverse_kl", "jsd")
+        for part in (ours, theirs)
+    ]
     assert losses[::2] == pytest.approx(losses[1::2], rel=2e-3)
 
 
@@ -89,9 +96,14 @@ def test_a_list_of_the_whole_vocabulary_is_the_teacher(line, tmp_path: Path) -> 
         for of in (CachedTeacher(head), live):
             states = student.base_model(**given).last_hidden_state.detach()[has_target].requires_grad_()
             loss, _, value = head_loss(
-                states, head, batch["labels"][has_target], of.of_batch(batch, senses=False).teacher,
-                temperature=2.0, alpha=1.0, divergence=Divergence(name),
-            )  # fmt: skip
+                states,
+                head,
+                batch["labels"][has_target],
+                of.of_batch(batch, senses=False).teacher,
+                temperature=2.0,
+                alpha=1.0,
+                divergence=Divergence(name),
+            )
             found.append((float(value), torch.autograd.grad(loss, states)[0]))
         assert found[0][0] == pytest.approx(found[1][0], rel=1e-3)
         assert float((found[0][1] - found[1][1]).norm()) < 2e-3 * float(found[1][1].norm())
@@ -242,9 +254,11 @@ def test_a_damaged_shard_is_refused_and_only_what_is_asked_for_is_opened(line, t
 def test_what_does_not_fit_is_refused_by_name(line, tmp_path: Path) -> None:
     made, path = TeacherCache.open(line.cache).manifest, line.cache
     wrong = {
-        "kappa": DSKDSettings(kappa=4), "metric": DSKDSettings(metric="standardized"),
-        "own_negatives": DSKDSettings(recipe="code", temperature=2.0), "temperature": DistilSettings(temperature=1.0),
-    }  # fmt: skip
+        "kappa": DSKDSettings(kappa=4),
+        "metric": DSKDSettings(metric="standardized"),
+        "own_negatives": DSKDSettings(recipe="code", temperature=2.0),
+        "temperature": DistilSettings(temperature=1.0),
+    }
     for name, settings in wrong.items():
         with pytest.raises(UserError, match=rf"settings\.{name}"):
             check_cache(made, path, settings, VOCABULARY)
@@ -253,9 +267,8 @@ def test_what_does_not_fit_is_refused_by_name(line, tmp_path: Path) -> None:
         check_cache(made, path, DistilSettings(), VOCABULARY + 128)
     with pytest.raises(UserError, match=r"settings\.max_neighbours"):
         train.dskd(
-            None, line.tokens, line.teacher, line.senses_source(), tmp_path / "out",
-            DSKDSettings(max_neighbours=25),
-        )  # fmt: skip
+            None, line.tokens, line.teacher, line.senses_source(), tmp_path / "out", DSKDSettings(max_neighbours=25)
+        )
     assert not (tmp_path / "out").exists()
 
 

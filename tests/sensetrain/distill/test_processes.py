@@ -42,11 +42,28 @@ main()
 
 def torchrun(line, out: Path, *flags: str, program: tuple[str, ...] = ("-m", "sensetrain")) -> Any:
     """`torchrun -m sensetrain dskd` on the line's artefacts, in two processes."""
-    where = {"cache": line.cache, "tokens": line.tokens, "dictionary": line.senses, "composed": line.composed,
-             "neighbours": line.neighbours, "teacher": line.teacher.path, "out": out}  # fmt: skip
+    where = {
+        "cache": line.cache,
+        "tokens": line.tokens,
+        "dictionary": line.senses,
+        "composed": line.composed,
+        "neighbours": line.neighbours,
+        "teacher": line.teacher.path,
+        "out": out,
+    }
     paths = [word for name, path in where.items() for word in (f"--{name}", str(path))]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2",
-               *program, "dskd", *paths, *FLAGS, *flags]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node=2",
+        *program,
+        "dskd",
+        *paths,
+        *FLAGS,
+        *flags,
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(train.__file__).parents[2])}
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 

@@ -50,10 +50,14 @@ def test_unknown_names_are_refused(values) -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        {"gamma": -1.0}, {"gamma": "automatic"}, {"gamma": "inf"}, {"jsd_beta": 1.0},
-        {"divergence": "reverse_kl", "tail": "renormalise"}, {"positions": "some"},
+        {"gamma": -1.0},
+        {"gamma": "automatic"},
+        {"gamma": "inf"},
+        {"jsd_beta": 1.0},
+        {"divergence": "reverse_kl", "tail": "renormalise"},
+        {"positions": "some"},
     ],
-)  # fmt: skip
+)
 def test_settings_that_do_not_fit_are_refused(values) -> None:
     with pytest.raises(UserError):
         DSKDSettings.parse(**values)
@@ -66,10 +70,26 @@ def test_flags_override_the_file_and_the_file_the_recipe(line, tmp_path: Path) -
     named = [text for name in folders for text in (f"--{name}", str(line.folder / name))]
     out = tmp_path / "student"
     flags = [
-        "dskd", "--config", str(file), *named, "--dictionary", str(line.senses), "--teacher", str(line.teacher.path),
-        "--out", str(out), "--layers", "2", "--epochs", "0.1", "--warmup", "0.3", "--no-own-negatives",
-        "--preset", "mistral",
-    ]  # fmt: skip
+        "dskd",
+        "--config",
+        str(file),
+        *named,
+        "--dictionary",
+        str(line.senses),
+        "--teacher",
+        str(line.teacher.path),
+        "--out",
+        str(out),
+        "--layers",
+        "2",
+        "--epochs",
+        "0.1",
+        "--warmup",
+        "0.3",
+        "--no-own-negatives",
+        "--preset",
+        "mistral",
+    ]
     refused = CliRunner().invoke(cli, flags)
     assert "settings.max_neighbours" in str(refused.exception)  # the recipe's limit, which these were made without
     assert not out.exists()
@@ -78,8 +98,16 @@ def test_flags_override_the_file_and_the_file_the_recipe(line, tmp_path: Path) -
     assert done.exit_code == 0, done.output
     made = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
     expected = {
-        "recipe": "code", "preset": "mistral", "alpha": 0.6, "warmup": 0.3, "own_negatives": False, "gamma": "auto",
-        "weight_decay": 1e-3, "scale_learning_rate": True, "beta_p": 1.5, "learning_rate": 2e-5,
-    }  # fmt: skip
+        "recipe": "code",
+        "preset": "mistral",
+        "alpha": 0.6,
+        "warmup": 0.3,
+        "own_negatives": False,
+        "gamma": "auto",
+        "weight_decay": 1e-3,
+        "scale_learning_rate": True,
+        "beta_p": 1.5,
+        "learning_rate": 2e-5,
+    }
     assert made["settings"].items() >= expected.items()
     assert made["facts"]["gamma"] > 0

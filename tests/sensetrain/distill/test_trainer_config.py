@@ -27,9 +27,22 @@ def parsed(config: type, *flags: str):
 
 def test_flags_are_those_of_the_settings_and_of_trainer(tmp_path: Path) -> None:
     made = parsed(
-        DSKDConfig, "--output_dir", str(tmp_path), "--recipe", "code", "--temperature", "3", "--gamma", "auto",
-        "--keep-layers", "0,2", "--report_to", "none", "--lr_scheduler_type", "constant",
-    )  # fmt: skip
+        DSKDConfig,
+        "--output_dir",
+        str(tmp_path),
+        "--recipe",
+        "code",
+        "--temperature",
+        "3",
+        "--gamma",
+        "auto",
+        "--keep-layers",
+        "0,2",
+        "--report_to",
+        "none",
+        "--lr_scheduler_type",
+        "constant",
+    )
     assert (made.settings.alpha, made.settings.temperature, made.settings.gamma) == (0.7, 3.0, "auto")
     assert made.settings.keep_layers == (0, 2)
     assert made.lr_scheduler_type == "constant"
@@ -103,9 +116,11 @@ def test_a_student_that_is_no_cut_reads_the_caches_states_by_the_teachers_head(l
     for values in ({"layers": 2}, {"student": own}):
         config = KDConfig(tmp_path / "student", **{**FEW, "layers": None, **values})
         trainer = KDTrainer(
-            model=build_student(line.teacher, config.settings), args=config, teacher=line.teacher,
+            model=build_student(line.teacher, config.settings),
+            args=config,
+            teacher=line.teacher,
             train_dataset=cached_sequences(line.tokens, states, config.settings),
-        )  # fmt: skip
+        )
         trainer.train()
         losses.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
     assert len(losses[0]) == 2

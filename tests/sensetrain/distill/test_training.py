@@ -42,9 +42,11 @@ def trainer_of(line, tmp_path: Path, batch_size: int, accumulate: int, kept: int
     settings = settings.model_copy(update={"batch_size": batch_size, "accumulate": accumulate})
     dataset = torch.utils.data.Subset(dataset_of(line), range(kept))
     return DSKDTrainer(
-        senses=line.senses_source(), model=cut_student(line.teacher, 2, 2).double(),
-        args=DSKDConfig.of(settings, tmp_path), train_dataset=dataset,
-    )  # fmt: skip
+        senses=line.senses_source(),
+        model=cut_student(line.teacher, 2, 2).double(),
+        args=DSKDConfig.of(settings, tmp_path),
+        train_dataset=dataset,
+    )
 
 
 def one_step(
@@ -118,9 +120,7 @@ def test_a_cache_of_states_is_the_live_teacher(line, tmp_path: Path) -> None:
     dataset = CachedSequences(
         Tokens.open(line.tokens), TeacherCache.open(tmp_path / "cache"), 0, torch.zeros(700, dtype=torch.bool)
     )
-    trainer = KDTrainer(
-        args=KDConfig.of(kd, tmp_path), model=cut_student(line.teacher, 2, 1), train_dataset=dataset
-    )  # fmt: skip
+    trainer = KDTrainer(args=KDConfig.of(kd, tmp_path), model=cut_student(line.teacher, 2, 1), train_dataset=dataset)
     batch = collate([dataset[i] for i in range(4)])
     loss = float(trainer.compute_loss(trainer.model, dict(batch)).detach())
     teacher = AutoModelForCausalLM.from_pretrained(line.teacher.path)

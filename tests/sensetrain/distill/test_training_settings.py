@@ -147,9 +147,12 @@ class EightSequences(torch.utils.data.Dataset):
         ids = self.ids[index]
         nothing = torch.zeros(63, dtype=torch.bool)
         return {
-            "input_ids": ids, "labels": torch.cat([ids[1:], torch.tensor([IGNORE])]), "related": nothing,
-            "sampled": nothing, "teacher_states": torch.zeros(63, 64),
-        }  # fmt: skip
+            "input_ids": ids,
+            "labels": torch.cat([ids[1:], torch.tensor([IGNORE])]),
+            "related": nothing,
+            "sampled": nothing,
+            "teacher_states": torch.zeros(63, 64),
+        }
 
 
 def test_eight_sequences_are_learnt_by_heart(tmp_path: Path) -> None:

@@ -36,9 +36,13 @@ from sensetrain.evaluate.scorer import Scorer
 SETTINGS = HarnessSettings(compute="fp32", max_length=120, batch_tokens=400)
 LONG = HarnessSettings(compute="fp32", max_length=256, batch_tokens=400)
 FOLDERS = {
-    "arc_challenge": "arc", "commonsense_qa": "commonsense_qa", "piqa": "piqa", "mmlu": "mmlu/default",
-    "squadv2": "squadv2", "wikitext": "wikitext",
-}  # fmt: skip
+    "arc_challenge": "arc",
+    "commonsense_qa": "commonsense_qa",
+    "piqa": "piqa",
+    "mmlu": "mmlu/default",
+    "squadv2": "squadv2",
+    "wikitext": "wikitext",
+}
 
 
 @pytest.fixture(scope="module")
@@ -256,13 +260,23 @@ def test_every_benchmark_is_measured(measured: Path) -> None:
     found = json.loads((measured / "harness.json").read_text())
     metrics = {(r["task"], r["metric"]) for r in found["results"]}
     assert metrics == {
-        ("arc_challenge", "acc"), ("arc_challenge", "acc_norm"), ("arc_challenge", "gold_nll"),
-        ("commonsense_qa", "acc"), ("commonsense_qa", "gold_nll"),
-        ("piqa", "acc"), ("piqa", "acc_norm"), ("piqa", "gold_nll"), ("mmlu", "acc"), ("mmlu", "gold_nll"),
-        ("squadv2", "exact"), ("squadv2", "f1"), ("squadv2", "gold_nll"),
+        ("arc_challenge", "acc"),
+        ("arc_challenge", "acc_norm"),
+        ("arc_challenge", "gold_nll"),
+        ("commonsense_qa", "acc"),
+        ("commonsense_qa", "gold_nll"),
+        ("piqa", "acc"),
+        ("piqa", "acc_norm"),
+        ("piqa", "gold_nll"),
+        ("mmlu", "acc"),
+        ("mmlu", "gold_nll"),
+        ("squadv2", "exact"),
+        ("squadv2", "f1"),
+        ("squadv2", "gold_nll"),
         *(("wikitext", f"{unit}_perplexity") for unit in ("word", "byte", "token")),
-        ("wikitext", "bits_per_byte"), ("wikitext", "token_nll"),
-    }  # fmt: skip
+        ("wikitext", "bits_per_byte"),
+        ("wikitext", "token_nll"),
+    }
     assert len(found["results"]) == 2 * len(metrics)
     assert {(r["task"], r["metric"]) for r in found["differences"]} == metrics
     assert {r["items"] for r in found["results"] if r["task"] != "wikitext"} == {3}
@@ -330,9 +344,8 @@ def test_scores_of_other_data_are_refused(measured: Path, chatting: ModelFolder,
     file.write_text(file.read_text().replace("choice 0", "choice zero"))
     with pytest.raises(UserError, match=r"\[data\]"):
         evaluate_tasks(
-            [chatting], ["arc_challenge"], tmp_path, measured / "harness.json",
-            SETTINGS.model_copy(update={"limit": 3}),
-        )  # fmt: skip
+            [chatting], ["arc_challenge"], tmp_path, measured / "harness.json", SETTINGS.model_copy(update={"limit": 3})
+        )
 
 
 def test_a_protocol_by_chat_takes_a_chat_template(teacher: ModelFolder, data: Path, tmp_path: Path) -> None:

@@ -99,17 +99,31 @@ def test_states_of_an_isolated_word_are_those_of_its_text(line):
 @pytest.fixture(scope="module")
 def contexts(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wic")
-    rows = [("novel", "A novel idea.", "He read a novel.", "false"), ("spring", "In spring.", "By spring.", "false"),
-            ("there", "It is there.", "There it was.", "true"), ("qwx", "A qwx.", "One qwx.", "true")]  # fmt: skip
+    rows = [
+        ("novel", "A novel idea.", "He read a novel.", "false"),
+        ("spring", "In spring.", "By spring.", "false"),
+        ("there", "It is there.", "There it was.", "true"),
+        ("qwx", "A qwx.", "One qwx.", "true"),
+    ]
     with (folder / "val.jsonl").open("w", encoding="utf-8") as file:
         for word, one, other, label in rows:
             start = [text.casefold().index(word) for text in (one, other)]
-            item = {"word": word, "sentence1": one, "sentence2": other, "label": label, "start1": start[0],
-                    "end1": start[0] + len(word), "start2": start[1], "end2": start[1] + len(word)}  # fmt: skip
+            item = {
+                "word": word,
+                "sentence1": one,
+                "sentence2": other,
+                "label": label,
+                "start1": start[0],
+                "end1": start[0] + len(word),
+                "start2": start[1],
+                "end2": start[1] + len(word),
+            }
             file.write(json.dumps(item) + "\n")
-    texts = [(1, "go. Sentence 1: He went home . Sentence 2: Go there ."),
-             (0, "spring. Sentence 1: Springs are wet . Sentence 2: It is spring ."),
-             (0, "absent. Sentence 1: Nothing here . Sentence 2: Nor absent here .")]  # fmt: skip
+    texts = [
+        (1, "go. Sentence 1: He went home . Sentence 2: Go there ."),
+        (0, "spring. Sentence 1: Springs are wet . Sentence 2: It is spring ."),
+        (0, "absent. Sentence 1: Nothing here . Sentence 2: Nor absent here ."),
+    ]
     train = "".join(json.dumps({"label": label, "text": f"Word: {text}"}) + "\n" for label, text in texts)
     (folder / "train.jsonl").write_text(train, encoding="utf-8")
     return folder
@@ -118,8 +132,9 @@ def contexts(tmp_path_factory) -> Path:
 def test_items_of_both_forms_are_read_and_words_found_by_their_lemma(contexts):
     items = read_items(contexts / "train.jsonl")
     assert [(i.word, [s[slice(*p)] for s, p in zip(i.sentences, i.spans, strict=True)], i.same) for i in items] == [
-        ("go", ["went", "Go"], True), ("spring", ["Springs", "spring"], False),
-    ]  # fmt: skip
+        ("go", ["went", "Go"], True),
+        ("spring", ["Springs", "spring"], False),
+    ]
     first = read_items(contexts / "val.jsonl")[0]
     assert first == Item("novel", ("A novel idea.", "He read a novel."), ((2, 7), (10, 15)), same=False)
     assert locate("go", "nothing") is None

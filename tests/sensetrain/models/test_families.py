@@ -30,8 +30,11 @@ from sensetrain.senses.settings import ClusterSettings, CollectSettings, Compose
 IDS = (torch.arange(40) * 7 % VOCABULARY)[None]
 NO_LINEAR_MAP = r"conv|A_log|router|\.gate\.weight|bias|\.mamba\.|rg_lru"
 """Names of matrices that LoRA is not for: convolutions, routers of experts, experts' biases, recurrences."""
-CUTS = {"first": ({"layers": 2}, [0, 1]), "spaced": ({"layers": 3, "keep": "spaced"}, [0, 2, 3]),
-        "last": ({"keep_layers": (2, 3)}, [2, 3])}  # fmt: skip
+CUTS = {
+    "first": ({"layers": 2}, [0, 1]),
+    "spaced": ({"layers": 3, "keep": "spaced"}, [0, 2, 3]),
+    "last": ({"keep_layers": (2, 3)}, [2, 3]),
+}
 
 
 def logits(model) -> torch.Tensor:
@@ -85,12 +88,15 @@ def test_the_loss_is_that_of_the_models_own_logits(name: str, of: str, tmp_path:
     settings = DistilSettings(train_layers=1, temperature=2.0, alpha=0.7, compute="fp32")
     student, teacher = FAMILIES[name].model(seed=1), FAMILIES[of].model()
     trainer = KDTrainer(
-        model=student, args=KDConfig.of(settings, tmp_path), teacher=LiveTeacher(teacher, None, SimpleNamespace()),
-    )  # fmt: skip
+        model=student, args=KDConfig.of(settings, tmp_path), teacher=LiveTeacher(teacher, None, SimpleNamespace())
+    )
     batch = {
-        "input_ids": IDS, "attention_mask": torch.ones_like(IDS), "labels": IDS.roll(-1, 1),
-        "related": torch.zeros(40, dtype=torch.bool), "sampled": torch.zeros(40, dtype=torch.bool),
-    }  # fmt: skip
+        "input_ids": IDS,
+        "attention_mask": torch.ones_like(IDS),
+        "labels": IDS.roll(-1, 1),
+        "related": torch.zeros(40, dtype=torch.bool),
+        "sampled": torch.zeros(40, dtype=torch.bool),
+    }
     weight = student.get_input_embeddings().weight
     loss = trainer.compute_loss(student, batch)
     own, wanted = student(IDS, use_cache=False).logits[0], teacher(IDS, use_cache=False).logits[0].detach()

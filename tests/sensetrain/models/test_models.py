@@ -100,9 +100,17 @@ def test_a_model_whose_logits_are_not_its_heads_is_refused(tmp_path: Path) -> No
     """ModernBERT's decoder has a layer and a norm between its states and its head."""
     torch.manual_seed(0)
     config = ModernBertDecoderConfig(
-        vocab_size=90, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2, cls_token_id=1,
-        sep_token_id=2, pad_token_id=0, bos_token_id=1, eos_token_id=2,
-    )  # fmt: skip
+        vocab_size=90,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        cls_token_id=1,
+        sep_token_id=2,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
     ModernBertDecoderForCausalLM(config).save_pretrained(tmp_path)
     for load in (ModelFolder("modern", tmp_path).load, lambda: ModelFolder("modern", tmp_path).load_layers(1)):
         with pytest.raises(UserError, match="does more to its logits"):

@@ -35,9 +35,15 @@ from sensetrain.models.surgery import add_lora, build_student, count_parameters,
 from sensetrain.text.tokens import Tokens
 
 SMALL = {
-    "vocab_size": 60, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 6, "num_attention_heads": 2,
-    "num_key_value_heads": 1, "max_position_embeddings": 64, "initializer_range": 0.3,
-}  # fmt: skip
+    "vocab_size": 60,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.3,
+}
 IDS = torch.arange(1, 13)[None]
 
 
@@ -58,9 +64,14 @@ def source(request, tmp_path: Path) -> ModelFolder:
 
 @pytest.mark.parametrize(
     ("settings", "kept"),
-    [({}, [0, 1, 2]), ({"layers": 4}, [0, 1, 2, 3]), ({"layers": 3, "keep": "spaced"}, [0, 2, 5]),
-     ({"keep_layers": (1, 2, 5)}, [1, 2, 5]), ({"layers": 1, "keep": "spaced", "train_layers": 1}, [0])],
-)  # fmt: skip
+    [
+        ({}, [0, 1, 2]),
+        ({"layers": 4}, [0, 1, 2, 3]),
+        ({"layers": 3, "keep": "spaced"}, [0, 2, 5]),
+        ({"keep_layers": (1, 2, 5)}, [1, 2, 5]),
+        ({"layers": 1, "keep": "spaced", "train_layers": 1}, [0]),
+    ],
+)
 def test_a_student_is_the_teachers_layers_in_a_row(source: ModelFolder, tmp_path: Path, settings, kept) -> None:
     """Against the teacher with the other layers passed over by hand; saved and loaded again it is the same model."""
     student = build_student(source, StudentSettings(**settings)).eval()
@@ -98,9 +109,13 @@ def test_only_the_last_layers_are_trained(source: ModelFolder) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "field"),
-    [({"keep_layers": (0, 6)}, "keep_layers"), ({"keep_layers": (2, 1)}, "keep_layers"), ({"layers": 7}, "layers"),
-     ({"keep_layers": (0, 3), "train_layers": 3}, "train_layers")],
-)  # fmt: skip
+    [
+        ({"keep_layers": (0, 6)}, "keep_layers"),
+        ({"keep_layers": (2, 1)}, "keep_layers"),
+        ({"layers": 7}, "layers"),
+        ({"keep_layers": (0, 3), "train_layers": 3}, "train_layers"),
+    ],
+)
 def test_layers_that_are_not_there(source: ModelFolder, settings, field: str) -> None:
     with pytest.raises(UserError) as refused:
         build_student(source, StudentSettings(**settings))
@@ -185,10 +200,12 @@ def trained(line, folder: ModelFolder, out: Path, **settings) -> KDTrainer:
     config = KDConfig(str(out), max_steps=2, batch_size=2, compute="fp32", learning_rate=1e-2, **settings)
     tokens, none = Tokens.open(line.tokens), torch.zeros(700, dtype=torch.bool)
     trainer = KDTrainer(
-        model=build_student(folder, config.settings), args=config, processing_class=line.teacher.tokenizer(),
+        model=build_student(folder, config.settings),
+        args=config,
+        processing_class=line.teacher.tokenizer(),
         train_dataset=CachedSequences(tokens, LiveTargets(none, none), 0),
         teacher=LiveTeacher(folder.load("fp32"), None, config.settings),
-    )  # fmt: skip
+    )
     trainer.train()
     return trainer
 
@@ -257,13 +274,25 @@ def test_a_student_that_is_another_once_saved_is_no_artefact(line, tmp_path: Pat
 
 def test_the_text_model_of_a_model_of_images_is_teacher_at_every_stage(tmp_path: Path) -> None:
     text = {**FAMILIES["Gemma 3"].settings, "vocab_size": 60}
-    vision = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-              "image_size": 28, "patch_size": 14}  # fmt: skip
+    vision = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "image_size": 28,
+        "patch_size": 14,
+    }
     torch.manual_seed(0)
     whole = Gemma3ForConditionalGeneration(
-        Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4, image_token_index=59,
-                     boi_token_index=58, eoi_token_index=57)
-    ).eval()  # fmt: skip
+        Gemma3Config(
+            text_config=text,
+            vision_config=vision,
+            mm_tokens_per_image=4,
+            image_token_index=59,
+            boi_token_index=58,
+            eoi_token_index=57,
+        )
+    ).eval()
     folder = written(whole, tmp_path / "both")
     teacher = folder.load("fp32")
     student = build_student(folder, StudentSettings(keep_layers=(1, 3), train_layers=1)).eval()

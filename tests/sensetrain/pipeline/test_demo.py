@@ -39,9 +39,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(data: Path, teacher: ModelFolder, out: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "sensetrain", "demo", "--data", data, "--teacher", teacher.path, "--out", out]
     return subprocess.Popen(
-        [*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [*map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[str, str]:

@@ -194,9 +194,8 @@ def test_processes_that_connect_themselves(
     environment |= {} if own else {"RAY_ADDRESS": cluster}
     plan = commands(tokens, rows, teacher, tmp_path / RAY, RAY)[1]
     made = subprocess.run(
-        [sys.executable, "-m", "sensetrain", *plan], env=environment, capture_output=True, text=True,
-        timeout=HANG,
-    )  # fmt: skip
+        [sys.executable, "-m", "sensetrain", *plan], env=environment, capture_output=True, text=True, timeout=HANG
+    )
     assert made.returncode == 0, made.stderr
     shown = CliRunner().invoke(cli, commands(tokens, rows, teacher, tmp_path / LOCAL, LOCAL)[1])
     assert made.stdout.split() == shown.stdout.split()

@@ -29,18 +29,38 @@ def folder(tmp_path_factory: pytest.TempPathFactory, corpus_folder: Path) -> Pat
     lines = [line for file in corpus_folder.glob("*.txt") for line in file.read_text(encoding="utf-8").splitlines()]
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines), model_writer=model, vocab_size=400, pad_id=0, bos_id=1, eos_id=2, unk_id=3,
-        pad_piece="[PAD]", bos_piece="[CLS]", eos_piece="[SEP]", unk_piece="[UNK]", minloglevel=2,
-    )  # fmt: skip
+        sentence_iterator=iter(lines),
+        model_writer=model,
+        vocab_size=400,
+        pad_id=0,
+        bos_id=1,
+        eos_id=2,
+        unk_id=3,
+        pad_piece="[PAD]",
+        bos_piece="[CLS]",
+        eos_piece="[SEP]",
+        unk_piece="[UNK]",
+        minloglevel=2,
+    )
     (folder / "spm.model").write_bytes(model.getvalue())
     settings = {"do_lower_case": False, "vocab_type": "spm"}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     torch.manual_seed(0)
     config = DebertaV2Config(
-        vocab_size=420, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48,
-        max_position_embeddings=64, relative_attention=True, position_buckets=16, norm_rel_ebd="layer_norm",
-        share_att_key=True, pos_att_type="p2c|c2p", type_vocab_size=0, position_biased_input=False,
-    )  # fmt: skip
+        vocab_size=420,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=48,
+        max_position_embeddings=64,
+        relative_attention=True,
+        position_buckets=16,
+        norm_rel_ebd="layer_norm",
+        share_att_key=True,
+        pos_att_type="p2c|c2p",
+        type_vocab_size=0,
+        position_biased_input=False,
+    )
     torch.save(DebertaV2ForMaskedLM(config).state_dict(), folder / "pytorch_model.bin")
     (folder / "config.json").write_text(json.dumps(config.to_dict()), encoding="utf-8")
     return folder

@@ -53,10 +53,14 @@ def test_a_large_file_is_not_read(tmp_path: Path) -> None:
     file = TensorFile(
         tmp_path / "large" / FILE,
         {
-            "rows": ("bf16", (n, width)), "offsets": ("int64", (tokens + 1,)), "sizes": ("int32", (n,)),
-            "inertia": ("fp32", (n,)), "spread": ("fp32", (width,)), "examples": ("int64", (n, EXAMPLES, 2)),
+            "rows": ("bf16", (n, width)),
+            "offsets": ("int64", (tokens + 1,)),
+            "sizes": ("int32", (n,)),
+            "inertia": ("fp32", (n,)),
+            "spread": ("fp32", (width,)),
+            "examples": ("int64", (n, EXAMPLES, 2)),
         },
-    )  # fmt: skip
+    )
     every = torch.arange(tokens + 1)
     file.write("offsets", every.numpy(), every * each)
     file.write("rows", (every[:3] * each).numpy(), torch.ones(3, width))

@@ -141,10 +141,13 @@ def test_the_spread_of_a_merger_is_that_of_all_states(line, tmp_path: Path) -> N
         folder = tmp_path / name
         folder.mkdir()
         tensors = {
-            "rows": rows, "offsets": torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)]),
-            "sizes": torch.ones(len(rows), dtype=torch.int32), "inertia": torch.zeros(len(rows)),
-            "spread": rows.std(0, correction=0), "examples": torch.full((len(rows), 4, 2), -1),
-        }  # fmt: skip
+            "rows": rows,
+            "offsets": torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)]),
+            "sizes": torch.ones(len(rows), dtype=torch.int32),
+            "inertia": torch.zeros(len(rows)),
+            "spread": rows.std(0, correction=0),
+            "examples": torch.full((len(rows), 4, 2), -1),
+        }
         save_file({k: v.contiguous() for k, v in tensors.items()}, folder / FILE)
         resealed(folder, json.loads((line.senses / MANIFEST).read_text(encoding="utf-8")))
     merge(tmp_path / "a", tmp_path / "b", tmp_path / "out")
@@ -165,8 +168,11 @@ def test_a_dictionary_does_not_replace_itself(line, tmp_path: Path) -> None:
     """A subset or rounded rows in the place of the whole would be a loss."""
     senses = rewritten(line.senses, tmp_path / "senses")
     (tmp_path / "link").symlink_to(senses)
-    for make in (lambda out: convert(senses, out, "bf16"), lambda out: subset(senses, out, [1]),
-                 lambda out: merge(line.senses, senses, out, prefer="first")):  # fmt: skip
+    for make in (
+        lambda out: convert(senses, out, "bf16"),
+        lambda out: subset(senses, out, [1]),
+        lambda out: merge(line.senses, senses, out, prefer="first"),
+    ):
         for out in (senses, tmp_path / "link"):
             with pytest.raises(UserError, match="the result would replace what it is made from"):
                 make(out)

@@ -48,10 +48,13 @@ def test_a_dry_run_writes_the_card_and_lists_the_files(line, dictionary: Path) -
     _, front, text = (dictionary / "README.md").read_text(encoding="utf-8").split("---\n", 2)
     assert yaml.safe_load(front)["license"] == "cc-by-4.0"
     for said in (
-        f"| teacher | `{line.teacher.path}` |", "| text | six essays \\| own work |", "| state_of | next |",
-        f"| rows | {facts['rows']:,} |", 'SenseDictionary.load("someone/senses")',
+        f"| teacher | `{line.teacher.path}` |",
+        "| text | six essays \\| own work |",
+        "| state_of | next |",
+        f"| rows | {facts['rows']:,} |",
+        'SenseDictionary.load("someone/senses")',
         f"| tokenizer | {line.teacher.tokenizer_fingerprint} |",
-    ):  # fmt: skip
+    ):
         assert said in text, said
     listed = {row.split()[0]: row.split()[1].replace(",", "") for row in done.stdout.splitlines()[1:]}
     assert listed == {name: str((dictionary / name).stat().st_size) for name in ("README.md", MANIFEST, FILE)}

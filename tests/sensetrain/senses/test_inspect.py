@@ -113,9 +113,13 @@ def test_a_word_that_was_not_composed_is_composed_now(line) -> None:
     composed, word = ComposedWords.open(line.composed), word_of_tokens(line, 2)
     at = composed.words.index(word)
     others = ComposedWords(
-        composed.manifest, composed.words[:at], composed.tokens[:at], composed.first_row[:at], composed.counts[:at],
+        composed.manifest,
+        composed.words[:at],
+        composed.tokens[:at],
+        composed.first_row[:at],
+        composed.counts[:at],
         composed.rows[: int(composed.first_row[at])],
-    )  # fmt: skip
+    )
     wide = {"nearest": 700}
     there, absent = (inspector(line, composed=c, **wide).inspect(word).entries[0] for c in (composed, others))
     for one, other in zip(there.senses, absent.senses, strict=True):
@@ -275,9 +279,20 @@ def test_artefacts_of_something_else_are_refused_if_named_and_passed_over_if_not
         (tmp_path / "copy").mkdir(exist_ok=True)
         (tmp_path / "copy" / name).write_bytes((line.senses / name).read_bytes())
     alone = CliRunner().invoke(
-        cli, ["inspect", "the", "--dictionary", str(tmp_path / "copy"), "--teacher", str(line.teacher.path),
-              "--html", str(tmp_path / "page.html"), "--format", "json"]
-    )  # fmt: skip
+        cli,
+        [
+            "inspect",
+            "the",
+            "--dictionary",
+            str(tmp_path / "copy"),
+            "--teacher",
+            str(line.teacher.path),
+            "--html",
+            str(tmp_path / "page.html"),
+            "--format",
+            "json",
+        ],
+    )
     assert alone.exit_code == 0, alone
     assert not any(sense["contexts"] for entry in json.loads(alone.stdout)["entries"] for sense in entry["senses"])
     assert "<svg" not in (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -36,9 +36,13 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
     wordpiece.normalizer, wordpiece.decoder = normalizers.BertNormalizer(), decoders.WordPiece()
     wordpiece.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     PreTrainedTokenizerFast(
-        tokenizer_object=wordpiece, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]",
+        tokenizer_object=wordpiece,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
         additional_special_tokens=["unit"],
-    ).save_pretrained(folder)  # fmt: skip
+    ).save_pretrained(folder)
     config = BertConfig(vocab_size=len(PIECES), hidden_size=8, num_hidden_layers=1, num_attention_heads=1)
     BertModel(config).save_pretrained(folder)
     return find_model(str(folder))
@@ -51,9 +55,13 @@ def senses(teacher: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Pa
     count = len(PIECES)
     rows = torch.arange(count).float()[:, None].expand(-1, 8).contiguous()
     made = SenseDictionary(
-        rows, torch.arange(count + 1), torch.ones(count, dtype=torch.int32), torch.zeros(count), torch.ones(8),
+        rows,
+        torch.arange(count + 1),
+        torch.ones(count, dtype=torch.int32),
+        torch.zeros(count),
+        torch.ones(8),
         torch.full((count, EXAMPLES, 2), -1),
-    )  # fmt: skip
+    )
     inputs = {"tokenizer": teacher.tokenizer_fingerprint, "teacher": teacher.fingerprint}
     write_dictionary(folder, made, {"unit": "token", "state_of": "same"}, inputs, {})
     return folder

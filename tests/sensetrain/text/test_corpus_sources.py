@@ -26,8 +26,13 @@ ROWS = [
     {"id": 13, "text": None},
     {"id": 14, "text": "The last one: \u00e9\u4e2d."},
 ]
-EXPECTED = [("x-7", ROWS[0]["text"], ""), ("2", ROWS[1]["text"], ""), ("12", None, "no text"), ("13", None, "no text"),
-            ("14", ROWS[4]["text"], "")]  # fmt: skip
+EXPECTED = [
+    ("x-7", ROWS[0]["text"], ""),
+    ("2", ROWS[1]["text"], ""),
+    ("12", None, "no text"),
+    ("13", None, "no text"),
+    ("14", ROWS[4]["text"], ""),
+]
 
 CHAT = [{"role": "user", "content": "What is a word?"}, {"role": "assistant", "content": "A sign."}]
 TEMPLATE = "{% for m in messages %}<|end|>{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
@@ -193,8 +198,12 @@ def test_everything_read_is_kept_or_dropped_and_documents_keep_their_ids(tmp_pat
     made = tokenize(files, teacher, tmp_path / "out", TokenizeSettings())
     listed = pq.read_table(tmp_path / "out" / corpus.DOCUMENTS).to_pylist()
     assert [(row["file"], row["id"]) for row in listed] == [
-        ("a.jsonl", "x-7"), ("a.jsonl", "2"), ("a.jsonl", "14"), ("b.txt", "One"), ("b.txt", "Two"),
-    ]  # fmt: skip
+        ("a.jsonl", "x-7"),
+        ("a.jsonl", "2"),
+        ("a.jsonl", "14"),
+        ("b.txt", "One"),
+        ("b.txt", "Two"),
+    ]
     assert made.facts["dropped"] == {"no text": 3}
     assert made.facts["read"] == 8 == made.facts["documents"] + sum(made.facts["dropped"].values())
 

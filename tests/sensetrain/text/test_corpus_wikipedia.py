@@ -50,9 +50,7 @@ def dump(folder: Path, pages: list[str], end: str = "</mediawiki>\n") -> Path:
 
 def test_articles_are_kept_and_other_pages_counted(tmp_path: Path, teacher: ModelFolder) -> None:
     made = tokenize([dump(tmp_path, PAGES)], teacher, tmp_path / "out", TokenizeSettings())
-    assert made.facts["dropped"] == {
-        "redirect": 2, "other namespace": 1, "not wikitext": 1, "no text": 1,
-    }  # fmt: skip
+    assert made.facts["dropped"] == {"redirect": 2, "other namespace": 1, "not wikitext": 1, "no text": 1}
     assert made.facts["read"] == len(PAGES)
     tokens = Tokens.open(tmp_path / "out")
     texts = [teacher.tokenizer().decode(tokens.sequence(i)) for i in range(2)]
@@ -83,10 +81,7 @@ def test_processes_do_not_change_what_comes_out(tmp_path: Path) -> None:
         ("* one\n** two\n# three\n: four<br />five", "one\ntwo\nthree\nfour\nfive"),
         ("<div>a<span>b</span></div>__NOTOC__c <sub>2</sub>", "ab\nc 2"),
         ("{{only}}\n== References ==\n{{reflist}}", ""),
-        (
-            "a\n== Empty ==\n=== Full ===\nb\n=== Bare ===\n== Bare too ==\n== Last ==\nc",
-            "a\nEmpty\nFull\nb\nLast\nc",
-        ),
+        ("a\n== Empty ==\n=== Full ===\nb\n=== Bare ===\n== Bare too ==\n== Last ==\nc", "a\nEmpty\nFull\nb\nLast\nc"),
         ("[[unclosed {{also '''bold", "[[unclosed {{also bold"),
         ("", ""),
     ],

@@ -50,8 +50,10 @@ def test_every_item_is_kept_or_dropped_for_a_reason(data: Path, tmp_path: Path) 
         assert facts["read"] == facts["kept"] + sum(facts["dropped"].values())
         assert len({row["id"] for row in rows}) == len(rows)
     assert made.facts["mmlu_pro"]["dropped"] == {
-        "its question is evaluated": 1, "from MMLU by its source": 1, "fewer than four choices": 1
-    }  # fmt: skip
+        "its question is evaluated": 1,
+        "from MMLU by its source": 1,
+        "fewer than four choices": 1,
+    }
     squad = made.facts["squadv2"]
     assert squad["cut"] == "half-0"
     assert squad["dropped"] == {"evaluated (cut half-0)": 21, "no other question in its paragraph": 3}
