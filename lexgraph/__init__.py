@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "open", "sample_data"]
 
 try:
-    __version__ = version("sensetrain")
+    __version__ = version("lexgraph")
 except PackageNotFoundError:  # a bare checkout on the path, not installed
     __version__ = "0+checkout"
 

@@ -119,7 +119,7 @@ def _require_harness() -> None:
         raise UserError(
             f"--tasks takes lm-evaluation-harness, which is not installed ({error.name})",
             field="--tasks",
-            remedy="pip install 'sensetrain[eval]'",
+            remedy="pip install 'lexgraph[eval]'",
         ) from None
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
 

@@ -152,7 +152,7 @@ def add_lora(student: PreTrainedModel, rank: int) -> None:
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError:
-        raise UserError("LoRA needs peft", field="lora_rank", remedy="pip install 'sensetrain[lora]'") from None
+        raise UserError("LoRA needs peft", field="lora_rank", remedy="pip install 'lexgraph[lora]'") from None
     _, stack = decoder_layers(student, student.config.num_hidden_layers)
     trained = [weight for weight in student.parameters() if weight.requires_grad]
     modules: list[str] = []

@@ -166,5 +166,5 @@ def _ray() -> Any:
         return importlib.import_module("ray")
     except ModuleNotFoundError:
         raise UserError(
-            "the library `ray` is not installed", field="engine", remedy="pip install 'sensetrain[ray]'"
+            "the library `ray` is not installed", field="engine", remedy="pip install 'lexgraph[ray]'"
         ) from None

@@ -84,7 +84,7 @@ class HubDataset:
             raise UserError(
                 "reading a dataset takes the library `datasets`, which is not installed",
                 field="--dataset",
-                remedy="pip install 'sensetrain[eval]', which brings it, or give the data as JSON Lines or Parquet",
+                remedy="pip install 'lexgraph[eval]', which brings it, or give the data as JSON Lines or Parquet",
             ) from None
         try:
             if Path(self.name).is_dir():

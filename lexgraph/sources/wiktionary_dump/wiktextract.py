@@ -22,7 +22,7 @@ from lexgraph.sources.wiktionary_dump import layout
 from lexgraph.sources.wiktionary_jsonl import reader as wiktionary_jsonl
 
 PROGRAM = "wiktwords"
-_INSTALL = 'install it: pip install "sensetrain[wiktextract]", best in an environment of Python 3.10 or older'
+_INSTALL = 'install it: pip install "lexgraph[wiktextract]", best in an environment of Python 3.10 or older'
 
 KNOWN_FAILURES = (
     (

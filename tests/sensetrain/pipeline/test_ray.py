@@ -209,7 +209,7 @@ def test_without_the_library_the_extra_is_named(
     for command in commands(tokens, rows, teacher, tmp_path, RAY):
         result = CliRunner().invoke(cli, command)
         assert isinstance(result.exception, UserError)
-        assert "pip install 'sensetrain[ray]'" in str(result.exception)
+        assert "pip install 'lexgraph[ray]'" in str(result.exception)
     assert not list(tmp_path.iterdir())
 
 
