@@ -29,7 +29,7 @@ def last_values(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def write_curves(folder: Path, method: str, history: Sequence[Mapping[str, float]]) -> None:
     """Write the history and draw its terms."""
-    from sensetrain.report.pictures import curves  # matplotlib takes long to import
+    from sensetrain.artefacts.pictures import curves  # matplotlib takes long to import
 
     write_json(folder / HISTORY, history)
     picture = curves({method: history}, _TERMS)

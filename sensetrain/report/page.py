@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 import lexgraph
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import read_json, replacing, require_replaceable_file
+from sensetrain.artefacts.pictures import curves
 from sensetrain.report import pictures
 from sensetrain.senses.dictionary.contexts import Context, contexts_of
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
@@ -58,7 +59,7 @@ def render(template: str, values: Mapping[str, Any]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("sensetrain.report"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["figure"] = pictures.figure_text
+    environment.filters["short"] = pictures.short_number
     return environment.get_template(template).render(**values)
 
 
@@ -73,7 +74,7 @@ def gather(folder: Path) -> dict[str, Any]:
         "graph": table,
         "kinds": pictures.largest_first(table),
         "graph_picture": pictures.stacked(table, "edges"),
-        "curves": pictures.curves(histories, ("ce", "kl", "sense", "related_share")),
+        "curves": curves(histories, ("ce", "kl", "sense", "related_share")),
         "perplexities": pictures.bars(
             {row["model"]: row["perplexity"] for row in results["results"]},
             "held-out perplexity (log scale from 1)",

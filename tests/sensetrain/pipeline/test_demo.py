@@ -18,6 +18,7 @@ from waiting import HANG, wait_for
 
 import lexgraph
 from lexgraph.ingest import ingest
+from sensetrain.artefacts.pictures import PALETTE
 from sensetrain.models.folder import ModelFolder
 from sensetrain.pipeline.data_folder import DataFolder
 from sensetrain.report import pictures
@@ -116,12 +117,12 @@ def test_the_report_draws_every_kind_of_edge_and_its_tables_scroll(demo: Path) -
 
 
 def test_more_kinds_than_colours_are_told_apart() -> None:
-    names = [f"kind{number:02}" for number in range(2 * len(pictures.PALETTE))]
+    names = [f"kind{number:02}" for number in range(2 * len(PALETTE))]
     table = {"source": {name: 100 - number for number, name in enumerate(names)}}
     assert pictures.largest_first(table) == names
     picture = pictures.stacked(table, "edges")
     assert re.findall(r">(kind\d\d)</text>", picture) == names
-    assert picture.count("url(#") >= len(pictures.PALETTE), "hatched, once the colours are used up"
+    assert picture.count("url(#") >= len(PALETTE), "hatched, once the colours are used up"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_more_kinds_than_colours_are_told_apart() -> None:
     [(0.000287, "0"), (0.0265, "0.03"), (9.996, "10"), (27.71, "27.7"), (3018.2, "3,018"), (2e6, "2,000,000")],
 )
 def test_figures_are_written_plainly(value: float, text: str) -> None:
-    assert pictures.figure_text(value) == text
+    assert pictures.short_number(value) == text
     assert f">{text}</text>" in pictures.bars({"one": value + 1e-9, "two": 1.0}, "seconds")
 
 
