@@ -57,11 +57,12 @@ def test_whole_words_are_those_of_a_loop(make):
     # Every second text is a word; some words are no token.
     words = sorted({*sorted(texts)[::2], "the", "water", "unheard-of", "ing"})
     mark = word_mark(tokenizer)
+    special = set(tokenizer.all_special_ids)  # no words, whatever they are called
     expected = []
     for token in range(vocabulary):
         piece, text = tokenizer.convert_ids_to_tokens(token), tokenizer.decode([token]).strip().lower()
         begins = piece.startswith(mark) if mark else not piece.startswith("##")
-        expected.append(words.index(text) if begins and text in words else -1)
+        expected.append(words.index(text) if begins and text in words and token not in special else -1)
     found = whole_words(tokenizer, vocabulary, words)
     assert found.tolist() == expected
     # A word that the tokenizer gives one token is a whole word, and it is that token.

@@ -20,8 +20,8 @@ from sensetrain.senses.settings import PredictSettings
 # A process that computes slowly enough to be met at work.
 SLOW = """
 import sys, time
-from sensetrain import together
-from sensetrain.senses import collect
+from sensetrain.artefacts import shared_work as together
+from sensetrain.senses.states import collect
 pause = float(sys.argv.pop(1))
 together._BETWEEN_SYNCS = 0.02
 real = collect.last_hidden_state
@@ -29,15 +29,17 @@ def slow(*arguments):
     time.sleep(pause)
     return real(*arguments)
 collect.last_hidden_state = slow
-from sensetrain.cli import main; main()
+from sensetrain.cli.main import main; main()
 """
 
 # Processes one after another, forked so that they need not import everything anew.
 MORTAL = """
 import json, os, signal, sys, threading, time
-from sensetrain import models, stages, together
-from sensetrain.senses import collect
-from sensetrain.cli import main
+from sensetrain.artefacts import shared_work as together
+from sensetrain.models import folder as models
+from sensetrain.pipeline import stages
+from sensetrain.senses.states import collect
+from sensetrain.cli.main import main
 together._BETWEEN_SYNCS = 0.02
 real = collect.last_hidden_state
 for passes, moment in [*json.loads(sys.argv.pop(1)), (None, None)]:
@@ -61,10 +63,11 @@ sys.exit(status)
 # For each command two processes at once, one with a thread and one with two.
 TWINS = """
 import json, os, sys, time, torch
-from sensetrain import models, stages
-from sensetrain.distill import teacher_cache
-from sensetrain.senses import collect, predict
-from sensetrain.cli import main
+from sensetrain.models import folder as models
+from sensetrain.pipeline import stages
+from sensetrain.distill.teachers import cache as teacher_cache
+from sensetrain.senses.states import collect, predict
+from sensetrain.cli.main import main
 real = models.last_hidden_state
 def slow(*arguments):
     time.sleep(0.3)

@@ -22,7 +22,7 @@ SETTINGS = DSKDSettings(layers=2, train_layers=2, epochs=0.4, seed=3, gamma=30.0
 
 DIES = """
 import os
-from sensetrain.cli import main
+from sensetrain.cli.main import main
 from sensetrain.distill.trainer import KDTrainer
 
 real, passes = KDTrainer.compute_loss, 0
