@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lexgraph.common.terminal import print_table, say
 from sensetrain.evaluate import similarity, wic
-from sensetrain.evaluate.wordsim import read_sets, words_of
+from sensetrain.evaluate.similarity import read_sets, words_of
 from sensetrain.models.folder import find_model
 from sensetrain.models.settings import ForwardSettings
 from sensetrain.pipeline import stages

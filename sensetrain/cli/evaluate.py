@@ -58,7 +58,7 @@ def evaluate(
 def _heldout(
     models: Sequence[ModelFolder], tokens: Path, questions: Path | None, out: Path, settings: EvaluateSettings
 ) -> None:
-    from sensetrain.evaluate.lm import evaluate as measure
+    from sensetrain.evaluate.heldout import evaluate as measure
 
     results = measure(models, tokens, questions, out, settings)
     print_table(
@@ -74,7 +74,7 @@ def _share(value: float | None) -> str:
 def _tasks(
     models: Sequence[ModelFolder], tasks: Sequence[str], data: Path | None, out: Path, settings: HarnessSettings
 ) -> None:
-    from sensetrain.evaluate.harness import evaluate_tasks
+    from sensetrain.evaluate.runs import evaluate_tasks
 
     found = evaluate_tasks(models, tasks, data, out, settings)
     columns = ["task", "metric", "model", "value", "95% interval", "items"]

@@ -36,7 +36,7 @@ def similarity(
     dictionary: Path, sets: Path, teacher: str, write_words: Path | None, out: Path | None, **values: Any
 ) -> None:
     """Measure Spearman's correlation with people's word similarities (SKD 4.3)."""
-    from sensetrain.evaluate.wordsim import read_sets, words_of
+    from sensetrain.evaluate.similarity import read_sets, words_of
 
     if write_words is not None:
         words = words_of(read_sets(sets))

@@ -306,6 +306,8 @@ def report(folder: Path, *, overwrite: bool) -> None:
 @flags_of(DemoSettings)
 def demo(out: Path, teacher: str, **values: Any) -> None:
     """Run the whole line: dumps in, two distilled students and a report out."""
+    # Stages show their own bars; tqdm, which the harness uses, reads this when it is first imported.
+    os.environ.setdefault("TQDM_DISABLE", "1")
     from sensetrain.pipeline.demo import run_demo
 
     run_demo(out, teacher, DemoSettings.parse(**values))

@@ -10,6 +10,8 @@ most probable next token. SQuAD's answer is written in at most ten tokens, its e
 
 from __future__ import annotations
 
+import re
+import string
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -24,7 +26,6 @@ from lm_eval.api.task import ConfigurableTask, Task
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks.squadv2.task import SQuAD2
 
-from sensetrain.evaluate.squad import exact_and_f1
 from sensetrain.text.chats import STAND_IN, before_answer
 from sensetrain.text.tasks.items import NO_ANSWER, SHOTS, Examples, Item, chat_of, item_of
 from sensetrain.text.tasks.records import DEV, TEST, TRAIN, VALIDATION
@@ -66,6 +67,9 @@ _EXAMPLES = {"arc_challenge": TRAIN, "commonsense_qa": TRAIN, "piqa": TRAIN, "mm
 """Split that examples are drawn from; SQuAD's are from the paragraph of the question itself."""
 
 _LONGEST_ANSWER = 10  # tokens
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 KNOWN = tuple(_EVALUATED["harness"])
 """Benchmarks that are read from local files too."""
@@ -260,3 +264,25 @@ def _without_refusal(written: str, accepted: Sequence[str]) -> tuple[str, tuple[
         return "" if text.strip().strip(".").lower() == NO_ANSWER.lower() else text
 
     return plain(written), tuple(plain(text) for text in accepted)
+
+
+def exact_and_f1(answer: str, accepted: Sequence[str]) -> tuple[float, float]:
+    """SQuAD's exact match and F1 of one answer (Rajpurkar et al. 2016 and 2018), each the best over accepted answers.
+
+    "" is no answer, which is right where none is accepted.
+    """
+    words = _answer_words(answer)
+    accepted_words = [_answer_words(text) for text in accepted] or [[]]
+    return float(words in accepted_words), max(_f1(words, other) for other in accepted_words)
+
+
+def _answer_words(answer: str) -> list[str]:
+    """An answer's words in lower case, without punctuation and articles."""
+    return _ARTICLES.sub(" ", answer.lower().translate(_PUNCTUATION)).split()
+
+
+def _f1(words: Sequence[str], accepted: Sequence[str]) -> float:
+    if not words or not accepted:
+        return float(words == accepted)
+    common = (Counter(words) & Counter(accepted)).total()
+    return 2 * common / (len(words) + len(accepted))

@@ -1,28 +1,25 @@
-"""`evaluate --tasks`: benchmarks by lm-evaluation-harness, one file for each model, task and seed.
+"""Benchmarks and models to scores of single items, by lm-evaluation-harness.
 
-A file that is there is not made again, so an interrupted evaluation goes on with the next task. It names what it was
-made from, and one that was made with other settings stops the command before a model is loaded.
+The harness is an extra. It is imported inside functions only, after `require_harness`.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from transformers import PreTrainedModel
+
 from lexgraph.common.errors import UserError
-from lexgraph.common.files import read_json, write_json
-from lexgraph.common.terminal import say
-from sensetrain.artefacts.manifest import write_results
-from sensetrain.evaluate.intervals import Scores, difference, estimate
-from sensetrain.evaluate.settings import HarnessSettings
+from sensetrain.evaluate.intervals import Scores
+from sensetrain.evaluate.settings import EvaluateSettings, HarnessSettings
 from sensetrain.models.folder import ModelFolder
+from sensetrain.text.tasks.records import TEST, Record, read_split
 from sensetrain.text.tasks.splits import Splits, hub_splits, local_splits
 
 if TYPE_CHECKING:
@@ -30,106 +27,46 @@ if TYPE_CHECKING:
 
     from sensetrain.evaluate.scorer import Scorer
 
-
-_FORMAT = 3
-"""Of the scores of single items. It goes up when the same settings ask or score differently."""
+INSTALL = "pip install 'lexgraph[eval]'"
 
 
-@dataclass(frozen=True)
-class _Work:
-    """One task with one seed for one model, and the file of its scores."""
-
-    model: ModelFolder
-    task: str
-    seed: int
-    file: Path
-    header: dict[str, Any]
-
-    @property
-    def done(self) -> bool:
-        """Whether the file is there.
-
-        Raises:
-            UserError: it was made with other settings; the message names the field.
-        """
-        if not self.file.exists():
-            return False
-        found = read_json(self.file).get("header", {})
-        for name, wanted in self.header.items():
-            if found.get(name) != wanted:
-                raise UserError(
-                    f"the scores here were made with {found.get(name)!r}, not {wanted!r}",
-                    path=self.file,
-                    field=name,
-                    remedy="give another --out, or delete the file",
-                )
-        return True
-
-    @cached_property
-    def scores(self) -> dict[str, Scores]:
-        """The metrics' scores, once they are made."""
-        return {name: Scores(**kept) for name, kept in read_json(self.file)["scores"].items()}
-
-    @cached_property
-    def items(self) -> list[str]:
-        """Hashes of the items."""
-        return list(read_json(self.file)["items"])
+def is_installed() -> bool:
+    """Whether lm-evaluation-harness can be imported."""
+    return importlib.util.find_spec("lm_eval") is not None
 
 
-def evaluate_tasks(
-    models: Sequence[ModelFolder], tasks: Sequence[str], data: Path | None, out: Path, settings: HarnessSettings
-) -> dict[str, Any]:
-    """Measure models on benchmarks, and write the results as JSON.
+def require_harness(flag: str) -> None:
+    """Import the harness, and silence its log.
 
     Args:
-        models: decoders.
-        tasks: names of the harness's tasks; with `data`, those of `benchmarks.KNOWN`.
-        data: a folder with the benchmarks' files; the hub if None.
-        out: the file of results; the scores of single items go to a folder beside it.
-        settings: protocol, examples, seeds, limit.
+        flag: the flag that needs it.
 
     Raises:
-        UserError: the harness is not installed, a task is unknown or its files are damaged, a model has no chat
-            template where the protocol needs one, or scores in the folder were made with other settings.
+        UserError: it is not installed.
     """
-    _require_harness()
-    source = _Source(tasks, data, settings)
-    folder = out.parent / f"{out.stem}-items"
-    settings = _settled(list(_works(models, tasks, source, folder, settings)), settings)
-    works = list(_works(models, tasks, source, folder, settings))
-    todo = [work for work in works if not work.done]
-    for model in models:
-        mine = [work for work in todo if work.model is model]
-        if mine:
-            _measure(model, mine, source, settings)
-    results = {
-        "settings": {**_shape(settings), "tasks": list(tasks), "data": source.fingerprints, "cuts": source.cuts},
-        "results": list(_results(works)),
-        "differences": list(_differences(works)),
-    }
-    write_results(out, results)
-    return results
-
-
-def _require_harness() -> None:
-    """The harness is imported here and below only, and its notes are not ours."""
     try:
         import lm_eval  # noqa: F401
     except ModuleNotFoundError as error:
         raise UserError(
-            f"--tasks takes lm-evaluation-harness, which is not installed ({error.name})",
-            field="--tasks",
-            remedy="pip install 'lexgraph[eval]'",
+            f"{flag} needs lm-evaluation-harness, which is not installed ({error.name})", field=flag, remedy=INSTALL
         ) from None
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
 
 
-class _Source:
-    """Where the tasks' records come from.
+class Benchmarks:
+    """The records of benchmarks, from local files or from the hub, as tasks of the harness.
+
+    Args:
+        tasks: names of the harness's tasks; with `data`, those of `benchmarks.KNOWN`.
+        data: a folder with the benchmarks' files; the hub if None.
+        settings: protocol and examples.
 
     Attributes:
         fingerprints: of each task's files or dataset; none for tasks that the harness loads by itself.
-        cuts: tasks of which there was one split only, and the cut's name.
+        cuts: tasks that had one split only, and the name of the cut that made two of it.
+
+    Raises:
+        UserError: only the harness knows a task, and `data` or the protocol needs more; or files are damaged.
     """
 
     def __init__(self, tasks: Sequence[str], data: Path | None, settings: HarnessSettings) -> None:
@@ -138,7 +75,7 @@ class _Source:
         foreign = [task for task in tasks if task not in KNOWN]
         if foreign and (data or settings.protocol == "paper"):
             raise UserError(
-                f"{foreign[0]!r} is known to the harness alone: no local files, no other protocol",
+                f"only the harness knows {foreign[0]!r}: it has neither local files nor the papers' protocol",
                 field="tasks",
                 remedy="leave --data and --protocol out, or take some of: " + ", ".join(KNOWN),
             )
@@ -152,7 +89,11 @@ class _Source:
         self.cuts = {task: splits.cut for task, splits in self._splits.items() if splits.cut}
 
     def tasks(self, task: str, seed: int) -> list[Task]:
-        """The harness's tasks for a benchmark."""
+        """The harness's tasks for a benchmark; several for MMLU.
+
+        Raises:
+            UserError: the harness does not know the task, or cannot load it.
+        """
         from lm_eval.tasks import TaskManager
 
         from sensetrain.evaluate.benchmarks import PaperTask, harness_tasks
@@ -167,89 +108,76 @@ class _Source:
         return harness_tasks(task, self._splits[task])
 
 
-def _works(
-    models: Sequence[ModelFolder], tasks: Sequence[str], source: _Source, folder: Path, settings: HarnessSettings
-) -> Iterator[_Work]:
-    """Every task with every seed for every model; without examples there is nothing to draw, and one seed does."""
-    shape = {name: value for name, value in _shape(settings).items() if name != "seeds"}
-    for model in models:
-        if settings.protocol == "paper" and model.chat_template_fingerprint is None:
-            raise UserError(
-                "the tokenizer has no chat template, which protocol paper asks by",
-                path=model.path,
-                field="chat_template",
-                remedy="take --protocol harness",
-            )
-        name = re.sub(r"[^\w.-]+", "-", model.path.name)
-        for task in tasks:
-            drawn = task != "wikitext" and (settings.protocol == "paper" or bool(settings.shots))
-            for seed in settings.seeds if drawn and settings.shots != 0 else settings.seeds[:1]:
-                header = {
-                    **shape,
-                    "format": _FORMAT,
-                    "model": model.fingerprint,
-                    "tokenizer": model.tokenizer_fingerprint,
-                    "task": task,
-                    "seed": seed,
-                    "data": source.fingerprints.get(task, "hub"),
-                    "lm_eval": version("lm_eval"),
-                }
-                file = folder / f"{name}-{model.fingerprint[:8]}" / f"{task}-seed{seed}.json"
-                yield _Work(model, task, seed, file, header)
+def read_questions(path: Path, limit: int | None) -> list[Record]:
+    """Multiple-choice questions from a file in ARC's JSON Lines.
+
+    Raises:
+        UserError: the file is missing or empty, or a line is no question; the message names it.
+    """
+    records = read_split("arc_challenge", [path])[:limit]
+    if not records:
+        raise UserError("no question in the file", path=path)
+    return records
 
 
-def _shape(settings: HarnessSettings) -> dict[str, Any]:
-    """The settings that scores must share. Other batches change rounding only; the file of scores says which it had."""
-    return {name: value for name, value in settings.shape().items() if name != "batch_tokens"}
+def choice_accuracies(
+    folder: ModelFolder, model: PreTrainedModel, questions: Sequence[Record], settings: EvaluateSettings
+) -> tuple[float, float]:
+    """Accuracy on multiple-choice questions by the harness's ARC task, zero-shot.
 
+    Args:
+        folder: the model.
+        model: the same, loaded.
+        questions: ARC's records.
+        settings: number type and tokens in a forward pass.
 
-def _settled(works: Sequence[_Work], settings: HarnessSettings) -> HarnessSettings:
-    """The settings with a number type in the place of `auto`: that of the scores that are there, if there are any."""
-    there = {read_json(work.file).get("header", {}).get("compute") for work in works if work.file.exists()}
-    if settings.compute == "auto" and len(there) == 1:
-        return settings.model_copy(update={"compute": there.pop()})
-    return settings.resolved()
+    Returns:
+        The shares of questions whose right choice has the highest log-likelihood, and the highest log-likelihood
+        divided by the choice's length in characters.
 
-
-def _measure(model: ModelFolder, works: Sequence[_Work], source: _Source, settings: HarnessSettings) -> None:
-    """Do one model's work, a task at a time."""
+    Raises:
+        UserError: a question is too long for the model.
+    """
+    from sensetrain.evaluate.benchmarks import harness_tasks
     from sensetrain.evaluate.scorer import Scorer
 
-    scorer = Scorer(model, settings, chat=settings.protocol == "paper")
-    for work in works:
-        say(f"{model.name}: {work.task}, seed {work.seed}")
-        samples = _samples(scorer, source.tasks(work.task, work.seed), work, settings)
-        scores = scores_of(samples, scorer)
-        if not scores:
-            raise UserError(f"the task {work.task!r} gives no score of single items", field="tasks")
-        work.file.parent.mkdir(parents=True, exist_ok=True)
-        items = [sample["doc_hash"] for sample in samples]
-        kept = {name: asdict(score) for name, score in scores.items()}
-        write_json(
-            work.file, {"header": work.header, "batch_tokens": settings.batch_tokens, "items": items, "scores": kept}
-        )
+    scorer = Scorer(folder, HarnessSettings(**settings.model_dump()), chat=False, truncate=False, model=model)
+    tasks = harness_tasks("arc_challenge", Splits("arc_challenge", {TEST: questions}, "", ""))
+    samples = samples_of(scorer, tasks, shots=0, seed=0)
+    accuracy, accuracy_norm = (float(np.mean([sample[name] for sample in samples])) for name in ("acc", "acc_norm"))
+    return accuracy, accuracy_norm
 
 
-def _samples(scorer: Scorer, tasks: Sequence[Task], work: _Work, settings: HarnessSettings) -> list[dict[str, Any]]:
-    """What the harness logs of each item of a benchmark."""
+def samples_of(
+    scorer: Scorer, tasks: Sequence[Task], *, shots: int, seed: int, limit: int | None = None, chat: bool = False
+) -> list[dict[str, Any]]:
+    """What the harness logs of each item of a benchmark, in the order of tasks and items.
+
+    Args:
+        scorer: the model.
+        tasks: the benchmark's parts.
+        shots: examples before an item, where the task does not fix their number.
+        seed: draws the examples.
+        limit: items of all parts together; all if None.
+        chat: ask in the model's chat template.
+    """
     from lm_eval.evaluator import evaluate
 
-    paper = settings.protocol == "paper" and work.task != "wikitext"
-    chosen = first_items([len(task.eval_docs) for task in tasks], settings.limit)
-    asked = {task.task_name: (task, range(count)) for task, count in zip(tasks, chosen, strict=True) if count}
-    for task, _ in asked.values():
+    counts = first_items([len(task.eval_docs) for task in tasks], limit)
+    chosen = {task.task_name: (task, range(count)) for task, count in zip(tasks, counts, strict=True) if count}
+    for task, _ in chosen.values():
         # A task that fixes its number of examples, such as 0, keeps it, as in the harness.
         if task.get_config("num_fewshot") is None:
-            task.set_config("num_fewshot", 0 if work.task == "wikitext" else settings.shots or 0)
-        task.set_fewshot_seed(work.seed)
-    found = evaluate(
+            task.set_config("num_fewshot", shots)
+        task.set_fewshot_seed(seed)
+    logged = evaluate(
         scorer,
-        {"tasks": {name: task for name, (task, _) in asked.items()}, "groups": {}},
-        samples={name: list(items) for name, (_, items) in asked.items()},
+        {"tasks": {name: task for name, (task, _) in chosen.items()}, "groups": {}},
+        samples={name: list(items) for name, (_, items) in chosen.items()},
         bootstrap_iters=0,
-        apply_chat_template=paper,
+        apply_chat_template=chat,
     )["samples"]
-    return [sample for name in asked for sample in sorted(found[name], key=lambda sample: sample["doc_id"])]
+    return [sample for name in chosen for sample in sorted(logged[name], key=lambda sample: sample["doc_id"])]
 
 
 def first_items(sizes: Sequence[int], limit: int | None) -> list[int]:
@@ -266,7 +194,7 @@ def first_items(sizes: Sequence[int], limit: int | None) -> list[int]:
 
 
 def scores_of(samples: Sequence[Mapping[str, Any]], scorer: Scorer) -> dict[str, Scores]:
-    """The metrics that each sample has: the harness's own, the right answer's likelihood, a token's likelihood."""
+    """Scores of single items by metric: the harness's own metrics, and the right answer's or a token's likelihood."""
     if "word_perplexity" in samples[0]["metrics"]:
         return _perplexities(samples, scorer)
     columns: dict[str, list[float]] = {
@@ -274,8 +202,10 @@ def scores_of(samples: Sequence[Mapping[str, Any]], scorer: Scorer) -> dict[str,
         for name in samples[0]["metrics"]
         if all(isinstance(sample.get(name), int | float) for sample in samples)
     }
-    if "gold_nll" not in columns and (right := [_right(sample) for sample in samples]) and None not in right:
-        columns["gold_nll"] = [nll for nll in right if nll is not None]
+    if "gold_nll" not in columns:
+        nlls = [nll for sample in samples if (nll := _gold_nll(sample)) is not None]
+        if len(nlls) == len(samples):
+            columns["gold_nll"] = nlls
     return {name: Scores(tuple(values), (1.0,) * len(values)) for name, values in columns.items()}
 
 
@@ -295,48 +225,11 @@ def _perplexities(samples: Sequence[Mapping[str, Any]], scorer: Scorer) -> dict[
     }
 
 
-def _right(sample: Mapping[str, Any]) -> float | None:
-    """-log p of the right choice; None where the sample is no multiple-choice question."""
+def _gold_nll(sample: Mapping[str, Any]) -> float | None:
+    """-log p of the right choice, in nats; None where the sample is no multiple-choice question."""
     answers, target = sample["filtered_resps"], sample["target"]
     choices = [argument[1].strip() for argument in sample["arguments"] if isinstance(argument[1], str)]
     if len(choices) != len(answers) or len(answers) < 2:
         return None
     index = target if isinstance(target, int) else choices.index(target) if target in choices else None
     return None if index is None or not 0 <= index < len(answers) else -float(answers[index][0])
-
-
-def _results(works: Sequence[_Work]) -> Iterator[dict[str, Any]]:
-    """Each metric of each task and model, over the seeds."""
-    for model, task, seeds in _grouped(works):
-        for metric in seeds[0].scores:
-            each = [work.scores[metric] for work in seeds]
-            by_seed = {str(work.seed): estimate([score]).value for work, score in zip(seeds, each, strict=True)}
-            yield {
-                "model": model.name,
-                "task": task,
-                "metric": metric,
-                **asdict(estimate(each)),
-                "seeds": by_seed,
-                "fingerprint": model.fingerprint,
-            }
-
-
-def _differences(works: Sequence[_Work]) -> Iterator[dict[str, Any]]:
-    """Each metric of a model less that of a later one, on the same items."""
-    groups = list(_grouped(works))
-    for i, (first, task, mine) in enumerate(groups):
-        for second, other, theirs in groups[i + 1 :]:
-            if other != task or [work.items for work in mine] != [work.items for work in theirs]:
-                continue
-            for metric in mine[0].scores:
-                found = difference(*([work.scores[metric] for work in some] for some in (mine, theirs)))
-                yield {"task": task, "metric": metric, "first": first.name, "second": second.name, **asdict(found)}
-
-
-def _grouped(works: Sequence[_Work]) -> Iterator[tuple[ModelFolder, str, list[_Work]]]:
-    """The seeds of each model and task."""
-    grouped: dict[tuple[int, str], list[_Work]] = {}
-    for work in works:
-        grouped.setdefault((id(work.model), work.task), []).append(work)
-    for (_, task), seeds in grouped.items():
-        yield seeds[0].model, task, seeds

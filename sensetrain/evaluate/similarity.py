@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from lexgraph.common.errors import UserError
+from lexgraph.common.files import numbered_lines
 from sensetrain.artefacts.manifest import write_results
 from sensetrain.evaluate.word_senses import METRICS, Metric, WordSenses, look_up, scaled, with_isolated
-from sensetrain.evaluate.wordsim import SimilaritySet, read_sets, words_of
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.settings import ForwardSettings
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
@@ -24,6 +24,21 @@ from sensetrain.senses.dictionary.dictionary import SenseDictionary
 Ints = npt.NDArray[np.int64]
 
 _BATCH_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class SimilaritySet:
+    """A set of pairs.
+
+    Attributes:
+        name: of its file.
+        pairs: words as they are written there.
+        scores: the people's.
+    """
+
+    name: str
+    pairs: list[tuple[str, str]]
+    scores: list[float]
 
 
 @dataclass(frozen=True)
@@ -56,6 +71,37 @@ class Similarity:
     sets: list[SetResult]
     average: dict[Metric, float]
     words: dict[str, int]
+
+
+def read_sets(path: Path) -> list[SimilaritySet]:
+    """Read a set, or all sets (`*.txt`) of a folder: `word word score` a line, with blanks or tabs between them.
+
+    Raises:
+        UserError: there is none, or a line is no such pair; the message names it.
+    """
+    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    if not files:
+        raise UserError("no word-similarity set here (*.txt)", path=path)
+    return [_read_set(file) for file in files]
+
+
+def _read_set(path: Path) -> SimilaritySet:
+    found = SimilaritySet(path.stem, [], [])
+    for number, line in numbered_lines(path):
+        try:
+            first, second, score = line.split()
+            found.scores.append(float(score))
+        except ValueError:
+            raise UserError(f"not `word word score`: {line[:60]!r}", path=path, line=number) from None
+        found.pairs.append((first, second))
+    if len(found.pairs) < 2:
+        raise UserError("fewer than two pairs", path=path)
+    return found
+
+
+def words_of(sets: Sequence[SimilaritySet]) -> list[str]:
+    """All words of some sets, as they are written, sorted."""
+    return sorted({word for part in sets for pair in part.pairs for word in pair})
 
 
 def similarity(

@@ -1,4 +1,4 @@
-"""The whole line in one go: dumps in, two distilled students and a report out.
+"""The whole pipeline in one run: dumps and text in, two distilled students and a report out.
 
 It calls the same functions as the single commands. A stage whose inputs did not change is not run again, so an
 interrupted demo goes on where it stopped.
@@ -7,8 +7,6 @@ interrupted demo goes on where it stopped.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,50 +18,26 @@ from lexgraph.common.files import read_json, sha256_of, sha256_of_json, write_js
 from lexgraph.common.folders import partial_of
 from lexgraph.common.terminal import print_table, say
 from lexgraph.ingest import ingest, is_current
-from sensetrain.artefacts.manifest import Manifest, read_manifest
+from sensetrain.artefacts.manifest import read_manifest
 from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.settings import DistilSettings, DSKDSettings, TeachSettings
-from sensetrain.evaluate.lm import evaluate
+from sensetrain.evaluate import harness
+from sensetrain.evaluate.heldout import evaluate
 from sensetrain.evaluate.settings import EvaluateSettings
 from sensetrain.models.folder import ModelFolder, find_model
 from sensetrain.models.settings import StudentSettings
 from sensetrain.pipeline import stages
+from sensetrain.pipeline.costs import CostLog
 from sensetrain.pipeline.data_folder import DataFolder
-from sensetrain.pipeline.measure import measured
 from sensetrain.pipeline.settings import DemoSettings
-from sensetrain.pipeline.stages import Stage
 from sensetrain.report import write_report
 from sensetrain.senses.settings import ClusterSettings, CollectSettings, ComposeSettings, PlanSettings
 from sensetrain.text.settings import TokenizeSettings
 
 GRAPH, RESULTS, STAGES, EVALUATION = "lexgraph.duckdb", "results.json", "stages.json", "evaluation.json"
-_EPOCHS = 1.0  # instead of two: the demo is to end within a quarter of an hour on two cores
 STUDENTS = ("cut", "kd", "dskd")
-
-
-class _Log:
-    """Time and memory of each stage, kept in a file so that a second run still knows what the first one cost."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.costs: dict[str, dict[str, float]] = read_json(path) if path.exists() else {}
-        write_json(path, self.costs)  # tells the folder of a demo from any other one, from the first moment on
-
-    def run(self, name: str, work: Callable[[], Any]) -> Any:
-        """Do the work of a stage and note what it cost."""
-        with measured() as cost:
-            result = work()
-        self.costs[name] = asdict(cost)
-        write_json(self._path, self.costs)
-        say(f"{name}: {cost.seconds:.0f} s, {cost.peak_bytes / 1e9:.1f} GB")
-        return result
-
-    def ensure(self, stage: Stage) -> Manifest:
-        """Run a stage unless what it would make is there."""
-        if stage.current:
-            return stage.ensure()
-        manifest: Manifest = self.run(stage.name, stage.run)
-        return manifest
+_EPOCHS = 1.0
+"""Instead of two, so that the demo ends within a quarter of an hour on two cores."""
 
 
 def run_demo(out: Path, teacher_name: str, settings: DemoSettings) -> dict[str, Any]:
@@ -72,10 +46,10 @@ def run_demo(out: Path, teacher_name: str, settings: DemoSettings) -> dict[str, 
     Raises:
         UserError: an input is missing or damaged.
     """
-    _require_own(out)
+    _require_demo_folder(out)
     data = DataFolder(settings.data) if settings.data else DataFolder.of_sample()
     out.mkdir(parents=True, exist_ok=True)
-    log = _Log(out / STAGES)
+    log = CostLog(out / STAGES)
     graph = _ingest(data, out / GRAPH, log)
     teacher = find_model(teacher_name) if "fetch" in log.costs else log.run("fetch", lambda: find_model(teacher_name))
     senses = _senses(data, graph, teacher, out, settings, log)
@@ -84,21 +58,18 @@ def run_demo(out: Path, teacher_name: str, settings: DemoSettings) -> dict[str, 
     results = _results(teacher, out, log)
     write_json(out / RESULTS, results)
     page = write_report(out, overwrite=True)
-    columns = ["perplexity", "accuracy", "accuracy_norm"]
-    print_table(
-        ["model", *columns], [(r["model"], *(f"{r[name]:.4g}" for name in columns)) for r in results["results"]]
-    )
+    rows = results["results"]
+    columns = ["perplexity", *(["accuracy", "accuracy_norm"] if rows[0]["questions"] else [])]
+    print_table(["model", *columns], [(row["model"], *(f"{row[name]:.4g}" for name in columns)) for row in rows])
     say(f"results: {out / RESULTS}\nreport: {page}")
     return results
 
 
-def _require_own(out: Path) -> None:
+def _require_demo_folder(out: Path) -> None:
     """Refuse a folder that holds something else than an earlier demo."""
-    if (
-        out.is_dir()
-        and any(out.iterdir())
-        and not ((out / STAGES).is_file() and isinstance(read_json(out / STAGES), dict))
-    ):
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    if not (out / STAGES).is_file() or not isinstance(read_json(out / STAGES), dict):
         raise UserError(
             f"the folder holds something else than an earlier demo (no {STAGES})",
             path=out,
@@ -107,7 +78,8 @@ def _require_own(out: Path) -> None:
         )
 
 
-def _ingest(data: DataFolder, graph: Path, log: _Log) -> Path:
+def _ingest(data: DataFolder, graph: Path, log: CostLog) -> Path:
+    """Dumps to the graph; prints its counts."""
     sources = data.sources()
     if is_current(graph, sources):
         say(f"ingest: {graph} is up to date")
@@ -119,9 +91,9 @@ def _ingest(data: DataFolder, graph: Path, log: _Log) -> Path:
 
 
 def _senses(
-    data: DataFolder, graph: Path, teacher: ModelFolder, out: Path, settings: DemoSettings, log: _Log
+    data: DataFolder, graph: Path, teacher: ModelFolder, out: Path, settings: DemoSettings, log: CostLog
 ) -> SenseSource:
-    """Tokens to neighbours."""
+    """Text and graph to all that DSKD reads of senses: a dictionary, composed words, neighbours."""
     tokens, plan, states = out / "tokens", out / "plan", out / "states"
     dictionary, composed, near = out / "senses", out / "composed", out / "neighbours"
     limit = TokenizeSettings(limit_tokens=settings.limit_tokens)
@@ -134,23 +106,28 @@ def _senses(
     return SenseSource.open(dictionary, composed, near, teacher)
 
 
-def _students(teacher: ModelFolder, senses: SenseSource, out: Path, log: _Log) -> None:
-    """The teacher's cache and the students, all from the same seed, data and steps."""
+def _students(teacher: ModelFolder, senses: SenseSource, out: Path, log: CostLog) -> None:
+    """The teacher's cache and the students, all with the same seed, data and number of steps."""
     tokens, cache, students = out / "tokens", out / "cache", out / "students"
     log.ensure(stages.teach_stage(tokens, teacher, senses, cache, TeachSettings()))
     log.ensure(stages.cut_stage(teacher, students / "cut", StudentSettings()))
-    begun = {name: partial_of(students / name).exists() for name in ("kd", "dskd")}
+    begun = {name: partial_of(students / name).exists() for name in ("kd", "dskd")}  # by an interrupted demo
     kd = DistilSettings(epochs=_EPOCHS, resume=begun["kd"])
     log.ensure(stages.kd_stage(cache, tokens, teacher, students / "kd", kd))
     dskd = DSKDSettings(epochs=_EPOCHS, resume=begun["dskd"])
     log.ensure(stages.dskd_stage(cache, tokens, teacher, senses, students / "dskd", dskd))
 
 
-def _evaluate(data: DataFolder, teacher: ModelFolder, out: Path, log: _Log) -> None:
+def _evaluate(data: DataFolder, teacher: ModelFolder, out: Path, log: CostLog) -> None:
+    """Measure teacher and students, unless the file of results names the same models, data and settings."""
     models = [ModelFolder("teacher", teacher.path), *(ModelFolder(n, out / "students" / n) for n in STUDENTS)]
-    questions, settings, file = data.questions(), EvaluateSettings(), out / EVALUATION
+    settings, file = EvaluateSettings(), out / EVALUATION
+    questions = data.questions() if harness.is_installed() else None
+    if questions is None:
+        say(f"evaluate: accuracy is left out, since lm-evaluation-harness is not installed: {harness.INSTALL}")
     tokens = read_manifest(out / "tokens", "tokens").fingerprint
-    purpose = sha256_of_json([[m.fingerprint for m in models], tokens, sha256_of(questions), settings.shape()])
+    questions_hash = None if questions is None else sha256_of(questions)
+    purpose = sha256_of_json([[m.fingerprint for m in models], tokens, questions_hash, settings.shape()])
     if file.exists() and read_json(file).get("purpose") == purpose:
         say(f"evaluate: {file} is up to date")
         return
@@ -158,23 +135,18 @@ def _evaluate(data: DataFolder, teacher: ModelFolder, out: Path, log: _Log) -> N
     write_json(file, {**read_json(file), "purpose": purpose})
 
 
-def _results(teacher: ModelFolder, out: Path, log: _Log) -> dict[str, Any]:
+def _results(teacher: ModelFolder, out: Path, log: CostLog) -> dict[str, Any]:
     """Everything that was measured, with the settings that it was measured under."""
-    kinds = {
-        "tokens": "tokens",
-        "plan": "plan",
-        "states": "states",
-        "composed": "composed",
-        "neighbours": "neighbours",
-        "cache": "cache",
+    manifests = {
+        name: read_manifest(out / name, name)
+        for name in ("tokens", "plan", "states", "composed", "neighbours", "cache")
     }
-    made = {name: read_manifest(out / name, kind) for name, kind in kinds.items()}
-    made["senses"] = read_manifest(out / "senses", "senses", name="senses.json")
-    made |= {f"students/{name}": read_manifest(out / "students" / name, "student") for name in STUDENTS}
+    manifests["senses"] = read_manifest(out / "senses", "senses", name="senses.json")
+    manifests |= {f"students/{name}": read_manifest(out / "students" / name, "student") for name in STUDENTS}
     with lexgraph.open(out / GRAPH) as graph:
         counts = graph.counts().to_pylist()
     return {
-        "recipe": made["students/dskd"].settings["recipe"],
+        "recipe": manifests["students/dskd"].settings["recipe"],
         "teacher": {"name": teacher.name, "fingerprint": teacher.fingerprint},
         "results": read_json(out / EVALUATION)["results"],
         "graph": counts,
@@ -184,7 +156,7 @@ def _results(teacher: ModelFolder, out: Path, log: _Log) -> dict[str, Any]:
                 "settings": dict(manifest.settings),
                 "facts": dict(manifest.facts),
             }
-            for name, manifest in made.items()
+            for name, manifest in manifests.items()
         },
         "stages": log.costs,
         "machine": {

@@ -9,10 +9,9 @@ from scipy.stats import spearmanr
 
 from equivalence.builders import dictionary
 from sensetrain.evaluate import similarity as module
-from sensetrain.evaluate.similarity import measure, most_similar
+from sensetrain.evaluate.similarity import SimilaritySet, measure, most_similar
 from sensetrain.evaluate.wic import best_threshold, nearest_sense
 from sensetrain.evaluate.word_senses import WordSenses, scaled
-from sensetrain.evaluate.wordsim import SimilaritySet
 
 COUNTS = [3, 1, 5, 2, 1, 4]
 PAIRS = np.array([(i, j) for i in range(6) for j in range(6)])

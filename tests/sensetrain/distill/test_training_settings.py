@@ -25,7 +25,7 @@ from sensetrain.distill.heldout import HeldoutSequences
 from sensetrain.distill.replay import load_step
 from sensetrain.distill.settings import DistilSettings, DSKDSettings
 from sensetrain.distill.trainer import KDTrainer
-from sensetrain.evaluate.lm import heldout_nll
+from sensetrain.evaluate.heldout import heldout_nll
 from sensetrain.models.surgery import cut_student, freeze_all_but_last
 from sensetrain.text.tokens import Tokens
 

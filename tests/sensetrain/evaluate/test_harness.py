@@ -14,8 +14,10 @@ from benchmark_files import write_benchmarks
 from chat_models import TEMPLATE, with_template
 
 from lexgraph.common.errors import UserError
-from sensetrain.evaluate.harness import evaluate_tasks
-from sensetrain.evaluate.settings import HarnessSettings
+from sensetrain.evaluate.harness import choice_accuracies, read_questions
+from sensetrain.evaluate.heldout import evaluate as evaluate_heldout
+from sensetrain.evaluate.runs import evaluate_tasks
+from sensetrain.evaluate.settings import EvaluateSettings, HarnessSettings
 from sensetrain.models.folder import ModelFolder, find_model
 from sensetrain.text.documents import Document
 from sensetrain.text.encoding import answer_begin, text_of
@@ -30,7 +32,7 @@ from lm_eval.evaluator import evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
-from sensetrain.evaluate.benchmarks import PaperTask, harness_tasks
+from sensetrain.evaluate.benchmarks import PaperTask, _without_refusal, exact_and_f1, harness_tasks
 from sensetrain.evaluate.scorer import Scorer
 
 SETTINGS = HarnessSettings(compute="fp32", max_length=120, batch_tokens=400)
@@ -223,6 +225,31 @@ def test_a_tokenizer_that_writes_the_end_scores_as_one_that_does_not(
         samples = evaluate(scorer, {"tasks": {"arc": task}, "groups": {}}, bootstrap_iters=0)["samples"]["arc"]
         found.append([sample["filtered_resps"] for sample in samples])
     assert found[0] == found[1]
+    first_choices = [logprob for logprob, _ in found[0][0]]
+    assert len(set(first_choices)) == len(first_choices) > 2
+
+
+def test_accuracies_of_questions_are_those_of_the_loop(teacher: ModelFolder, data: Path) -> None:
+    """The likelihood of each choice after its prompt, one forward pass a choice."""
+    questions = read_questions(data / "eval/arc/ARC-Challenge-Train.jsonl", 20)
+    found = choice_accuracies(
+        teacher, teacher.load("fp32"), questions, EvaluateSettings(compute="fp32", batch_tokens=90)
+    )
+    model, tokenizer = teacher.load("fp32"), teacher.tokenizer()
+    right, right_norm = [], []
+    for question in questions:
+        prompt, scores = f"Question: {question['question']}\nAnswer:", []
+        for choice in question["choices"]["text"]:
+            ids, begin = tokenizer.encode(f"{prompt} {choice}"), len(tokenizer.encode(prompt))
+            with torch.inference_mode():
+                logprobs = model(torch.tensor([ids])).logits[0].log_softmax(1)
+            scores.append(sum(float(logprobs[at - 1, ids[at]]) for at in range(begin, len(ids))))
+        lengths = [len(choice) for choice in question["choices"]["text"]]
+        answer = question["choices"]["label"].index(question["answerKey"])
+        right.append(int(np.argmax(scores)) == answer)
+        right_norm.append(int(np.argmax(np.divide(scores, lengths))) == answer)
+    assert found == (np.mean(right), np.mean(right_norm))
+    assert 0 < found[0] < 1
 
 
 def test_results_name_no_batches_that_earlier_scores_did_not_have(measured: Path) -> None:
@@ -232,10 +259,23 @@ def test_results_name_no_batches_that_earlier_scores_did_not_have(measured: Path
         assert json.loads(file.read_text())["batch_tokens"] == 400
 
 
-def test_no_answer_counts_as_none() -> None:
-    from sensetrain.evaluate.benchmarks import _without_refusal
-    from sensetrain.evaluate.squad import exact_and_f1
+@pytest.mark.parametrize(
+    ("written", "accepted", "exact", "f1"),
+    [
+        ("The Normans!", ["normans", "other"], 1.0, 1.0),
+        ("in the 10th century", ["10th century", "10th and 11th centuries"], 0.0, 0.8),
+        ("a b b c", ["b b d"], 0.0, 2 * 2 / (3 + 3)),
+        ("", [], 1.0, 1.0),
+        ("anything", [], 0.0, 0.0),
+        ("", ["something"], 0.0, 0.0),
+        ("the", ["an"], 1.0, 1.0),
+    ],
+)
+def test_squads_scores(written: str, accepted: list[str], exact: float, f1: float) -> None:
+    assert exact_and_f1(written, accepted) == (exact, pytest.approx(f1))
 
+
+def test_no_answer_counts_as_none() -> None:
     assert exact_and_f1(*_without_refusal("No answer.", ("No answer",))) == (1.0, 1.0)
     assert exact_and_f1(*_without_refusal("no answer", ("Paris",))) == (0.0, 0.0)
     assert exact_and_f1(*_without_refusal("Paris", ("No answer",))) == (0.0, 0.0)
@@ -362,5 +402,40 @@ def test_tasks_without_local_form_are_refused(teacher: ModelFolder, data: Path, 
 
 def test_without_the_harness_the_extra_is_named(teacher: ModelFolder, data: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "lm_eval", None)
-    with pytest.raises(UserError, match=r"sensetrain\[eval\]"):
+    with pytest.raises(UserError, match=r"(?s)\[--tasks\]: .*pip install 'lexgraph\[eval\]'"):
         evaluate_tasks([teacher], ["piqa"], data, tmp_path / "r.json", SETTINGS)
+
+
+def test_questions_without_the_harness_name_the_extra_too(
+    teacher: ModelFolder, line, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    with pytest.raises(UserError, match=r"(?s)\[--questions\]: .*pip install 'lexgraph\[eval\]'"):
+        evaluate_heldout([teacher], line.tokens, tmp_path / "q.jsonl", tmp_path / "r.json", EvaluateSettings())
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "field"),
+    [
+        ('{"id": "1"', 2, None),
+        ('{"id": "1"}', 2, "question"),
+        (
+            '{"id": "1", "question": {"stem": "?", "choices": [{"label": "A", "text": "a"}]}, "answerKey": "B"}',
+            2,
+            "answerKey",
+        ),
+        ('{"id": "1", "question": {"stem": "?"}, "answerKey": "B"}', 2, "choices"),
+        ("", None, None),
+    ],
+    ids=["cut off", "no question", "no such answer", "no choices", "empty"],
+)
+def test_what_is_no_question_is_refused_by_line_and_field(
+    tmp_path: Path, data: Path, content: str, line: int | None, field: str | None
+) -> None:
+    good = (data / "eval/arc/ARC-Challenge-Train.jsonl").read_text().splitlines()[0]
+    file = tmp_path / "questions.jsonl"
+    file.write_text(f"{good}\n{content}\n" if content else "")
+    with pytest.raises(UserError) as caught:
+        read_questions(file, None)
+    assert (caught.value.path, caught.value.line) == (file, line)
+    assert (caught.value.field or "").strip("'") == (field or "")

@@ -1,4 +1,4 @@
-"""Means, perplexities and their intervals, and SQuAD's scores."""
+"""Means and perplexities with their intervals, and how a limit is spread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from sensetrain.evaluate.harness import first_items
 from sensetrain.evaluate.intervals import Scores, difference, estimate
-from sensetrain.evaluate.squad import exact_and_f1
 
 ONES = (1.0,) * 400
 
@@ -61,22 +60,6 @@ def test_seeds_are_averaged_within_items() -> None:
 def test_one_item_has_no_interval() -> None:
     found = estimate([Scores((1.0,), (1.0,))])
     assert (found.value, found.low, found.high, found.items) == (1.0, None, None, 1)
-
-
-@pytest.mark.parametrize(
-    ("written", "accepted", "exact", "f1"),
-    [
-        ("The Normans!", ["normans", "other"], 1.0, 1.0),
-        ("in the 10th century", ["10th century", "10th and 11th centuries"], 0.0, 0.8),
-        ("a b b c", ["b b d"], 0.0, 2 * 2 / (3 + 3)),
-        ("", [], 1.0, 1.0),
-        ("anything", [], 0.0, 0.0),
-        ("", ["something"], 0.0, 0.0),
-        ("the", ["an"], 1.0, 1.0),
-    ],
-)
-def test_squads_scores(written: str, accepted: list[str], exact: float, f1: float) -> None:
-    assert exact_and_f1(written, accepted) == (exact, pytest.approx(f1))
 
 
 def test_a_limit_is_spread_over_the_parts() -> None:

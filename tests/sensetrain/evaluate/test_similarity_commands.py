@@ -11,11 +11,10 @@ from click.testing import CliRunner
 
 from lexgraph.common.errors import UserError
 from sensetrain.cli.main import cli
-from sensetrain.evaluate.similarity import similarity
+from sensetrain.evaluate.similarity import read_sets, similarity, words_of
 from sensetrain.evaluate.spans import span_states
 from sensetrain.evaluate.wic import Item, locate, read_items, wic
 from sensetrain.evaluate.word_senses import look_up, with_isolated
-from sensetrain.evaluate.wordsim import read_sets, words_of
 from sensetrain.models.folder import last_hidden_state
 from sensetrain.models.settings import ForwardSettings
 from sensetrain.pipeline.stages import cluster_stage, collect_stage, plan_stage

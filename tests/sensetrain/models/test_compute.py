@@ -16,7 +16,7 @@ from sensetrain.artefacts.tensor_file import TYPES
 from sensetrain.distill import run as train
 from sensetrain.distill.settings import DistilSettings, TeachSettings
 from sensetrain.distill.teachers.live import LiveTeacher
-from sensetrain.evaluate import harness
+from sensetrain.evaluate import runs
 from sensetrain.evaluate.settings import HarnessSettings
 from sensetrain.models.folder import COMPUTE_VARIABLE, resolve_compute
 from sensetrain.models.settings import Compute
@@ -184,8 +184,8 @@ def test_a_student_of_a_cache_says_what_the_cache_was_computed_in(line, tmp_path
 
 def test_an_evaluation_goes_on_in_the_type_of_the_scores_that_are_there(teacher, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv(COMPUTE_VARIABLE, "fp32")
-    work = harness._Work(teacher, "piqa", 0, tmp_path / "piqa.json", {})
-    assert harness._settled([work], HarnessSettings()).compute == "fp32"
+    work = runs.Run(teacher, "piqa", 0, tmp_path / "piqa.json", {})
+    assert runs.with_compute_of_scores([work], HarnessSettings()).compute == "fp32"
     work.file.write_text(json.dumps({"header": {"compute": "bf16"}}), encoding="utf-8")
-    assert harness._settled([work], HarnessSettings()).compute == "bf16"
-    assert harness._settled([work], HarnessSettings(compute="fp32")).compute == "fp32"
+    assert runs.with_compute_of_scores([work], HarnessSettings()).compute == "bf16"
+    assert runs.with_compute_of_scores([work], HarnessSettings(compute="fp32")).compute == "fp32"

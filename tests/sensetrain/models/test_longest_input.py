@@ -14,8 +14,8 @@ from lexgraph.common.errors import UserError
 from sensetrain.distill.run import kd
 from sensetrain.distill.settings import DistilSettings, TeachSettings
 from sensetrain.distill.teachers.cache import teach
-from sensetrain.evaluate.lm import choice_scores, evaluate
-from sensetrain.evaluate.questions import Question
+from sensetrain.evaluate.harness import choice_accuracies
+from sensetrain.evaluate.heldout import evaluate
 from sensetrain.evaluate.settings import EvaluateSettings
 from sensetrain.evaluate.spans import span_states
 from sensetrain.models.folder import ModelFolder, find_model, longest_input
@@ -91,14 +91,23 @@ def test_longer_sequences_are_refused(stage: str, line, short: ModelFolder, tmp_
     assert not list(tmp_path.glob("*out*"))
 
 
-def test_longer_texts_and_questions_are_refused(short: ModelFolder) -> None:
+def test_longer_texts_are_refused(short: ModelFolder) -> None:
     text = "the bank of the river " * 20
     with pytest.raises(UserError, match=rf"\[text\]: a text of \d+ tokens, and .* at most {POSITIONS}: 'the bank"):
         span_states(short, ["the bank", text], [(4, 8), (4, 8)], "next", "fp32")
-    with pytest.raises(UserError, match=rf"\[questions\]: a question of \d+ tokens .* at most {POSITIONS}: 'Question"):
-        choice_scores(short.load("fp32"), short.tokenizer(), [Question("q", text, ("one", "two"), 0)], 64)
-    choice_scores(short.load("fp32"), short.tokenizer(), [Question("q", "the bank", ("one", "two"), 0)], 64)
     assert len(span_states(short, ["the bank"], [(4, 8)], "next", "fp32")) == 1
+
+
+def test_longer_questions_are_refused(short: ModelFolder) -> None:
+    pytest.importorskip("lm_eval")
+    settings = EvaluateSettings(compute="fp32", batch_tokens=64)
+    choices = {"text": ["one", "two"], "label": ["A", "B"]}
+    question = {"id": "q", "question": "the bank", "answerKey": "A", "choices": choices}
+    longer = {**question, "question": "the bank of the river " * 20}
+    model = short.load("fp32")
+    with pytest.raises(UserError, match=rf"\[questions\]: a question of \d+ tokens .* at most {POSITIONS}: 'Question"):
+        choice_accuracies(short, model, [question, longer], settings)
+    choice_accuracies(short, model, [question], settings)
 
 
 def test_prompts_that_leave_no_room_are_counted(short: ModelFolder, tmp_path: Path) -> None:

@@ -152,6 +152,21 @@ def test_a_second_run_reuses_everything_and_says_so(demo: Path, data: Path, teac
     assert outcome(demo) == before
 
 
+def test_without_the_harness_accuracy_is_left_out(demo: Path, data: Path, teacher: ModelFolder, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(demo, out)
+    program = "import sys; sys.modules['lm_eval'] = None; from sensetrain.cli.main import main; main()"
+    arguments = ["demo", "--data", data, "--teacher", teacher.path, "--out", out]
+    done = subprocess.run([sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "accuracy is left out" in done.stderr
+    assert "pip install 'lexgraph[eval]'" in done.stderr
+    assert "accuracy" not in done.stdout + (out / "report.html").read_text(encoding="utf-8")
+    before, after = (outcome(folder)["results"] for folder in (demo, out))
+    left_out = {"accuracy": None, "accuracy_norm": None, "questions": 0}
+    assert after == [{**row, **left_out} for row in before]
+
+
 @pytest.mark.parametrize(
     "at", ["teach", pytest.param("plan", marks=pytest.mark.slow), pytest.param("kd", marks=pytest.mark.slow)]
 )

@@ -12,7 +12,7 @@ from tokenizers import processors
 
 from sensetrain.distill.heldout import HeldoutSequences
 from sensetrain.distill.teachers.cache import target_offsets
-from sensetrain.evaluate.lm import evaluate, target_losses
+from sensetrain.evaluate.heldout import evaluate, target_losses
 from sensetrain.evaluate.settings import EvaluateSettings
 from sensetrain.models.folder import ModelFolder, find_model
 from sensetrain.pipeline import stages

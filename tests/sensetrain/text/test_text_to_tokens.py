@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from tokenizers.processors import TemplateProcessing
 
-from sensetrain.evaluate.lm import choice_scores
-from sensetrain.evaluate.questions import Question
 from sensetrain.models.folder import ModelFolder
 from sensetrain.pipeline import stages
 from sensetrain.text.documents import Document
@@ -65,17 +63,6 @@ def test_a_prompt_has_no_end(ending: ModelFolder, teacher: ModelFolder, tmp_path
     asked, _ = _prompts([questions(tmp_path)], ending.tokenizer(), GenerateSettings(field="text"), None)
     plain = teacher.tokenizer()
     assert [prompt.ids for prompt in asked] == [plain(f"What grows in year {i}?")["input_ids"] for i in range(12)]
-
-
-def test_a_question_is_scored_alike_whether_the_tokenizer_writes_the_end(
-    ending: ModelFolder, teacher: ModelFolder
-) -> None:
-    """Else the first token of each choice is taken for the prompt's last, and the end is scored."""
-    asked = [Question("q", "The bank of the", ("river", "money", "of the town"), 0)]
-    model = teacher.load("fp32")
-    found, expected = (choice_scores(model, folder.tokenizer(), asked, 64) for folder in (ending, teacher))
-    assert found == expected
-    assert len(set(expected[0])) == 3
 
 
 def test_without_end_keeps_what_stands_before(teacher: ModelFolder) -> None:
