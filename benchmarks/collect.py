@@ -23,7 +23,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 import lexgraph
-from sensetrain.models.folder import ModelFolder, device, find_model, last_hidden_state, resolve_compute
+from sensetrain.models.folder import ModelFolder, find_model
+from sensetrain.models.forward import device, last_hidden_state, resolve_compute
 from sensetrain.pipeline import stages
 from sensetrain.senses.plan.plan import Plan
 from sensetrain.senses.settings import CollectSettings, PlanSettings

@@ -38,7 +38,7 @@ from sensetrain.artefacts.manifest import (
     seal,
 )
 from sensetrain.artefacts.tensor_file import TensorFile
-from sensetrain.models.folder import device
+from sensetrain.models.forward import device
 from sensetrain.models.settings import ForwardSettings
 
 _ON_GPU = 2  # threads: while one waits for its states and writes them, the other keeps the GPU busy

@@ -11,7 +11,7 @@ from transformers import TrainerCallback
 
 from lexgraph.common.errors import UserError
 from sensetrain.models.cutting import some_logits
-from sensetrain.models.folder import body_of, require_known_logits
+from sensetrain.models.forward import body_of, require_known_logits
 from sensetrain.models.logits import LogitForm
 from sensetrain.models.surgery import ALIGNMENT
 

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from lexgraph.common.errors import UserError
 from sensetrain.distill.data import IGNORE, Item
-from sensetrain.models.folder import body_of
+from sensetrain.models.forward import body_of
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ from sensetrain.distill.settings import CandidateSettings, DistilSettings, DSKDS
 from sensetrain.distill.teachers.cache import TeacherCache, teach_inputs
 from sensetrain.distill.teachers.live import BatchTeacher, CachedTeacher, LiveTargets, LiveTeacher
 from sensetrain.distill.trainer import DSKDTrainer, KDTrainer
-from sensetrain.models.folder import ModelFolder, check_length, device
+from sensetrain.models.folder import ModelFolder
+from sensetrain.models.forward import check_length, device
 from sensetrain.models.settings import StudentSettings
 from sensetrain.models.surgery import begins_as, build_student, count_parameters, write_student
 from sensetrain.text.tokens import Tokens

@@ -142,7 +142,7 @@ class DistilSettings(RunSettings, StudentSettings, RecipeSettings):
 
     def resolved(self) -> Self:
         """The same with the number type that `auto` stands for on this machine."""
-        from sensetrain.models.folder import device, resolve_compute
+        from sensetrain.models.forward import device, resolve_compute
 
         # On a CPU autocast gains nothing, even where bf16 is native.
         compute = "fp32" if self.compute == "auto" and device().type == "cpu" else resolve_compute(self.compute)

@@ -31,7 +31,8 @@ from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.settings import DistilSettings, DSKDSettings
 from sensetrain.distill.teachers.base import TopK
 from sensetrain.distill.teachers.live import BatchTeacher, CachedTeacher, OfBatch
-from sensetrain.models.folder import ModelFolder, state_width
+from sensetrain.models.folder import ModelFolder
+from sensetrain.models.forward import state_width
 from sensetrain.models.surgery import ALIGNMENT, add_alignment, write_student
 
 Batch = dict[str, Tensor]

@@ -17,7 +17,8 @@ from lexgraph.common.terminal import progress
 from sensetrain.artefacts.manifest import write_results
 from sensetrain.evaluate.harness import choice_accuracies, read_questions, require_harness
 from sensetrain.evaluate.settings import EvaluateSettings
-from sensetrain.models.folder import ModelFolder, check_length, device, last_hidden_state, logits_of
+from sensetrain.models.folder import ModelFolder
+from sensetrain.models.forward import check_length, device, last_hidden_state, logits_of
 from sensetrain.senses.plan.plan import members_of, plan_batches
 from sensetrain.senses.states.collect import padded
 from sensetrain.text.tasks.records import Record

@@ -22,7 +22,8 @@ from transformers import PreTrainedModel
 from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import progress
 from sensetrain.evaluate.settings import HarnessSettings
-from sensetrain.models.folder import ModelFolder, device, last_hidden_state, logits_of, longest_input
+from sensetrain.models.folder import ModelFolder
+from sensetrain.models.forward import device, last_hidden_state, logits_of, longest_input
 from sensetrain.senses.plan.plan import members_of, plan_batches
 from sensetrain.text.chats import written
 from sensetrain.text.encoding import without_end

@@ -12,7 +12,8 @@ from transformers import PreTrainedTokenizerBase
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import progress
-from sensetrain.models.folder import ModelFolder, device, last_hidden_state, longest_input, state_width
+from sensetrain.models.folder import ModelFolder
+from sensetrain.models.forward import device, last_hidden_state, longest_input, state_width
 from sensetrain.models.settings import Compute, StateOf
 
 Ints = npt.NDArray[np.int64]

@@ -25,7 +25,7 @@ class ForwardSettings(Settings):
 
     def resolved(self) -> Self:
         """The same with the number type that `auto` stands for on this machine."""
-        from sensetrain.models.folder import resolve_compute
+        from sensetrain.models.forward import resolve_compute
 
         return self.model_copy(update={"compute": resolve_compute(self.compute)})
 

@@ -17,7 +17,8 @@ from transformers.pytorch_utils import Conv1D
 
 from lexgraph.common.errors import UserError
 from sensetrain.models.cutting import decoder_layers, keep_layers, require_own_layers, same_logits, some_logits
-from sensetrain.models.folder import ModelFolder, device, find_model, state_width
+from sensetrain.models.folder import ModelFolder, find_model
+from sensetrain.models.forward import device, state_width
 from sensetrain.models.settings import StudentSettings
 from sensetrain.models.weights import quiet_loading
 

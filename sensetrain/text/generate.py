@@ -30,7 +30,8 @@ from lexgraph.common.files import replacing
 from sensetrain.artefacts.hashing import hash64
 from sensetrain.artefacts.manifest import Manifest
 from sensetrain.artefacts.shared_work import FileWork, Job, settled, work_together
-from sensetrain.models.folder import ModelFolder, device, longest_input
+from sensetrain.models.folder import ModelFolder
+from sensetrain.models.forward import device, longest_input
 from sensetrain.text.documents import Document, Source, documents
 from sensetrain.text.encoding import prompt_of, turns_before_answer, without_end
 from sensetrain.text.settings import GenerateSettings

@@ -31,7 +31,8 @@ from sensetrain.distill.losses.plain import log_rest
 from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.settings import TeachSettings
 from sensetrain.distill.teachers.shards import Layout, Shard, row_bytes, shard_name, write_shard
-from sensetrain.models.folder import ModelFolder, check_length, last_hidden_state, logits_of, state_width
+from sensetrain.models.folder import ModelFolder
+from sensetrain.models.forward import check_length, last_hidden_state, logits_of, state_width
 from sensetrain.senses.plan.plan import members_of, plan_batches
 from sensetrain.senses.states.collect import finer, padded
 from sensetrain.text.tokens import TRAIN, Tokens

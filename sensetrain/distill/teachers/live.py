@@ -17,7 +17,8 @@ from sensetrain.distill.data import IGNORE
 from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.settings import CandidateSettings, Tail
 from sensetrain.distill.teachers.base import Sampled, Teacher, TeacherStates, TopK
-from sensetrain.models.folder import ModelFolder, body_of, device
+from sensetrain.models.folder import ModelFolder
+from sensetrain.models.forward import body_of, device
 from sensetrain.models.logits import PLAIN, LogitForm
 
 Batch = Mapping[str, Tensor]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lexgraph.common.errors import UserError
-from sensetrain.models.folder import device
+from sensetrain.models.forward import device
 from sensetrain.senses.plan.plan import Plan
 from sensetrain.senses.states.collect import States
 

@@ -22,15 +22,8 @@ from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import Manifest, read_manifest
 from sensetrain.artefacts.shared_work import Job, TensorWork, settled, work_together
 from sensetrain.artefacts.tensor_file import TYPES, TensorFile
-from sensetrain.models.folder import (
-    NO_SPECIAL_TOKENS,
-    ModelFolder,
-    SpecialTokens,
-    check_length,
-    device,
-    last_hidden_state,
-    state_width,
-)
+from sensetrain.models.folder import NO_SPECIAL_TOKENS, ModelFolder, SpecialTokens
+from sensetrain.models.forward import check_length, device, last_hidden_state, state_width
 from sensetrain.models.settings import Compute
 from sensetrain.senses.plan.plan import Batch, Plan, check_tokens
 from sensetrain.senses.settings import CollectSettings

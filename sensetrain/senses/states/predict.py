@@ -21,7 +21,8 @@ from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import Manifest
 from sensetrain.artefacts.shared_work import Job, TensorWork, settled, work_together
 from sensetrain.artefacts.tensor_file import TensorFile
-from sensetrain.models.folder import ModelFolder, check_length, last_hidden_state, logits_of
+from sensetrain.models.folder import ModelFolder
+from sensetrain.models.forward import check_length, last_hidden_state, logits_of
 from sensetrain.senses.plan.plan import members_of, plan_batches
 from sensetrain.senses.plan.predicted import PREDICTED, SCHEMA
 from sensetrain.senses.settings import PredictSettings

@@ -24,7 +24,8 @@ import lexgraph
 from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import progress
 from sensetrain.artefacts.manifest import Manifest, making, read_manifest
-from sensetrain.models.folder import ModelFolder, device
+from sensetrain.models.folder import ModelFolder
+from sensetrain.models.forward import device
 from sensetrain.senses.cluster.batches import batch_bytes, in_order, side_by_side
 from sensetrain.senses.dictionary.dictionary import MANIFEST, SenseDictionary
 from sensetrain.senses.settings import ComposeSettings

@@ -36,7 +36,7 @@ from sensetrain.cli.main import main; main()
 MORTAL = """
 import json, os, signal, sys, threading, time
 from sensetrain.artefacts import shared_work as together
-from sensetrain.models import folder as models
+from sensetrain.models import forward as models
 from sensetrain.pipeline import stages
 from sensetrain.senses.states import collect
 from sensetrain.cli.main import main
@@ -63,7 +63,7 @@ sys.exit(status)
 # For each command two processes at once, one with a thread and one with two.
 TWINS = """
 import json, os, sys, time, torch
-from sensetrain.models import folder as models
+from sensetrain.models import forward as models
 from sensetrain.pipeline import stages
 from sensetrain.distill.teachers import cache as teacher_cache
 from sensetrain.senses.states import collect, predict

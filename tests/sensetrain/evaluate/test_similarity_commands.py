@@ -15,7 +15,7 @@ from sensetrain.evaluate.similarity import read_sets, similarity, words_of
 from sensetrain.evaluate.spans import span_states
 from sensetrain.evaluate.wic import Item, locate, read_items, wic
 from sensetrain.evaluate.word_senses import look_up, with_isolated
-from sensetrain.models.folder import last_hidden_state
+from sensetrain.models.forward import last_hidden_state
 from sensetrain.models.settings import ForwardSettings
 from sensetrain.pipeline.stages import cluster_stage, collect_stage, plan_stage
 from sensetrain.senses.dictionary.dictionary import SenseDictionary

@@ -18,7 +18,8 @@ from sensetrain.evaluate.harness import choice_accuracies
 from sensetrain.evaluate.heldout import evaluate
 from sensetrain.evaluate.settings import EvaluateSettings
 from sensetrain.evaluate.spans import span_states
-from sensetrain.models.folder import ModelFolder, find_model, longest_input
+from sensetrain.models.folder import ModelFolder, find_model
+from sensetrain.models.forward import longest_input
 from sensetrain.senses.settings import CollectSettings, PredictSettings
 from sensetrain.senses.states.collect import collect
 from sensetrain.senses.states.predict import predict

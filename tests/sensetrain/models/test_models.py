@@ -18,7 +18,8 @@ from transformers import (
 )
 
 from lexgraph.common.errors import UserError
-from sensetrain.models.folder import ModelFolder, find_model, last_hidden_state, logits_of
+from sensetrain.models.folder import ModelFolder, find_model
+from sensetrain.models.forward import last_hidden_state, logits_of
 from sensetrain.models.surgery import cut_student
 
 

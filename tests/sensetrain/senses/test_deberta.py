@@ -14,7 +14,8 @@ import torch
 from transformers import DebertaV2Config, DebertaV2ForMaskedLM
 
 from lexgraph.common.files import sha256_of
-from sensetrain.models.folder import ModelFolder, find_model, last_hidden_state
+from sensetrain.models.folder import ModelFolder, find_model
+from sensetrain.models.forward import last_hidden_state
 from sensetrain.pipeline import stages
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
 from sensetrain.senses.settings import ClusterSettings, CollectSettings, PlanSettings

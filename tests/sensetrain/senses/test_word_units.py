@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from lexgraph.common.errors import UserError
 from sensetrain.cli.main import cli
-from sensetrain.models.folder import ModelFolder, last_hidden_state
+from sensetrain.models.folder import ModelFolder
+from sensetrain.models.forward import last_hidden_state
 from sensetrain.pipeline import stages
 from sensetrain.pipeline.stages import cluster_stage, collect_stage, plan_stage
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
