@@ -1,11 +1,12 @@
-"""Benchmarks as tasks of lm-evaluation-harness: its own on our files, and those of the papers' protocol.
+"""Records of a benchmark in, tasks of lm-evaluation-harness out: its own ones, or those of the papers' protocol.
 
-Under protocol `harness` prompt, choices and metrics are the harness's own, its configuration as it is; only where the
-records come from is replaced. SQuAD 2.0 is the exception: its metrics there need a script from the hub, so exact match
-and F1 are computed here, by the same definitions.
+Under protocol `harness`, prompt, choices and metrics are the harness's own. Its configuration is loaded as it is, only
+the records come from elsewhere. SQuAD 2.0 is the exception: the harness's metrics need a script from the hub, so exact
+match and F1 are computed here, by the same definitions.
 
-Under protocol `paper` (DSKD 5.2) a chat with examples is asked for a letter: right is the answer whose letter is the
-most probable next token. SQuAD's answer is written in at most ten tokens, its example is from the same paragraph.
+Under protocol `paper` (DSKD 5.2), the prompt is a chat with examples, and the answer is a letter. It is right if the
+right letter is the most probable next token. SQuAD's answer is generated in at most ten tokens, and its example is from
+the same paragraph.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -33,8 +34,8 @@ from sensetrain.text.tasks.splits import Splits
 
 Protocol = Literal["harness", "paper"]
 
-GOLD = "gold_nll"
-"""-log p of the right answer, in nats; not the harness's, so it is computed from what its tasks log."""
+GOLD_NLL = "gold_nll"
+"""Metric: -log p of the right answer, in nats. The harness has no such metric."""
 
 _FOLDERS = {
     "arc_challenge": "arc",
@@ -43,7 +44,7 @@ _FOLDERS = {
     "mmlu": "mmlu/default",
     "wikitext": "wikitext",
 }
-"""Where the harness has a task's configuration."""
+"""Folder of each task's configuration, below the harness's own tasks."""
 
 _EVALUATED: dict[Protocol, dict[str, str]] = {
     "harness": {
@@ -63,16 +64,19 @@ _EVALUATED: dict[Protocol, dict[str, str]] = {
         "wikitext": TEST,
     },
 }
-_EXAMPLES = {"arc_challenge": TRAIN, "commonsense_qa": TRAIN, "piqa": TRAIN, "mmlu": DEV, "squadv2": VALIDATION}
-"""Split that examples are drawn from; SQuAD's are from the paragraph of the question itself."""
+"""Split that is evaluated, by protocol and task."""
 
-_LONGEST_ANSWER = 10  # tokens
+_EXAMPLES = {"arc_challenge": TRAIN, "commonsense_qa": TRAIN, "piqa": TRAIN, "mmlu": DEV, "squadv2": VALIDATION}
+"""Split that examples are drawn from; SQuAD's example is from the paragraph of the question."""
+
+_LONGEST_ANSWER = 10
+"""Most tokens of a generated answer."""
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 KNOWN = tuple(_EVALUATED["harness"])
-"""Benchmarks that are read from local files too."""
+"""Benchmarks that can be read from local files."""
 
 
 def evaluated_split(task: str, protocol: Protocol) -> str:
@@ -81,26 +85,26 @@ def evaluated_split(task: str, protocol: Protocol) -> str:
 
 
 def splits_needed(task: str, protocol: Protocol) -> list[str]:
-    """The splits that a task takes from the hub."""
+    """The splits that a task needs: the evaluated one, and the one that examples are drawn from."""
     return sorted({_EVALUATED[protocol][task], _EXAMPLES.get(task, TEST)})
 
 
 def harness_tasks(task: str, splits: Splits) -> list[Task]:
-    """The harness's own task, or its tasks for MMLU, on given records."""
+    """The harness's own task on given records; for MMLU, one task a subject."""
     if task == "squadv2":
         return [SquadTask(splits)]
     folder = Path(lm_eval.tasks.__file__).parent / _FOLDERS[task]
     manager = TaskManager(include_path=str(folder), include_defaults=False)
     parts = _subjects(splits) if task == "mmlu" else {task: splits.records}
     members = [
-        {"task": name, "custom_dataset": partial(_dataset, records), **_absent(records)}
+        {"task": name, "custom_dataset": partial(_dataset, records), **_without_missing(records)}
         for name, records in parts.items()
     ]
     return list(manager.load({"group": "local", "task": members})["tasks"].values())
 
 
-def _absent(records: Mapping[str, Sequence[Any]]) -> dict[str, None]:
-    """Splits that the harness's configuration names and that are not there."""
+def _without_missing(records: Mapping[str, Sequence[Any]]) -> dict[str, None]:
+    """Configuration that unsets the splits that the harness's own configuration names and that are not there."""
     return {
         f"{name}_split": None
         for name, split in (("training", TRAIN), ("validation", VALIDATION))
@@ -109,22 +113,23 @@ def _absent(records: Mapping[str, Sequence[Any]]) -> dict[str, None]:
 
 
 def _dataset(records: Mapping[str, Sequence[Any]], **_: Any) -> datasets.DatasetDict:
-    return datasets.DatasetDict({split: datasets.Dataset.from_list(list(some)) for split, some in records.items()})
+    """The records of each split, in the form that the harness loads."""
+    return datasets.DatasetDict({split: datasets.Dataset.from_list(list(rows)) for split, rows in records.items()})
 
 
 def _subjects(splits: Splits) -> dict[str, dict[str, list[Any]]]:
-    """MMLU's records by the harness's task: one a subject."""
-    parts: dict[str, dict[str, list[Any]]] = {}
+    """MMLU's records by the harness's task, one task a subject, and by split."""
+    tasks: dict[str, dict[str, list[Any]]] = {}
     for split, records in splits.records.items():
         for record in records:
-            parts.setdefault(f"mmlu_{record['subject']}", {}).setdefault(split, []).append(record)
-    return {name: parts[name] for name in sorted(parts) if TEST in parts[name]}
+            tasks.setdefault(f"mmlu_{record['subject']}", {}).setdefault(split, []).append(record)
+    return {name: tasks[name] for name in sorted(tasks) if TEST in tasks[name]}
 
 
 class SquadTask(SQuAD2):  # type: ignore[misc]  # the harness has no type marker
-    """The harness's SQuAD 2.0 on given records, scored one question at a time.
+    """The harness's SQuAD 2.0 on given records, with scores of single questions.
 
-    Its prompt, stop and answers are the harness's; an unanswerable question is answered rightly by nothing at all.
+    Prompt, stop string and accepted answers are the harness's. The right answer to an unanswerable question is no text.
     """
 
     def __init__(self, splits: Splits) -> None:
@@ -133,15 +138,15 @@ class SquadTask(SQuAD2):  # type: ignore[misc]  # the harness has no type marker
         self.config.task = "squadv2"
 
     def download(self, *_: Any, **__: Any) -> None:
-        """Nothing is: the records are there."""
+        """Take the given records, where the harness would download its own."""
         self.dataset = _dataset(self._records)
 
     def has_training_docs(self) -> bool:
-        """Whether there is a split to draw examples from."""
+        """Whether there is a split that examples can be drawn from."""
         return TRAIN in self._records
 
     def doc_to_text(self, doc: Any, _: Any = None) -> str:
-        """The harness's prompt; it hands over a second argument for examples, which its own class does not take."""
+        """The harness's prompt. For examples it passes a second argument, which its own class does not take."""
         return str(super().doc_to_text(doc))
 
     def doc_to_target(self, doc: Any, _: Any = None) -> str:
@@ -149,41 +154,41 @@ class SquadTask(SQuAD2):  # type: ignore[misc]  # the harness has no type marker
         return str(super().doc_to_target(doc))
 
     def construct_requests(self, doc: Any, ctx: str, **options: Any) -> list[Instance]:
-        """The answer to be written, and the right one to be scored."""
-        written, scored = super().construct_requests(doc, ctx, **options)
-        scored.arguments = (ctx, self.doc_to_target(doc))
-        return [written, scored]
+        """Requests to generate an answer, and to score the right one."""
+        generation, likelihood = super().construct_requests(doc, ctx, **options)
+        likelihood.arguments = (ctx, self.doc_to_target(doc))
+        return [generation, likelihood]
 
     def process_results(self, doc: Any, results: Sequence[Any]) -> dict[str, float]:
         """Scores of one question."""
-        written, (logprob, _) = results
-        exact, f1 = exact_and_f1(written, doc["answers"]["text"])
-        return {"exact": exact, "f1": f1, GOLD: -logprob}
+        answer, (logprob, _) = results
+        exact, f1 = exact_and_f1(answer, doc["answers"]["text"])
+        return {"exact": exact, "f1": f1, GOLD_NLL: -logprob}
 
     def aggregation(self) -> dict[str, Callable[..., Any]]:
-        """How single scores become one: their mean."""
-        return dict.fromkeys(("exact", "f1", GOLD), np.mean)
+        """How scores of questions become one: by their mean."""
+        return dict.fromkeys(("exact", "f1", GOLD_NLL), np.mean)
 
     def higher_is_better(self) -> dict[str, bool]:
-        """Which way is better."""
-        return {"exact": True, "f1": True, GOLD: False}
+        """Whether higher scores are better, by metric."""
+        return {"exact": True, "f1": True, GOLD_NLL: False}
 
 
 class PaperTask(ConfigurableTask):  # type: ignore[misc]
-    """A benchmark in the papers' protocol.
+    """A benchmark under the papers' protocol (DSKD 5.2).
 
     Args:
-        task: its name.
+        task: name of the benchmark.
         splits: its records.
         shots: examples before each question; the papers' number if None.
-        seed: decides the examples.
+        seed: draws the examples.
     """
 
     def __init__(self, task: str, splits: Splits, shots: int | None, seed: int) -> None:
-        self._items = [item_of(task, record) for record in _by_turns(splits[_EVALUATED["paper"][task]])]
+        self._items = [item_of(task, record) for record in _interleaved(splits[_EVALUATED["paper"][task]])]
         self._before_answer: dict[int, str] = {}
-        pool = [item_of(task, record) for record in splits[_EXAMPLES[task]]]
-        self._examples = Examples(pool, seed)
+        candidates = [item_of(task, record) for record in splits[_EXAMPLES[task]]]
+        self._examples = Examples(candidates, seed)
         self._shots = SHOTS[task] if shots is None else shots
         records = [{"index": index, "id": item.id} for index, item in enumerate(self._items)]
         super().__init__(
@@ -203,25 +208,30 @@ class PaperTask(ConfigurableTask):  # type: ignore[misc]
         return item
 
     def fewshot_context(self, doc: Any, *_: Any, chat_template: Callable[..., str], **__: Any) -> str:
-        """Instruction, examples and question in the chat template; what this writes before an answer is kept."""
+        """Instruction, examples and question in the chat template.
+
+        What the template writes between this prompt and an answer is kept for `construct_requests`.
+        """
         item = self._item(doc)
         turns = chat_of(item, self._examples.of(item, self._shots))
         prompt = chat_template(turns)
-        whole = chat_template([*turns, {"role": "assistant", "content": STAND_IN}], add_generation_prompt=False)
-        self._before_answer[doc["index"]] = before_answer(prompt, whole)
+        answered = chat_template([*turns, {"role": "assistant", "content": STAND_IN}], add_generation_prompt=False)
+        self._before_answer[doc["index"]] = before_answer(prompt, answered)
         return prompt
 
     def construct_requests(self, doc: Any, ctx: str, **options: Any) -> list[Instance]:
-        """Each letter to be scored; for SQuAD the right answer, and one to be written."""
+        """Requests to score each letter; for SQuAD, to score the right answer and to generate one."""
         item = self._item(doc)
-        given = {name: options[name] for name in ("metadata",) if name in options}
-        answers: Iterable[str] = item.letters or (item.answer,)
+        metadata = {name: options[name] for name in ("metadata",) if name in options}
         before = self._before_answer[doc["index"]]
-        asked = [Instance("loglikelihood", doc, (ctx, before + answer), i, **given) for i, answer in enumerate(answers)]
-        if item.choices:
-            return asked
-        written = {"until": ["\n"], "max_gen_toks": _LONGEST_ANSWER, "do_sample": False}
-        return [*asked, Instance("generate_until", doc, (ctx, written), len(asked), **given)]
+        requests = [
+            Instance("loglikelihood", doc, (ctx, before + answer), index, **metadata)
+            for index, answer in enumerate(item.letters or (item.answer,))
+        ]
+        if not item.choices:
+            generation = {"until": ["\n"], "max_gen_toks": _LONGEST_ANSWER, "do_sample": False}
+            requests.append(Instance("generate_until", doc, (ctx, generation), len(requests), **metadata))
+        return requests
 
     def process_results(self, doc: Any, results: Sequence[Any]) -> dict[str, float]:
         """Scores of one question."""
@@ -229,47 +239,48 @@ class PaperTask(ConfigurableTask):  # type: ignore[misc]
         if item.choices:
             right = item.letters.index(item.answer)
             best = int(np.argmax([logprob for logprob, _ in results]))
-            return {"acc": float(results[right][1]), "acc_choices": float(best == right), GOLD: -results[right][0]}
-        (logprob, _), written = results
-        exact, f1 = exact_and_f1(*_without_refusal(written, item.accepted))
-        return {"exact": exact, "f1": f1, GOLD: -logprob}
+            logprob, is_greedy = results[right]
+            return {"acc": float(is_greedy), "acc_choices": float(best == right), GOLD_NLL: -logprob}
+        (logprob, _), answer = results
+        exact, f1 = exact_and_f1(*_without_refusal(answer, item.accepted))
+        return {"exact": exact, "f1": f1, GOLD_NLL: -logprob}
 
     def aggregation(self) -> dict[str, Callable[..., Any]]:
-        """How single scores become one: their mean."""
-        return dict.fromkeys(("acc", "acc_choices", "exact", "f1", GOLD), np.mean)
+        """How scores of questions become one: by their mean."""
+        return dict.fromkeys(("acc", "acc_choices", "exact", "f1", GOLD_NLL), np.mean)
 
     def higher_is_better(self) -> dict[str, bool]:
-        """Which way is better."""
-        return {"acc": True, "acc_choices": True, "exact": True, "f1": True, GOLD: False}
+        """Whether higher scores are better, by metric."""
+        return {"acc": True, "acc_choices": True, "exact": True, "f1": True, GOLD_NLL: False}
 
 
-def _by_turns(records: Sequence[Any]) -> list[Any]:
-    """MMLU's records in the order one of each subject, the next of each, ...; those of others as they are.
+def _interleaved(records: Sequence[Any]) -> list[Any]:
+    """MMLU's records with the first of each subject, then the second of each, ...; other records in their order.
 
-    So the first ones are of as many subjects as there can be.
+    So a limit takes records of as many subjects as possible.
     """
     seen: Counter[str] = Counter()
-    places = []
+    keys = []
     for record in records:
         subject = str(record.get("subject", "")) if isinstance(record, Mapping) else ""
-        places.append((seen[subject] if subject else 0, subject))
+        keys.append((seen[subject] if subject else 0, subject))
         seen[subject] += 1
-    return [records[i] for i in sorted(range(len(records)), key=places.__getitem__)]
+    return [records[index] for index in sorted(range(len(records)), key=keys.__getitem__)]
 
 
-def _without_refusal(written: str, accepted: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """`No answer` is no answer, on both sides."""
+def _without_refusal(answer: str, accepted: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """An answer and the accepted ones, with "" for `No answer`."""
 
-    def plain(text: str) -> str:
+    def without(text: str) -> str:
         return "" if text.strip().strip(".").lower() == NO_ANSWER.lower() else text
 
-    return plain(written), tuple(plain(text) for text in accepted)
+    return without(answer), tuple(without(text) for text in accepted)
 
 
 def exact_and_f1(answer: str, accepted: Sequence[str]) -> tuple[float, float]:
-    """SQuAD's exact match and F1 of one answer (Rajpurkar et al. 2016 and 2018), each the best over accepted answers.
+    """SQuAD's exact match and F1 of an answer (Rajpurkar et al. 2016 and 2018), each the best over accepted answers.
 
-    "" is no answer, which is right where none is accepted.
+    "" is no answer; it is right where no answer is accepted.
     """
     words = _answer_words(answer)
     accepted_words = [_answer_words(text) for text in accepted] or [[]]

@@ -1,4 +1,4 @@
-"""The mean state of a stretch of each of some texts, as collecting would have it."""
+"""Texts with a span of characters each in, the mean state of each span's tokens out, as `collect` would have it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from lexgraph.common.errors import UserError
@@ -15,8 +16,6 @@ from lexgraph.common.terminal import progress
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.forward import device, last_hidden_state, longest_input, state_width
 from sensetrain.models.settings import Compute, StateOf
-
-Ints = npt.NDArray[np.int64]
 
 _TOKENS_AT_ONCE = 4096
 
@@ -28,17 +27,16 @@ def span_states(
     state_of: StateOf,
     compute: Compute = "auto",
 ) -> Tensor:
-    """Run a teacher over texts and average the states of the tokens that a span of characters touches.
+    """Run a teacher over texts, and average the states of the tokens that each span touches.
 
-    An encoder's special tokens stand around each text. Before a text of a decoder stands the token that ends or begins
-    a text for it: without anything before it, a first token has no state that predicts it, and one of its own that is
-    unlike all others.
+    An encoder's special tokens stand around each text. A decoder gets its token for the begin or end of a text before
+    each text: otherwise no state predicts the first token, and its own state is unlike all others.
 
     Args:
         teacher: the model.
-        texts: n of them.
-        spans: first character and the one after the last, of each text.
-        state_of: `same`: the tokens' own states; else those before them, which predict them.
+        texts: n texts.
+        spans: the first character and the one after the last, one span a text.
+        state_of: `same` for the tokens' own states, else for those before them, which predict them.
         compute: number type of the forward passes.
 
     Returns:
@@ -49,9 +47,9 @@ def span_states(
     """
     model = teacher.load(compute)
     before, after = _around(teacher)
-    ids, first, last = _encode(teacher.tokenizer(), texts, spans, before, after)
+    ids, begins, ends = _encode(teacher.tokenizer(), texts, spans, before, after)
     limit = longest_input(model)
-    lengths = np.array([len(part) for part in ids], dtype=np.int64)
+    lengths = np.array([len(of_text) for of_text in ids], dtype=np.int64)
     if limit is not None and lengths.max(initial=0) > limit:
         longest = texts[int(lengths.argmax())]
         raise UserError(
@@ -60,32 +58,30 @@ def span_states(
             remedy="shorten it, or leave it out",
         )
     shift = 0 if state_of == "same" else 1
-    states = torch.empty(len(texts), state_width(model))
+    means = torch.empty(len(texts), state_width(model))
     with progress("states (texts)", len(texts)) as advance:
         for members in _batches(lengths):
-            padded = torch.zeros(len(members), int(lengths[members].max()), dtype=torch.int64)
-            for row, member in enumerate(members):
-                padded[row, : lengths[member]] = torch.tensor(ids[member])
-            place = torch.arange(padded.shape[1])
-            begin, end = (torch.from_numpy(part[members])[:, None] - shift for part in (first, last))
-            weight = ((place >= begin) & (place < end)).float() / (end - begin)
-            mask = (place < torch.from_numpy(lengths[members])[:, None]).long()
-            found = last_hidden_state(model, padded.to(device()), mask.to(device())).float().cpu()
-            states[torch.from_numpy(members)] = torch.einsum("bt,btd->bd", weight, found)
+            padded = pad_sequence([torch.tensor(ids[member]) for member in members], batch_first=True)
+            position = torch.arange(padded.shape[1])
+            begin, end = (torch.from_numpy(bound[members])[:, None] - shift for bound in (begins, ends))
+            weight = ((position >= begin) & (position < end)).float() / (end - begin)
+            mask = (position < torch.from_numpy(lengths[members])[:, None]).long()
+            states = last_hidden_state(model, padded.to(device()), mask.to(device())).float().cpu()
+            means[torch.from_numpy(members)] = torch.einsum("bt,btd->bd", weight, states)
             advance(len(members))
-    return states
+    return means
 
 
 def _around(teacher: ModelFolder) -> tuple[list[int], list[int]]:
-    """The tokens before and after each text."""
+    """Ids of the tokens that stand before and after each text."""
     if teacher.is_encoder:
         special = teacher.special_tokens()
         return list(special.before), list(special.after)
     tokenizer = teacher.tokenizer()
-    edge = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-    if edge is None:
+    boundary = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    if boundary is None:
         raise UserError("the tokenizer has no token that begins or ends a text", path=teacher.path, field="bos_token")
-    return [int(edge)], []
+    return [int(boundary)], []
 
 
 def _encode(
@@ -94,8 +90,8 @@ def _encode(
     spans: Sequence[tuple[int, int]],
     before: list[int],
     after: list[int],
-) -> tuple[list[list[int]], Ints, Ints]:
-    """Ids of each text, its first token in the span and the one after the last."""
+) -> tuple[list[list[int]], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Ids of each text, the place of its first token in the span, and the place after the last one."""
     ids, bounds = [], np.empty((len(texts), 2), dtype=np.int64)
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
@@ -110,8 +106,8 @@ def _encode(
     return ids, bounds[:, 0], bounds[:, 1]
 
 
-def _batches(lengths: Ints) -> Iterator[Ints]:
-    """Texts of similar length, as many as make a small batch."""
+def _batches(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+    """Indices of texts of similar length, at most `_TOKENS_AT_ONCE` tokens with padding, at least one text."""
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):

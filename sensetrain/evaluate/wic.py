@@ -1,7 +1,8 @@
-"""Word in Context: does a word have the same sense in two sentences? By a dictionary, the same if its nearest sense is.
+"""Word in Context and a dictionary in, accuracies out: does a word have the same sense in two sentences?
 
-The data set (Pilehvar and Camacho-Collados 2019) is read as SuperGLUE has it, with the places of the word, and as
-`Word: .. Sentence 1: .. Sentence 2: ..`, where the word is looked for, by its lemma if need be.
+The dictionary says yes if the word's states in the two sentences have the same nearest sense. The data set (Pilehvar
+and Camacho-Collados 2019) is read in two forms: as in SuperGLUE, with the place of the word, and as
+`Word: .. Sentence 1: .. Sentence 2: ..`, where the word is found by its form or its lemma.
 """
 
 from __future__ import annotations
@@ -23,25 +24,25 @@ from lexgraph.common.files import numbered_lines
 from lexgraph.lemmas import lemma
 from sensetrain.artefacts.manifest import write_results
 from sensetrain.evaluate.spans import span_states
-from sensetrain.evaluate.word_senses import WordSenses, look_up
+from sensetrain.evaluate.word_senses import WordSenses, look_up, open_dictionary
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.settings import ForwardSettings
-from sensetrain.senses.dictionary.dictionary import SenseDictionary
 
 Span = tuple[int, int]
+"""The first character, and the one after the last."""
 
 _TEXT = re.compile(r"Word: (.+?)\. Sentence 1: (.+) Sentence 2: (.+)", re.DOTALL)
 _FORM = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 
 
 @dataclass(frozen=True)
-class Item:
+class WicItem:
     """A word in two sentences.
 
     Attributes:
-        word: its lemma.
-        sentences: the two.
-        spans: where the word is in each.
+        word: the word's lemma.
+        sentences: the two sentences.
+        spans: where the word stands in each.
         same: whether it has the same sense in both.
     """
 
@@ -56,13 +57,13 @@ class WicResult:
     """Accuracies on the validation items.
 
     Attributes:
-        items: validation items.
-        several_senses: items whose word has two senses or more; the others' are the same one always.
+        items: number of validation items.
+        several_senses: number of items whose word has at least two senses; for the others the answer is always yes.
         nearest: accuracy of `same nearest sense`, nearest in L2 and by dot product (SKD 3.2).
-        nearest_of_several: the same on the items with several senses.
+        nearest_of_several: the same, on the items whose word has several senses.
         cosine: accuracy of `the cosine of the two states is above the threshold`.
-        threshold: the one that is most accurate on the training items.
-        training_items: how many of them there were; the word was found in both sentences.
+        threshold: the one with the highest accuracy on the training items.
+        training_items: number of training items, those in which the word was found in both sentences.
         majority: share of the more frequent answer.
     """
 
@@ -76,17 +77,17 @@ class WicResult:
     majority: float
 
 
-def read_items(path: Path) -> list[Item]:
-    """The items of a JSON Lines file; those in which the word cannot be found are left out.
+def read_items(path: Path) -> list[WicItem]:
+    """The items of a JSON Lines file; an item whose word is not found in both sentences is left out.
 
     Raises:
         UserError: the file cannot be read, or a line is no item; the message names it.
     """
-    items = []
+    items: list[WicItem] = []
     for number, line in numbered_lines(path):
         try:
             raw = json.loads(line)
-            item = _with_spans(raw) if "sentence1" in raw else _without_spans(raw["text"], raw["label"])
+            item = _item_of_superglue(raw) if "sentence1" in raw else _item_of_text(raw["text"], raw["label"])
         except (ValueError, TypeError, KeyError) as error:
             raise UserError(f"not an item of Word in Context: {error!r}", path=path, line=number) from None
         items += [item] if item else []
@@ -95,26 +96,26 @@ def read_items(path: Path) -> list[Item]:
     return items
 
 
-def _with_spans(raw: dict[str, Any]) -> Item:
+def _item_of_superglue(raw: dict[str, Any]) -> WicItem:
     spans = [(int(raw[f"start{n}"]), int(raw[f"end{n}"])) for n in (1, 2)]
-    return Item(raw["word"], (raw["sentence1"], raw["sentence2"]), (spans[0], spans[1]), _same(raw["label"]))
+    return WicItem(raw["word"], (raw["sentence1"], raw["sentence2"]), (spans[0], spans[1]), _is_same(raw["label"]))
 
 
-def _without_spans(text: str, label: Any) -> Item | None:
-    found = _TEXT.fullmatch(text)
-    if found is None:
+def _item_of_text(text: str, label: Any) -> WicItem | None:
+    parts = _TEXT.fullmatch(text)
+    if parts is None:
         raise ValueError("text is not `Word: .. Sentence 1: .. Sentence 2: ..`")
-    word, one, other = (part.strip() for part in found.groups())
-    spans = locate(word, one), locate(word, other)
-    return Item(word, (one, other), (spans[0], spans[1]), _same(label)) if spans[0] and spans[1] else None
+    word, one, other = (part.strip() for part in parts.groups())
+    span, other_span = locate(word, one), locate(word, other)
+    return WicItem(word, (one, other), (span, other_span), _is_same(label)) if span and other_span else None
 
 
-def _same(label: Any) -> bool:
+def _is_same(label: Any) -> bool:
     return {"true": True, "false": False, "1": True, "0": False}[str(label).casefold()]
 
 
 def locate(word: str, sentence: str) -> Span | None:
-    """Where a word stands in a sentence: the first form that is it, else the first that has it for a lemma."""
+    """Where a word stands in a sentence: at the first form equal to it, else at the first whose lemma it is."""
     word = word.casefold()
     forms = [(match.span(), match.group().casefold()) for match in _FORM.finditer(sentence)]
     exact = [span for span, form in forms if form == word]
@@ -128,36 +129,32 @@ def wic(
 
     Args:
         dictionary_path: the dictionary.
-        data: a folder with a `*val*.jsonl` and one or more `*train*.jsonl`.
+        data: a folder with one or more files `*val*.jsonl` and `*train*.jsonl` each.
         teacher: the dictionary's.
         settings: of its forward passes.
-        out: where the results also go, as JSON.
+        out: the file of results, as JSON; none is written if None.
 
     Raises:
         UserError: the dictionary is another teacher's, or the data cannot be read.
     """
     validation, training = (_read_all(data, f"*{name}*.jsonl") for name in ("val", "train"))
-    dictionary = SenseDictionary.load(
-        dictionary_path, inputs={"teacher": teacher.fingerprint, "tokenizer": teacher.tokenizer_fingerprint}
-    )
-    if dictionary.manifest is None:
-        raise UserError("the dictionary has no manifest", path=dictionary_path)
-    state_of = dictionary.manifest.settings["state_of"]
+    dictionary, manifest = open_dictionary(dictionary_path, teacher)
     items = [*validation, *training]
-    texts, spans = [s for item in items for s in item.sentences], [s for item in items for s in item.spans]
+    texts = [sentence for item in items for sentence in item.sentences]
+    spans = [span for item in items for span in item.spans]
     settings = settings.resolved()
-    states = span_states(teacher, texts, spans, state_of, settings.compute)
+    states = span_states(teacher, texts, spans, manifest.settings["state_of"], settings.compute)
     states = states.reshape(len(items), 2, -1)
-    here, there = states[: len(validation)], states[len(validation) :]
+    validation_states, training_states = torch.split(states, [len(validation), len(training)])
     senses = look_up(dictionary, sorted({item.word for item in validation}), teacher)
-    result = measure(validation, here, senses, training, there)
+    result = measure(validation, validation_states, senses, training, training_states)
     if out is not None:
-        kept = {"dictionary": dictionary.manifest.fingerprint, "teacher": teacher.name}
-        write_results(out, {"settings": settings.shape(), **kept, **asdict(result)})
+        inputs = {"dictionary": manifest.fingerprint, "teacher": teacher.name}
+        write_results(out, {"settings": settings.shape(), **inputs, **asdict(result)})
     return result
 
 
-def _read_all(data: Path, pattern: str) -> list[Item]:
+def _read_all(data: Path, pattern: str) -> list[WicItem]:
     files = sorted(data.glob(pattern))
     if not files:
         raise UserError(f"no {pattern} here", path=data)
@@ -165,32 +162,36 @@ def _read_all(data: Path, pattern: str) -> list[Item]:
 
 
 def measure(
-    validation: Sequence[Item], states: Tensor, senses: WordSenses, training: Sequence[Item], training_states: Tensor
+    validation: Sequence[WicItem],
+    states: Tensor,
+    senses: WordSenses,
+    training: Sequence[WicItem],
+    training_states: Tensor,
 ) -> WicResult:
     """Accuracies on validation items.
 
     Args:
         validation: n items.
-        states: fp32, shape (n, 2, width): of the word in each sentence.
-        senses: of the items' words.
-        training: items to fit the threshold to.
-        training_states: of their words.
+        states: fp32, shape (n, 2, width): the states of the word in the two sentences.
+        senses: of the validation items' words.
+        training: m items to fit the threshold to.
+        training_states: theirs, fp32, shape (m, 2, width).
     """
     answers = np.array([item.same for item in validation])
     words = torch.tensor([senses.index[item.word] for item in validation])
     several = (senses.counts()[words] > 1).numpy()
-    nearest = {}
+    correct = {}
     for name in ("l2", "dot"):
         chosen = nearest_sense(senses, words, states, dot=name == "dot").numpy()
-        nearest[name] = (chosen[:, 0] == chosen[:, 1]) == answers
-    similar, fitted = (torch.cosine_similarity(s[:, 0], s[:, 1]).numpy() for s in (states, training_states))
-    threshold = best_threshold(fitted, np.array([item.same for item in training]))
+        correct[name] = (chosen[:, 0] == chosen[:, 1]) == answers
+    cosine, training_cosine = (torch.cosine_similarity(s[:, 0], s[:, 1]).numpy() for s in (states, training_states))
+    threshold = best_threshold(training_cosine, np.array([item.same for item in training]))
     return WicResult(
         len(validation),
         int(several.sum()),
-        {name: float(right.mean()) for name, right in nearest.items()},
-        {name: float(right[several].mean()) if several.any() else float("nan") for name, right in nearest.items()},
-        float(((similar > threshold) == answers).mean()),
+        {name: float(of_item.mean()) for name, of_item in correct.items()},
+        {name: float(of_item[several].mean()) if several.any() else float("nan") for name, of_item in correct.items()},
+        float(((cosine > threshold) == answers).mean()),
         threshold,
         len(training),
         float(max(answers.mean(), 1 - answers.mean())),
@@ -198,40 +199,43 @@ def measure(
 
 
 def nearest_sense(senses: WordSenses, words: Tensor, states: Tensor, *, dot: bool) -> Tensor:
-    """Which of its word's senses each state is nearest to; 0 for a word without any.
+    """Which sense of its word each state is nearest to; 0 for a word without senses.
 
     Args:
         senses: of the words.
-        words: int64, shape (n,).
-        states: fp32, shape (n, m, width).
-        dot: by the dot product, not in L2.
+        words: int64, shape (n,): places of words.
+        states: fp32, shape (n, m, width): m states of each word.
+        dot: nearest by the dot product; else in L2.
 
     Returns:
         int64, shape (n, m).
     """
-    counts = senses.counts()[words]
-    slots = torch.arange(max(1, int(counts.max())))
-    real = slots < counts[:, None]
     if not len(senses.rows):
         return torch.zeros(states.shape[:2], dtype=torch.int64)
-    rows = senses.rows[torch.where(real, senses.offsets[words][:, None] + slots, 0)]
+    rows, real = senses.padded(words, max(1, int(senses.counts()[words].max())))
     near = torch.bmm(states, rows.transpose(1, 2)) if dot else -torch.cdist(states, rows)
     return near.masked_fill(~real[:, None, :], -torch.inf).argmax(-1)
 
 
 def best_threshold(values: npt.NDArray[np.float32], answers: npt.NDArray[np.bool_]) -> float:
-    """The threshold above which the answer is yes that is right most often; halfway between two values."""
+    """The threshold with the highest accuracy of `yes above it, no below`, halfway between two values.
+
+    Args:
+        values: shape (n,).
+        answers: shape (n,): whether yes is right.
+    """
     order = np.argsort(values, kind="stable")
     ranked, yes = values[order].astype(np.float64), answers[order]
-    # Right with the threshold before the i-th value: the noes before it and the yeses from it on.
+    # A threshold before the i-th value is right on the noes before it and on the yeses from it on.
     right = np.concatenate([[0], np.cumsum(~yes)]) + yes.sum() - np.concatenate([[0], np.cumsum(yes)])
-    cuts = np.concatenate([[-np.inf], (ranked[1:] + ranked[:-1]) / 2, [np.inf]])
-    apart = np.concatenate([[True], ranked[1:] > ranked[:-1], [True]])
-    return float(cuts[np.argmax(np.where(apart, right, -1))])
+    thresholds = np.concatenate([[-np.inf], (ranked[1:] + ranked[:-1]) / 2, [np.inf]])
+    # No threshold lies between two equal values.
+    possible = np.concatenate([[True], ranked[1:] > ranked[:-1], [True]])
+    return float(thresholds[np.argmax(np.where(possible, right, -1))])
 
 
 def table(result: WicResult) -> list[tuple[str, str]]:
-    """What was measured, for people."""
+    """Rows of the table that the command prints."""
     return [
         ("same nearest sense (L2)", f"{result.nearest['l2']:.3f}"),
         ("same nearest sense (dot product)", f"{result.nearest['dot']:.3f}"),

@@ -1,1 +1,1 @@
-"""The stages of the line in their order: what each artefact is made from, and all of them in one run."""
+"""The stages in their order: what each artefact is made from, and all stages in one run."""

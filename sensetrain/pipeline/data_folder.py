@@ -1,4 +1,4 @@
-"""Where the demo finds its files: one layout for the sample in `data/` and for a folder of real sources."""
+"""A data folder in, the files that the demo reads out; `data/sample` and folders of real sources have one layout."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class DataFolder:
 
     Attributes:
         path: the folder.
-        licence: of its lexical sources, where that is not what these say themselves.
+        licence: of its lexical sources; None for the licence that each source has by itself.
     """
 
     path: Path
@@ -25,16 +25,16 @@ class DataFolder:
 
     @classmethod
     def of_sample(cls) -> DataFolder:
-        """The sample, which has the formats of other works but was written for this project (data/README.md)."""
+        """The sample, which was written for this project in the formats of other works (data/README.md)."""
         return cls(lexgraph.sample_data(), licence="Apache-2.0")
 
     def sources(self) -> list[Source]:
-        """The lexical sources that are there, at least one.
+        """The lexical sources in the folder, at least one.
 
         Raises:
-            UserError: none is there.
+            UserError: there is none.
         """
-        found = {
+        files_of = {
             "wiktionary": {"files": self._glob("wiktionary", "jsonl")},
             "roget": {"files": self._glob("roget", "txt")},
             "pairs": {"synonyms": self._glob("hg2vec", "txt", "syn*"), "antonyms": self._glob("hg2vec", "txt", "ant*")},
@@ -42,21 +42,29 @@ class DataFolder:
         }
         origin = Origin(self.licence)
         sources = [
-            Source(READERS[name], inputs, origin=origin) for name, inputs in found.items() if any(inputs.values())
+            Source(READERS[name], inputs, origin=origin) for name, inputs in files_of.items() if any(inputs.values())
         ]
         if not sources:
             raise UserError("no lexical source here", path=self.path, remedy="see the layout of data/sample")
         return sources
 
     def corpus(self) -> Path:
-        """The folder of the corpus's text files."""
+        """The folder with the corpus's text files.
+
+        Raises:
+            UserError: it is not there.
+        """
         folder = self.path / "corpora"
         if not folder.is_dir():
             raise UserError("no folder `corpora`", path=self.path, remedy="see the layout of data/sample")
         return folder
 
     def questions(self) -> Path:
-        """The multiple-choice questions: a development set where several are there."""
+        """The file of multiple-choice questions, of several the one of a development set.
+
+        Raises:
+            UserError: there is none.
+        """
         files = self._glob("eval/arc", "jsonl")
         if not files:
             raise UserError("no questions in eval/arc/*.jsonl", path=self.path, remedy="see the layout of data/sample")

@@ -1,8 +1,8 @@
-"""`--engine ray`: tokenizing and planning on a Ray cluster, with the same result as on one machine.
+"""`--engine ray`: text to tokens and tokens to a plan on a Ray cluster, with the same result as on one machine.
 
-What decides the result stays in one process, and is the same code: which documents count, how sequences are numbered
-and written, and the draw. The cluster does what is the same for each part wherever it is done: a batch of documents to
-ids, a shard of the tokens to its sample.
+One process decides the result, with the same code as without Ray: which documents count, how sequences are numbered and
+written, how shards are merged. The cluster does what does not depend on other parts: a batch of documents to ids, a
+shard of the tokens to its sample.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from sensetrain.text.settings import TokenizeSettings
 A = TypeVar("A")
 B = TypeVar("B")
 
-_WAITING = 2
-"""Batches for each processor: one at work, one that waits for it."""
+_ITEMS_PER_PROCESSOR = 2
+"""One that is worked on, and one that waits, so that no processor does."""
 
 
 def tokenize(sources: Sequence[Source], teacher: ModelFolder, out: Path, settings: TokenizeSettings) -> Manifest:
-    """As `corpus.tokenize`: documents are encoded on the cluster, read and written here."""
+    """As `corpus.tokenize`; documents are read and written here, and encoded on the cluster."""
     with connected():
         return corpus.tokenize(sources, teacher, out, settings, in_order)
 
 
 def plan(tokens: Path, out: Path, settings: PlanSettings, predicted: Path | None = None) -> Manifest:
-    """As `plan.plan`: the cluster draws from one shard for each of its processors, and they are merged here.
+    """As `plan.plan`; the cluster plans one shard for each of its processors, and they are merged here.
 
-    All folders lie where every machine of the cluster sees them under the same path.
+    Every machine of the cluster must see all folders under the same path.
 
     Raises:
         UserError: the plan cannot be made of shards.
@@ -54,39 +54,40 @@ def plan(tokens: Path, out: Path, settings: PlanSettings, predicted: Path | None
     unfinished = beside(out, "shards-")
     unfinished.parent.mkdir(parents=True, exist_ok=True)
     with connected(), tempfile.TemporaryDirectory(prefix=unfinished.name, dir=unfinished.parent) as parts:
-        draw = functools.partial(_shard, tokens.absolute(), Path(parts), settings, predicted and predicted.absolute())
-        made = [path for _, path in in_order(draw, Shard(1, _processors()).all())]
+        plan_part = functools.partial(
+            _plan_shard, tokens.absolute(), Path(parts), settings, predicted and predicted.absolute()
+        )
+        made = [path for _, path in in_order(plan_part, Shard(1, _processors()).all())]
         return shards.merge(made, out)
 
 
-def _shard(tokens: Path, parts: Path, settings: PlanSettings, predicted: Path | None, shard: Shard) -> Path:
-    """Draw one shard into its place in `parts`."""
+def _plan_shard(tokens: Path, parts: Path, settings: PlanSettings, predicted: Path | None, shard: Shard) -> Path:
+    """Plan one shard into a folder of its own in `parts`."""
     out = parts / str(shard.number)
     shards.plan_shard(tokens, out, settings, shard, predicted)
     return out
 
 
 def in_order(function: Callable[[A], B], items: Iterable[A]) -> Iterator[tuple[A, B]]:
-    """The items, in order, each with its result from the cluster; see `encoding.InOrder`.
+    """Each item with its result from the cluster, in order; see `encoding.InOrder`.
 
-    Only a few items are read ahead of the one that is handed out, so there may be any number of them. The function
-    goes to each worker once.
+    Only a few items are read ahead, so `items` may be of any length. The function is sent to each worker once.
     """
     ray = _ray()
-    most = _WAITING * _processors()
-    task, held = ray.remote(_apply), ray.put(function)
+    most = _ITEMS_PER_PROCESSOR * _processors()
+    task, reference = ray.remote(_apply), ray.put(function)
     ahead: deque[tuple[A, Any]] = deque()
     source = iter(items)
-    failure: Exception | None = None
+    end: Exception | None = None
     while True:
-        while failure is None and len(ahead) < most:
-            # What is wrong further on counts once it is reached, which it is not if there is a limit.
+        while end is None and len(ahead) < most:
+            # An error while reading ahead counts when its item's turn comes; with a limit it may never come.
             try:
                 item = next(source)
             except Exception as error:
-                failure = error
+                end = error
             else:
-                ahead.append((item, task.remote([held], item)))
+                ahead.append((item, task.remote([reference], item)))
         if not ahead:
             break
         item, result = ahead.popleft()
@@ -97,25 +98,25 @@ def in_order(function: Callable[[A], B], items: Iterable[A]) -> Iterator[tuple[A
                 raise error.cause from None
             raise
         yield item, value
-    if failure and not isinstance(failure, StopIteration):
-        raise failure
+    if end and not isinstance(end, StopIteration):
+        raise end
 
 
-def _apply(held: list[Any], item: Any) -> Any:
-    """The work of a task; `held` is in a list, since Ray would fetch a bare reference for each task anew."""
-    return _fetched(held[0])(item)
+def _apply(function: list[Any], item: Any) -> Any:
+    """Apply a function on a worker; its reference is in a list, since Ray would fetch a bare one for each task anew."""
+    return _fetched(function[0])(item)
 
 
 @functools.lru_cache(maxsize=1)
 def _fetched(reference: Any) -> Callable[[Any], Any]:
-    """The function behind a reference, once for each process: a tokenizer takes long to unpack."""
+    """The function behind a reference, fetched once in each process, since a tokenizer takes long to unpack."""
     function: Callable[[Any], Any] = _ray().get(reference)
     return function
 
 
 @contextmanager
 def connected() -> Iterator[None]:
-    """A connection to the cluster at RAY_ADDRESS, or to one of this machine alone; one that is there already is kept.
+    """A connection to the cluster at RAY_ADDRESS, else to a new one on this machine; an open connection is kept.
 
     Raises:
         UserError: Ray is not installed, or the cluster cannot be reached.
@@ -125,10 +126,10 @@ def connected() -> Iterator[None]:
         yield
         return
     address = os.environ.get("RAY_ADDRESS") or "local"
-    # A task has one processor, so the tokenizer's library is to take no more.
+    # A task has one processor; the tokenizer's library would start threads for all.
     workers = {"env_vars": {"RAYON_NUM_THREADS": "1"}}
     try:
-        _knock(address)
+        _require_listening(address)
         ray.init(
             address,
             include_dashboard=False if address == "local" else None,
@@ -144,8 +145,8 @@ def connected() -> Iterator[None]:
         ray.shutdown()
 
 
-def _knock(address: str) -> None:
-    """Raise OSError if nobody listens at HOST:PORT, which Ray itself would wait for by the minute."""
+def _require_listening(address: str) -> None:
+    """Raise OSError if nobody listens at HOST:PORT; Ray itself would wait for minutes."""
     host, colon, port = address.rpartition(":")
     if colon and port.isdecimal() and "/" not in host:
         socket.create_connection((host, int(port)), timeout=10).close()
@@ -157,7 +158,7 @@ def _processors() -> int:
 
 
 def _ray() -> Any:
-    """The library, which is optional.
+    """The library `ray`, which is an extra.
 
     Raises:
         UserError: it is not installed.

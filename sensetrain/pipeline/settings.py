@@ -1,4 +1,4 @@
-"""Settings of the line as a whole."""
+"""Settings of the whole pipeline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field
 from sensetrain.settings import Settings
 
 Engine = Literal["local", "ray"]
-"""Where tokens and plans are made, on this machine or on a Ray cluster: no setting, since the result is the same."""
+"""Where tokens and plans are made: on this machine or on a Ray cluster. Both give the same result."""
 
 
 class DemoSettings(Settings):

@@ -1,6 +1,7 @@
-"""The stages of the line, each with what it is made from, so that a stage whose inputs did not change is not run again.
+"""Settings and artefacts in, a stage out: what would be made, from what, and the function that makes it.
 
-The single commands and the demo call the same functions.
+A stage whose artefact is there with the same settings and inputs is not run again. The commands and the demo call the
+same functions.
 """
 
 from __future__ import annotations
@@ -48,14 +49,14 @@ class Stage:
     """One artefact to be made.
 
     Attributes:
-        name: what the stage is called in messages.
-        out: the artefact's folder.
-        kind: its kind.
-        settings: the settings that it will name.
-        inputs: the fingerprints that it will name.
-        run: makes it.
+        name: the stage's name in messages.
+        out: folder of the artefact.
+        kind: kind of the artefact.
+        settings: the settings that its manifest will name.
+        inputs: the fingerprints that its manifest will name.
+        run: makes the artefact.
         manifest: file name of its manifest.
-        together: whether processes that make it at once share the work; else one makes it, and the others wait for it.
+        together: whether several processes share the work; else one of them makes the artefact, and the others wait.
     """
 
     name: str
@@ -69,21 +70,21 @@ class Stage:
 
     @property
     def current(self) -> bool:
-        """Whether what lies there is what this stage would make."""
+        """Whether the artefact that is there is the one that this stage would make."""
         return is_current(self.out, self.kind, self.settings, self.inputs, name=self.manifest)
 
     def ensure(self) -> Manifest:
         """Make the artefact unless it is current.
 
         Raises:
-            UserError: something else lies in its place.
+            UserError: the folder holds something else.
         """
         if not self.current:
             require_replaceable(self.out, listed(self.kind))
             if self.together:
                 return self.run()
             with alone_at(self.out, wait=True):
-                # Meanwhile another process may have made it.
+                # Another process may have made it during the wait.
                 if not self.current:
                     return self.run()
         say(f"{self.name}: {self.out} is up to date")
@@ -112,7 +113,7 @@ def generate_stage(
     settings: GenerateSettings,
     datasets: Sequence[HubDataset] = (),
 ) -> Stage:
-    """Prompts to targets that the teacher wrote."""
+    """Prompts to targets that the teacher generates."""
     sources = _sources(paths, datasets)
     inputs = generate.generate_inputs(sources, teacher)
     return Stage(
@@ -135,7 +136,17 @@ def plan_stage(
     predicted: Path | None = None,
     engine: Engine = "local",
 ) -> Stage:
-    """Tokens to a sample plan; for words their tokenizer and, if it is given, a list of words."""
+    """Tokens to a sample plan.
+
+    Args:
+        tokens: the artefact `tokens`.
+        out: folder of the plan.
+        settings: of the sample.
+        teacher: its tokenizer is needed for a plan of words.
+        words: a file that lists the words to plan; all words if None.
+        predicted: the artefact `predicted`, for `state_of: predicted`.
+        engine: where the plan is made.
+    """
     inputs = plan.plan_inputs(read_manifest(tokens, "tokens"), words, predicted)
 
     def make() -> Manifest:
@@ -147,7 +158,7 @@ def plan_stage(
 
 
 def shard_stage(tokens: Path, out: Path, settings: PlanSettings, part: str) -> Stage:
-    """A part of the tokens to a shard of a plan."""
+    """A part of the tokens to a shard of a plan; `part` is written as `1/4`."""
     inputs, shard = plan.plan_inputs(read_manifest(tokens, "tokens")), Shard.parse(part)
     return Stage(
         f"plan {shard}",
@@ -166,7 +177,7 @@ def merge_stage(parts: Sequence[Path], out: Path) -> Stage:
 
 
 def predict_stage(tokens: Path, teacher: ModelFolder, out: Path, settings: PredictSettings) -> Stage:
-    """Tokens to what the teacher predicts after them."""
+    """Tokens to the teacher's most probable next tokens."""
     inputs = predict.predict_inputs(read_manifest(tokens, "tokens"), teacher)
     return Stage(
         "predict",
@@ -179,44 +190,44 @@ def predict_stage(tokens: Path, teacher: ModelFolder, out: Path, settings: Predi
     )
 
 
-def collect_stage(tokens: Path, planned: Path, teacher: ModelFolder, out: Path, settings: CollectSettings) -> Stage:
-    """A plan to states."""
-    made = read_manifest(planned, "plan")
-    made.require(planned, {"tokens": read_manifest(tokens, "tokens").fingerprint, **_tokenizer(teacher)})
-    inputs = collect.collect_inputs(made, teacher)
+def collect_stage(tokens: Path, plan_path: Path, teacher: ModelFolder, out: Path, settings: CollectSettings) -> Stage:
+    """A plan and its tokens to the teacher's states."""
+    plan_manifest = read_manifest(plan_path, "plan")
+    plan_manifest.require(plan_path, {"tokens": read_manifest(tokens, "tokens").fingerprint, **_tokenizer(teacher)})
+    inputs = collect.collect_inputs(plan_manifest, teacher)
     return Stage(
         "collect",
         out,
         "states",
         settings.shape(),
         inputs,
-        lambda: collect.collect(tokens, planned, teacher, out, settings),
+        lambda: collect.collect(tokens, plan_path, teacher, out, settings),
         together=True,
     )
 
 
-def cluster_stage(states: Path, planned: Path, teacher: ModelFolder, out: Path, settings: ClusterSettings) -> Stage:
-    """States to a dictionary."""
-    made, plan_made = read_manifest(states, "states"), read_manifest(planned, "plan")
-    made.require(states, {"plan": plan_made.fingerprint, "teacher": teacher.fingerprint})
+def cluster_stage(states: Path, plan_path: Path, teacher: ModelFolder, out: Path, settings: ClusterSettings) -> Stage:
+    """States and their plan to a dictionary."""
+    states_manifest, plan_manifest = read_manifest(states, "states"), read_manifest(plan_path, "plan")
+    states_manifest.require(states, {"plan": plan_manifest.fingerprint, "teacher": teacher.fingerprint})
     vocabulary = teacher.config().vocab_size
-    shape, inputs = cluster.cluster_settings(plan_made, settings), cluster.cluster_inputs(made)
+    shape, inputs = cluster.cluster_settings(plan_manifest, settings), cluster.cluster_inputs(states_manifest)
     return Stage(
         "cluster",
         out,
         "senses",
         shape,
         inputs,
-        lambda: cluster.cluster(states, planned, out, vocabulary, settings),
+        lambda: cluster.cluster(states, plan_path, out, vocabulary, settings),
         dictionary.MANIFEST,
     )
 
 
 def compose_stage(graph: Path, senses: Path, teacher: ModelFolder, out: Path, settings: ComposeSettings) -> Stage:
     """A dictionary and a graph to composed words."""
-    made = read_manifest(senses, "senses", name=dictionary.MANIFEST)
-    made.require(senses / dictionary.MANIFEST, _tokenizer(teacher))
-    inputs = compose.compose_inputs(graph, made)
+    manifest = read_manifest(senses, "senses", name=dictionary.MANIFEST)
+    manifest.require(senses / dictionary.MANIFEST, _tokenizer(teacher))
+    inputs = compose.compose_inputs(graph, manifest)
     return Stage(
         "compose",
         out,
@@ -236,16 +247,18 @@ def neighbours_stage(
     settings: NeighboursSettings | None = None,
 ) -> Stage:
     """Composed words and a graph to neighbours."""
-    made, senses_made = read_manifest(composed, "composed"), read_manifest(senses, "senses", name=dictionary.MANIFEST)
-    made.require(composed, {**compose.compose_inputs(graph, senses_made), **_tokenizer(teacher)})
-    inputs, wanted = neighbours.neighbours_inputs(made), settings or NeighboursSettings()
+    settings = settings or NeighboursSettings()
+    manifest = read_manifest(composed, "composed")
+    senses_manifest = read_manifest(senses, "senses", name=dictionary.MANIFEST)
+    manifest.require(composed, {**compose.compose_inputs(graph, senses_manifest), **_tokenizer(teacher)})
+    inputs = neighbours.neighbours_inputs(manifest)
     return Stage(
         "neighbours",
         out,
         "neighbours",
-        wanted.shape(),
+        settings.shape(),
         inputs,
-        lambda: neighbours.neighbours(graph, senses, composed, teacher, out, wanted),
+        lambda: neighbours.neighbours(graph, senses, composed, teacher, out, settings),
     )
 
 
@@ -264,7 +277,7 @@ def teach_stage(tokens: Path, teacher: ModelFolder, senses: SenseSource, out: Pa
 
 
 def cut_stage(teacher: ModelFolder, out: Path, settings: StudentSettings) -> Stage:
-    """The untrained student."""
+    """A teacher to its cut, the untrained student."""
     return Stage(
         "cut",
         out,
@@ -276,7 +289,7 @@ def cut_stage(teacher: ModelFolder, out: Path, settings: StudentSettings) -> Sta
 
 
 def kd_stage(cache: Path | None, tokens: Path, teacher: ModelFolder, out: Path, settings: DistilSettings) -> Stage:
-    """A cache, or tokens and the teacher itself, to a student by KD."""
+    """Tokens, and a cache or the teacher itself, to a student by KD."""
     inputs = _student_inputs(cache, tokens, teacher, None, settings)
     return Stage(
         "kd",
@@ -292,7 +305,7 @@ def kd_stage(cache: Path | None, tokens: Path, teacher: ModelFolder, out: Path, 
 def dskd_stage(
     cache: Path | None, tokens: Path, teacher: ModelFolder, senses: SenseSource, out: Path, settings: DSKDSettings
 ) -> Stage:
-    """A cache, or tokens and the teacher itself, and senses to a student by DSKD."""
+    """Tokens, senses, and a cache or the teacher itself, to a student by DSKD."""
     inputs = _student_inputs(cache, tokens, teacher, senses, settings)
     return Stage(
         "dskd",
@@ -316,13 +329,17 @@ def _tokenizer(teacher: ModelFolder) -> dict[str, str]:
 def _student_inputs(
     cache: Path | None, tokens: Path, teacher: ModelFolder, senses: SenseSource | None, settings: DistilSettings
 ) -> dict[str, str]:
-    """What a student is made from, once it is clear that what is named fits together."""
-    made = read_manifest(tokens, "tokens")
+    """Fingerprints of what a student is made from.
+
+    Raises:
+        UserError: tokens, teacher, senses, cache or settings do not belong together.
+    """
+    tokens_manifest = read_manifest(tokens, "tokens")
     if senses is not None and isinstance(settings, DSKDSettings):
         agreement.check_senses(senses, settings)
     if cache is None:
-        return train.live_inputs(made, teacher, senses, settings)
-    kept = read_manifest(cache, "cache")
-    train.check_inputs(kept, cache, made, teacher, senses)
-    agreement.check_cache(kept, cache, settings, teacher.config().vocab_size)
-    return train.student_inputs(kept, teacher, settings)
+        return train.live_inputs(tokens_manifest, teacher, senses, settings)
+    cache_manifest = read_manifest(cache, "cache")
+    train.check_inputs(cache_manifest, cache, tokens_manifest, teacher, senses)
+    agreement.check_cache(cache_manifest, cache, settings, teacher.config().vocab_size)
+    return train.student_inputs(cache_manifest, teacher, settings)

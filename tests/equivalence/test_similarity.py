@@ -20,7 +20,7 @@ PAIRS = np.array([(i, j) for i in range(6) for j in range(6)])
 @pytest.fixture
 def senses():
     rows = [torch.from_numpy(np.random.default_rng(n).normal(size=(k, 7))).float() for n, k in enumerate(COUNTS)]
-    return WordSenses.of([f"w{n}" for n in range(6)], rows, ["dictionary"] * 5 + ["isolated"])
+    return WordSenses.from_rows([f"w{n}" for n in range(6)], rows, ["dictionary"] * 5 + ["isolated"])
 
 
 @pytest.mark.parametrize("at_once", [1, 1 << 24])
@@ -28,7 +28,7 @@ def test_the_greatest_product_is_that_of_the_loop(senses, monkeypatch, at_once):
     monkeypatch.setattr(module, "_BATCH_BYTES", at_once)
     rows = senses.rows.double().split(COUNTS)
     expected = [max(float(a @ b) for a in rows[i] for b in rows[j]) for i, j in PAIRS]
-    np.testing.assert_allclose(most_similar(senses.rows, senses.offsets, PAIRS), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(most_similar(senses, PAIRS), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_measuring_is_the_loop_over_sets_and_metrics(senses):
@@ -81,7 +81,7 @@ def test_the_nearest_sense_is_that_of_the_loop(senses, dot):
 
 
 def test_a_word_without_senses_has_the_same_one_always():
-    none = WordSenses.of(["a", "b"], [torch.zeros(0, 3), torch.ones(2, 3)], ["none", "dictionary"])
+    none = WordSenses.from_rows(["a", "b"], [torch.zeros(0, 3), torch.ones(2, 3)], ["none", "dictionary"])
     found = nearest_sense(
         none, torch.tensor([0]), torch.randn(1, 2, 3, generator=torch.Generator().manual_seed(0)), dot=False
     )

@@ -13,7 +13,7 @@ from lexgraph.common.errors import UserError
 from sensetrain.cli.main import cli
 from sensetrain.evaluate.similarity import read_sets, similarity, words_of
 from sensetrain.evaluate.spans import span_states
-from sensetrain.evaluate.wic import Item, locate, read_items, wic
+from sensetrain.evaluate.wic import WicItem, locate, read_items, wic
 from sensetrain.evaluate.word_senses import look_up, with_isolated
 from sensetrain.models.forward import last_hidden_state
 from sensetrain.models.settings import ForwardSettings
@@ -135,7 +135,7 @@ def test_items_of_both_forms_are_read_and_words_found_by_their_lemma(contexts):
         ("spring", ["Springs", "spring"], False),
     ]
     first = read_items(contexts / "val.jsonl")[0]
-    assert first == Item("novel", ("A novel idea.", "He read a novel."), ((2, 7), (10, 15)), same=False)
+    assert first == WicItem("novel", ("A novel idea.", "He read a novel."), ((2, 7), (10, 15)), same=False)
     assert locate("go", "nothing") is None
 
 
