@@ -1,6 +1,6 @@
-"""Benchmarks out of local files, as records in the layout that they have on the Hugging Face hub.
+"""Local files of benchmarks to records in the layout of the Hugging Face hub.
 
-So the same code, ours and lm-evaluation-harness's, reads them from either place.
+The same code, ours and lm-evaluation-harness's, can then use records from either place.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,24 +48,24 @@ _FILES: dict[str, dict[str, str]] = {
     "squadv2": {TRAIN: "eval/squad/*train*.json", VALIDATION: "eval/squad/*dev*.json"},
     "wikitext": {VALIDATION: "corpora/wikitext-2/valid.txt", TEST: "corpora/wikitext-2/test.txt"},
 }
-"""Where each split is below a data folder."""
+"""The files of each split, relative to the data folder."""
 
 
 def has_files(task: str, data: Path) -> bool:
-    """Whether anything of a benchmark is below a data folder."""
+    """Whether a data folder has any file of a benchmark."""
     return any(any(data.glob(pattern)) for pattern in _FILES[task].values())
 
 
 def files_of(task: str, data: Path) -> dict[str, list[Path]]:
-    """The files of a benchmark's splits, as far as they are there.
+    """The files of each split of a benchmark; splits without files are left out.
 
     Raises:
-        UserError: there is none.
+        UserError: no split has a file.
     """
     found = {split: sorted(data.glob(pattern)) for split, pattern in _FILES[task].items()}
     if not any(found.values()):
         raise UserError(
-            f"no files of {task} here", path=data, remedy="needed is one of: " + ", ".join(_FILES[task].values())
+            f"no files of {task} in this folder", path=data, remedy="add one of: " + ", ".join(_FILES[task].values())
         )
     if task == "piqa":  # the labels are in files beside the questions
         found = {split: [*files, *(_labels(file) for file in files)] for split, files in found.items()}
@@ -80,8 +81,32 @@ def read_split(task: str, files: list[Path]) -> list[Record]:
     return [record for file in files if file.suffix != ".lst" for record in _READERS[task](file)]
 
 
+def read_multiple_choice(file: Path) -> Iterator[Record]:
+    """The questions of a file in the JSON Lines of ARC and CommonsenseQA.
+
+    Yields:
+        `id`, `question`, `answerKey`, and `choices` as two lists: `text` and `label`.
+
+    Raises:
+        UserError: the file cannot be read; or a line is not valid JSON, lacks a field, has one of another type, or
+            has a right answer that is not the label of a choice. The message names file, line and field.
+    """
+    for line, row in _json_rows(file):
+        with _field_errors(file, line):
+            question = row["question"]
+            record = {
+                "id": str(row["id"]),
+                "question": question["stem"],
+                "answerKey": row["answerKey"],
+                "choices": {name: [choice[name] for choice in question["choices"]] for name in ("text", "label")},
+            }
+        if record["answerKey"] not in record["choices"]["label"]:
+            raise UserError("the right answer is not the label of a choice", path=file, line=line, field="answerKey")
+        yield record
+
+
 def _json_rows(file: Path) -> Iterator[tuple[int, Record]]:
-    """Line number and object of each line of a plain or .xz file."""
+    """Line number and object of each line of a JSON Lines file, which may be packed."""
     line = 0
     try:
         with packed.opened(file) as stream:
@@ -97,33 +122,19 @@ def _json_rows(file: Path) -> Iterator[tuple[int, Record]]:
         raise UserError(f"not UTF-8 text: {error.reason}", path=file, line=line + 1) from None
     except packed.DamagedFileError as error:
         raise UserError(f"the compressed file is damaged or cut off: {error}", path=file) from None
+    except OSError as error:
+        raise UserError(f"cannot be read: {error}", path=file) from None
 
 
-def _converted(file: Path, convert: Callable[[Record, int], Record]) -> Iterator[Record]:
-    """Each row of a JSON Lines file as a record of the hub's layout."""
-    for line, row in _json_rows(file):
-        try:
-            yield convert(row, line)
-        except (KeyError, TypeError) as error:
-            raise UserError("a field is missing or of another type", path=file, line=line, field=str(error)) from None
-
-
-def _multiple_choice(file: Path) -> Iterator[Record]:
-    """ARC and CommonsenseQA: choices as two lists, labels and texts."""
-
-    def convert(row: Record, line: int) -> Record:
-        asked, choices = row["question"], row["question"]["choices"]
-        record = {
-            "id": str(row["id"]),
-            "question": asked["stem"],
-            "answerKey": row["answerKey"],
-            "choices": {name: [choice[name] for choice in choices] for name in ("text", "label")},
-        }
-        if record["answerKey"] not in record["choices"]["label"]:
-            raise UserError("the right answer is none of the choices", path=file, line=line, field="answerKey")
-        return record
-
-    return _converted(file, convert)
+@contextmanager
+def _field_errors(file: Path, line: int | None = None) -> Iterator[None]:
+    """Turn what a missing or badly typed field raises into a `UserError` that names it."""
+    try:
+        yield
+    except KeyError as error:
+        raise UserError("a field is missing", path=file, line=line, field=str(error.args[0])) from None
+    except TypeError as error:
+        raise UserError(f"a field has another type: {error}", path=file, line=line) from None
 
 
 def _labels(file: Path) -> Path:
@@ -133,7 +144,7 @@ def _labels(file: Path) -> Path:
 def _piqa(file: Path) -> Iterator[Record]:
     labels = _labels(file)
     if not labels.is_file():
-        raise UserError("no labels beside the questions", path=labels)
+        raise UserError("the file with the labels of the questions is missing", path=labels)
     answers = labels.read_text(encoding="utf-8-sig").split()
     count = 0
     for line, row in _json_rows(file):
@@ -149,7 +160,8 @@ def _mmlu(file: Path) -> Iterator[Record]:
     subject = file.stem.rsplit("_", 1)[0]
     names = [f"choice{i}" for i in range(4)]
     with file.open(encoding="utf-8-sig", newline="") as handle:
-        for row in (reader := csv.DictReader(handle)):
+        reader = csv.DictReader(handle)
+        for row in reader:
             if not {"question", "answer", *names} <= row.keys() or row["answer"] not in ("0", "1", "2", "3"):
                 raise UserError(
                     "no question, choice0 to choice3, and answer from 0 to 3",
@@ -163,28 +175,29 @@ def _mmlu(file: Path) -> Iterator[Record]:
 
 def _mmlu_pro(file: Path) -> Iterator[Record]:
     fields = ("question_id", "question", "options", "answer_index", "category", "src")
-    return _converted(file, lambda row, line: {name: row[name] for name in fields})
+    for line, row in _json_rows(file):
+        with _field_errors(file, line):
+            record = {name: row[name] for name in fields}
+        yield record
 
 
 def _squad(file: Path) -> Iterator[Record]:
-    try:
+    with _field_errors(file):
         for article in read_json(file)["data"]:
             for paragraph in article["paragraphs"]:
-                for asked in paragraph["qas"]:
-                    answers = asked["answers"]
+                for question in paragraph["qas"]:
+                    answers = question["answers"]
                     yield {
-                        "id": asked["id"],
+                        "id": question["id"],
                         "title": article["title"],
                         "context": paragraph["context"],
-                        "question": asked["question"],
+                        "question": question["question"],
                         "answers": {name: [answer[name] for answer in answers] for name in ("text", "answer_start")},
                     }
-    except (KeyError, TypeError) as error:
-        raise UserError("not in SQuAD's form", path=file, field=str(error)) from None
 
 
 def _wikitext(file: Path) -> Iterator[Record]:
-    """One page an article, as the hub's document-level WikiText divides it: at headings with one `=`."""
+    """One page per article, divided as the hub's document-level WikiText is: at headings with one `=`."""
     page: list[str] = []
     for line in file.read_text(encoding="utf-8-sig").split("\n"):
         heading = line.replace("= = =", "===").replace("= =", "==").strip()
@@ -198,8 +211,8 @@ def _wikitext(file: Path) -> Iterator[Record]:
 
 
 _READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
-    "arc_challenge": _multiple_choice,
-    "commonsense_qa": _multiple_choice,
+    "arc_challenge": read_multiple_choice,
+    "commonsense_qa": read_multiple_choice,
     "piqa": _piqa,
     "mmlu": _mmlu,
     "mmlu_pro": _mmlu_pro,

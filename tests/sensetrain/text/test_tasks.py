@@ -11,7 +11,7 @@ from benchmark_files import choices_row, write_benchmarks, write_lines
 from lexgraph.common.errors import UserError
 from sensetrain.text.settings import TasksSettings
 from sensetrain.text.tasks.items import Examples, chat_of, fewer_choices, item_of, text_of
-from sensetrain.text.tasks.records import HUB, TRAIN, VALIDATION
+from sensetrain.text.tasks.records import HUB, TRAIN, VALIDATION, read_multiple_choice
 from sensetrain.text.tasks.splits import local_splits, normal
 from sensetrain.text.tasks.training import EVALUATED, NAMES, tasks
 
@@ -159,6 +159,12 @@ def spoil(data: Path, name: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("task", "name", "text", "message"),
     [
+        (
+            "arc",
+            "eval/arc/ARC-Challenge-Train.jsonl",
+            '\n{"id": 1, "question": "?"}',
+            "jsonl:2: a field has another type",
+        ),
         ("arc", "eval/arc/ARC-Challenge-Train.jsonl", '{"id": 1}\n', "ARC-Challenge-Train.jsonl:1 .*question"),
         ("arc", "eval/arc/ARC-Challenge-Train.jsonl", "\n{broken\n", "jsonl:2.*not valid JSON"),
         ("arc", "eval/arc/ARC-Challenge-Train.jsonl", "[]\n", "not an object"),
@@ -168,7 +174,7 @@ def spoil(data: Path, name: str, text: str) -> None:
         ("piqa", "eval/piqa/valid-labels.lst", "0\n" * 41, "41 labels for 40"),
         ("mmlu_pro", "eval/mmlu/test/anatomy_test.csv", "question,answer\na,0\n", "anatomy_test.csv:2.*choice0"),
         ("mmlu_pro", "eval/mmlu_pro/test.jsonl.xz", "no xz", "damaged"),
-        ("squadv2", "eval/squad/some-dev-v2.0.json", '{"data": [{}]}', "SQuAD's form"),
+        ("squadv2", "eval/squad/some-dev-v2.0.json", '{"data": [{}]}', "paragraphs.*a field is missing"),
     ],
 )
 def test_damaged_files_are_refused_by_name(tmp_path: Path, task: str, name: str, text: str, message: str) -> None:
@@ -184,6 +190,11 @@ def test_a_right_answer_that_is_no_choice_is_refused(tmp_path: Path) -> None:
     write_lines(tmp_path / "eval/arc/ARC-Challenge-Train.jsonl", [row])
     with pytest.raises(UserError, match="answerKey"):
         tasks(["arc"], tmp_path, tmp_path / "tasks", TasksSettings(share=1))
+
+
+def test_a_file_of_questions_that_is_missing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.jsonl: cannot be read"):
+        list(read_multiple_choice(tmp_path / "none.jsonl"))
 
 
 def test_unknown_sets_and_missing_files_are_refused(data: Path, tmp_path: Path) -> None:
