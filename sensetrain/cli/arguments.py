@@ -45,7 +45,7 @@ def folder_option(name: str, default: str, help_: str) -> Callable[[F], F]:
     return click.option(f"--{name}", type=FOLDER, default=default, show_default=True, help=help_)
 
 
-def dictionary_option(help_: str) -> Callable[[F], F]:
+def dictionary_to_read(help_: str) -> Callable[[F], F]:
     """The dictionary that is read."""
     return click.option(
         "--dictionary", type=DICTIONARY, default="senses", show_default=True, help=f"{help_} Or a hub id."
@@ -68,6 +68,20 @@ engine_option = click.option(
     default="local",
     show_default=True,
     help="Run on this machine, or on a Ray cluster (RAY_ADDRESS); the result is the same.",
+)
+
+
+graph_option = click.option(
+    "--db", type=FILE, default="lexgraph.duckdb", show_default=True, envvar="LEXGRAPH_DB", help="The lexgraph graph."
+)
+tokens_option = folder_option("tokens", "tokens", "Tokens that `tokenize` made.")
+plan_option = folder_option("plan", "plan", "Plan that `plan` made.")
+states_option = folder_option("states", "states", "States that `collect` made.")
+dictionary_option = dictionary_to_read("Dictionary that `cluster` made.")
+composed_option = folder_option("composed", "composed", "Words that `compose` made.")
+neighbours_option = folder_option("neighbours", "neighbours", "Neighbours that `neighbours` made.")
+cache_option = click.option(
+    "--cache", type=FOLDER, help="Cache that `teach` made; without it the teacher runs beside the student."
 )
 
 

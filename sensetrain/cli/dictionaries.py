@@ -216,3 +216,6 @@ def _report(path: Path) -> None:
     from sensetrain.senses.dictionary.dictionary import MANIFEST
 
     print_facts(read_manifest(path, "senses", name=MANIFEST).facts)
+
+
+COMMANDS = (dictionary, inspect)

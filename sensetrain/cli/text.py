@@ -62,11 +62,11 @@ def tokenize(
 ) -> None:
     """Cut text into sequences of token ids."""
     named = _datasets(paths, datasets, split)
-    from sensetrain.models import folder as models
+    from sensetrain.models.folder import find_model
     from sensetrain.pipeline import stages
 
     settings = TokenizeSettings.parse(**values)
-    print_facts(stages.tokenize_stage(paths, models.find_model(teacher), out, settings, named, engine).ensure().facts)
+    print_facts(stages.tokenize_stage(paths, find_model(teacher), out, settings, named, engine).ensure().facts)
 
 
 @click.command()
@@ -79,11 +79,11 @@ def generate(
 ) -> None:
     """Let the teacher write the answers to prompts or chats, for students to be trained on."""
     named = _datasets(paths, datasets, split)
-    from sensetrain.models import folder as models
+    from sensetrain.models.folder import find_model
     from sensetrain.pipeline import stages
 
     settings = GenerateSettings.parse(**values)
-    print_facts(stages.generate_stage(paths, models.find_model(teacher), out, settings, named).ensure().facts)
+    print_facts(stages.generate_stage(paths, find_model(teacher), out, settings, named).ensure().facts)
 
 
 @click.command()
@@ -101,3 +101,6 @@ def tasks(names: str, data: Path | None, out: Path, **values: Any) -> None:
         rows += [(name, "read", facts["read"]), (name, "kept", facts["kept"])]
         rows += [(name, f"dropped: {reason}", count) for reason, count in facts["dropped"].items()]
     print_table(["set", "items", "how many"], rows)
+
+
+COMMANDS = (tasks, generate, tokenize)
