@@ -177,11 +177,11 @@ def inspect(
     inspector = Inspector.open(path, find_model(teacher), tokens, composed, metric, nearest, examples)
     found = inspector.inspect(word)
     if html is not None:
-        from sensetrain.report.inspection import Figures, write_page
+        from sensetrain.report.inspection import PictureSources, write_page
 
         sources = {"states": states, "plan": plan}
         paths = {name: made_from(path, inspector.dictionary, name, given) for name, given in sources.items()}
-        write_page(found, inspector, Figures(**paths, neighbours=neighbours, method=picture), html)
+        write_page(found, inspector, PictureSources(**paths, neighbours=neighbours, method=picture), html)
     if shape == "json":
         click.echo(json.dumps(asdict(found), ensure_ascii=False, indent=2))
         return

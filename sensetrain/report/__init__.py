@@ -1,4 +1,4 @@
-"""The report of a run: one self-contained HTML page."""
+"""Results on disk in, self-contained HTML pages with pictures out."""
 
 from sensetrain.report.page import write_report
 

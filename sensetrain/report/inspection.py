@@ -1,8 +1,7 @@
-"""A word's senses as one HTML page: its states coloured by sense, and its senses among those of its synonyms."""
+"""The inspection of a word in, one HTML page out: its states by sense, and its senses among those of its synonyms."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,18 +21,19 @@ from sensetrain.senses.plan.plan import Plan
 from sensetrain.senses.states.collect import States
 from sensetrain.senses.words.neighbours import Neighbours
 
-_SYNONYMS = 7  # that have a colour of their own
+_SYNONYMS = 7
+"""Synonyms with a colour of their own; further ones share one."""
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What pictures are drawn from, each where it is at hand.
+class PictureSources:
+    """What the pictures are drawn from; a picture without its sources is left out.
 
     Attributes:
         states: the artefact `states` that the dictionary was clustered from.
         plan: the plan that they were collected by.
-        neighbours: synonyms of tokens.
-        method: how points come into the plane.
+        neighbours: the artefact `neighbours`, which has the synonyms of tokens.
+        method: how points are projected to two dimensions.
     """
 
     states: Path | None = None
@@ -42,27 +42,28 @@ class Figures:
     method: Method = "pca"
 
 
-def write_page(inspection: Inspection, inspector: Inspector, figures: Figures, out: Path) -> None:
+def write_page(inspection: Inspection, inspector: Inspector, sources: PictureSources, out: Path) -> None:
     """Write the page.
 
     Raises:
-        UserError: t-SNE is asked for and cannot be had, or the neighbours do not belong to the dictionary.
+        UserError: t-SNE cannot be computed, or the neighbours do not belong to the dictionary.
     """
-    near = _neighbours(inspector, figures)
+    neighbours = _open_neighbours(inspector, sources)
     drawn = [
         {
             "entry": entry,
-            "states": _states_picture(entry, inspector.dictionary, figures),
-            "synonyms": _synonyms_picture(entry, inspector, near, figures.method),
+            "states": _states_picture(entry, inspector.dictionary, sources),
+            "synonyms": _synonyms_picture(entry, inspector, neighbours, sources.method),
         }
         for entry in inspection.entries
     ]
+    most_senses = max(len(entry.senses) for entry in inspection.entries)
     values: dict[str, Any] = {
         "inspection": inspection,
         "drawn": drawn,
-        "colours": [pictures.group_colour(index) for index in range(max(len(e.senses) for e in inspection.entries))],
+        "colours": [pictures.group_colour(index) for index in range(most_senses)],
         "manifest": inspector.dictionary.manifest,
-        "method": {"pca": "principal components", "tsne": "t-SNE"}[figures.method],
+        "method": {"pca": "principal components", "tsne": "t-SNE"}[sources.method],
     }
     with replacing(out) as beside:
         beside.write_text(render("inspection.html", values), encoding="utf-8")
@@ -71,31 +72,32 @@ def write_page(inspection: Inspection, inspector: Inspector, figures: Figures, o
 def states_of(
     token: int, dictionary: SenseDictionary, states_path: Path, plan_path: Path
 ) -> tuple[Tensor, npt.NDArray[np.int64]]:
-    """The collected states of a token and the row of the sense that each is nearest to.
+    """The collected states of a token, and the sense that each is nearest to.
 
     Returns:
-        fp32, shape (n, width), and rows of the dictionary, shape (n,).
+        fp32, shape (n, width), and int64, shape (n,): rows of the dictionary.
 
     Raises:
         UserError: states and plan do not belong together.
     """
     states, plan = States(states_path), Plan.open(plan_path)
     states.manifest.require(states_path, {"plan": plan.manifest.fingerprint})
-    at = int(np.searchsorted(plan.token, token))
-    if at == len(plan.token) or plan.token[at] != token:
+    place = int(np.searchsorted(plan.token, token))
+    if place == len(plan.token) or plan.token[place] != token:
         return torch.zeros(0, dictionary.rows.shape[1]), np.zeros(0, dtype=np.int64)
-    mine = states.rows(int(plan.offset[at]), int(plan.offset[at + 1])).float()
-    distance = torch.cdist(mine, dictionary[token].float(), compute_mode="donot_use_mm_for_euclid_dist")
-    return mine, distance.argmin(1).numpy() + int(dictionary.offsets[token])
+    of_token = states.rows(int(plan.offset[place]), int(plan.offset[place + 1])).float()
+    distance = torch.cdist(of_token, dictionary[token].float(), compute_mode="donot_use_mm_for_euclid_dist")
+    return of_token, distance.argmin(1).numpy() + int(dictionary.offsets[token])
 
 
-def _states_picture(entry: Entry, dictionary: SenseDictionary, figures: Figures) -> str | None:
-    if figures.states is None or figures.plan is None or len(entry.tokens) > 1:
+def _states_picture(entry: Entry, dictionary: SenseDictionary, sources: PictureSources) -> str | None:
+    """The states of a token, coloured by sense; None without their sources."""
+    if sources.states is None or sources.plan is None or len(entry.tokens) > 1:
         return None
-    states, nearest = states_of(entry.tokens[0], dictionary, figures.states, figures.plan)
+    states, nearest = states_of(entry.tokens[0], dictionary, sources.states, sources.plan)
     if not len(states):
         return None
-    points, axes = project(states, figures.method)
+    points, axes = project(states, sources.method)
     groups = [
         (f"{number} ({sense.size})", np.flatnonzero(nearest == sense.row))
         for number, sense in enumerate(entry.senses, 1)
@@ -103,49 +105,55 @@ def _states_picture(entry: Entry, dictionary: SenseDictionary, figures: Figures)
     return pictures.scatter(points, groups, axes)
 
 
-def _neighbours(inspector: Inspector, figures: Figures) -> Neighbours | None:
-    if figures.neighbours is None:
+def _open_neighbours(inspector: Inspector, sources: PictureSources) -> Neighbours | None:
+    """The neighbours of the inspector's dictionary, if they are among the sources."""
+    if sources.neighbours is None:
         return None
-    near = Neighbours.open(figures.neighbours)
+    neighbours = Neighbours.open(sources.neighbours)
     manifest = inspector.dictionary.manifest
-    wanted = {"senses": manifest.fingerprint if manifest else ""}
+    inputs = {"senses": manifest.fingerprint if manifest else ""}
     if inspector.composed is not None:
-        wanted["composed"] = inspector.composed.manifest.fingerprint
-    near.manifest.require(figures.neighbours, wanted)
-    return near
+        inputs["composed"] = inspector.composed.manifest.fingerprint
+    neighbours.manifest.require(sources.neighbours, inputs)
+    return neighbours
 
 
-def synonyms_of(token: int, inspector: Inspector, near: Neighbours) -> dict[str, Tensor]:
-    """The rows of each of a token's synonyms; of words of several tokens only where the composed words are given."""
+def synonyms_of(token: int, inspector: Inspector, neighbours: Neighbours) -> dict[str, Tensor]:
+    """Synonym of a token -> its rows.
+
+    Neighbours number the rows of composed words after the dictionary's own. Synonyms of several tokens are left out if
+    the inspector has no composed words.
+    """
     dictionary, composed = inspector.dictionary, inspector.composed
-    rows = near.positive_rows[int(near.positive_offsets[token]) : int(near.positive_offsets[token + 1])]
-    own, others = rows[rows < len(dictionary.rows)], rows[rows >= len(dictionary.rows)] - len(dictionary.rows)
-    owners = torch.searchsorted(dictionary.offsets, own, right=True) - 1
-    found: dict[str, Tensor] = {}
-    for owner in torch.unique(owners).tolist():
-        found[token_texts(inspector.tokenizer, [owner])[0]] = dictionary.rows[own[owners == owner]].float()
+    begin, end = (int(offset) for offset in neighbours.positive_offsets[token : token + 2])
+    rows = neighbours.positive_rows[begin:end]
+    own_rows = rows[rows < len(dictionary.rows)]
+    tokens = torch.searchsorted(dictionary.offsets, own_rows, right=True) - 1
+    synonyms: dict[str, Tensor] = {}
+    for synonym in torch.unique(tokens).tolist():
+        text = token_texts(inspector.tokenizer, [synonym])[0]
+        synonyms[text] = dictionary.rows[own_rows[tokens == synonym]].float()
     if composed is not None:
-        words = np.searchsorted(composed.first_row + composed.counts, others.numpy(), side="right")
+        composed_rows = rows[rows >= len(dictionary.rows)] - len(dictionary.rows)
+        words = np.searchsorted(composed.first_row + composed.counts, composed_rows.numpy(), side="right")
         for word in np.unique(words).tolist():
-            found[composed.words[word]] = composed.rows[others[torch.from_numpy(words == word)]].float()
-    return found
+            synonyms[composed.words[word]] = composed.rows[composed_rows[torch.from_numpy(words == word)]].float()
+    return synonyms
 
 
-def _synonyms_picture(entry: Entry, inspector: Inspector, near: Neighbours | None, method: Method) -> str | None:
-    if near is None or len(entry.tokens) > 1:
+def _synonyms_picture(entry: Entry, inspector: Inspector, neighbours: Neighbours | None, method: Method) -> str | None:
+    """The senses of a token and of its synonyms, the nearest synonyms in colours; None without synonyms."""
+    if neighbours is None or len(entry.tokens) > 1:
         return None
-    synonyms = synonyms_of(entry.tokens[0], inspector, near)
+    synonyms = synonyms_of(entry.tokens[0], inspector, neighbours)
     if not synonyms:
         return None
-    mine = inspector.dictionary[entry.tokens[0]].float()
-    order = sorted(synonyms, key=lambda name: float(torch.cdist(mine, synonyms[name]).min()))
-    points, axes = project(torch.cat([mine, *(synonyms[name] for name in order)]), method)
-    ends = np.cumsum([len(mine), *(len(synonyms[name]) for name in order)]).tolist()
+    senses = inspector.dictionary[entry.tokens[0]].float()
+    order = sorted(synonyms, key=lambda name: float(torch.cdist(senses, synonyms[name]).min()))
+    points, axes = project(torch.cat([senses, *(synonyms[name] for name in order)]), method)
+    ends = np.cumsum([len(senses), *(len(synonyms[name]) for name in order)]).tolist()
     members = [np.arange(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
     groups = list(zip([entry.text, *order], members, strict=True))
-    shown, rest = groups[: 1 + _SYNONYMS], groups[1 + _SYNONYMS :]
-    return pictures.scatter(points, shown, axes, others=_merged(rest))
-
-
-def _merged(groups: Sequence[tuple[str, npt.NDArray[np.int64]]]) -> tuple[str, npt.NDArray[np.int64]] | None:
-    return (f"{len(groups)} more", np.concatenate([members for _, members in groups])) if groups else None
+    coloured, rest = groups[: 1 + _SYNONYMS], groups[1 + _SYNONYMS :]
+    others = (f"{len(rest)} more", np.concatenate([indices for _, indices in rest])) if rest else None
+    return pictures.scatter(points, coloured, axes, others=others)

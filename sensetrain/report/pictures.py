@@ -1,4 +1,4 @@
-"""The report's pictures, as SVG text to stand inside the page."""
+"""Numbers in, the report's pictures out, as SVG text to stand inside the page."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy.typing as npt
 from sensetrain.artefacts.pictures import PALETTE, new_figure, styled, svg_text
 
 _MARKERS = "os^Dv"
-"""Markers of groups: the next one once each colour is used."""
+"""Of groups of points: the next marker each time all colours are used."""
 _HATCHES = ("", "///", "...", "xxx")
-"""Hatches of bars: likewise."""
+"""Of bars: likewise."""
 
 
 @styled
 def bars(values: Mapping[str, float], label: str, *, log: bool = False) -> str:
-    """Horizontal bars with their values beside them, from 0; on a logarithmic scale from 1."""
+    """Horizontal bars with their values beside them; they begin at 0, on a logarithmic scale at 1."""
     figure = new_figure(6.2, 0.34 * len(values) + 0.7)
     axes = figure.add_subplot()
     names = list(values)
@@ -39,15 +39,20 @@ def bars(values: Mapping[str, float], label: str, *, log: bool = False) -> str:
 
 @styled
 def stacked(table: Mapping[str, Mapping[str, int]], label: str) -> str:
-    """Horizontal bars, one a row of the table, all of its columns stacked, the largest first."""
+    """Horizontal bars, one for each row of the table, made of its columns, the largest column first.
+
+    Args:
+        table: row -> column -> value.
+        label: of the axis.
+    """
     columns = largest_first(table)
     figure = new_figure(6.6, 0.36 * len(table) + 0.9 + 0.22 * len(columns) / 4)
     axes = figure.add_subplot()
     left = np.zeros(len(table))
     for index, column in enumerate(columns):
         values = np.array([row.get(column, 0) for row in table.values()])
-        look: Any = {"color": group_colour(index), "hatch": _HATCHES[index // len(PALETTE) % len(_HATCHES)]}
-        axes.barh(list(table), values, left=left, label=column, height=0.62, edgecolor="white", linewidth=0, **look)
+        style: Any = {"color": group_colour(index), "hatch": _HATCHES[index // len(PALETTE) % len(_HATCHES)]}
+        axes.barh(list(table), values, left=left, label=column, height=0.62, edgecolor="white", linewidth=0, **style)
         left += values
     axes.invert_yaxis()
     axes.grid(visible=False)
@@ -64,7 +69,13 @@ def largest_first(table: Mapping[str, Mapping[str, int]]) -> list[str]:
 
 @styled
 def histogram(counts: Sequence[int], xlabel: str, ylabel: str) -> str:
-    """How many there are of each value 0, 1, 2, ..."""
+    """Vertical bars.
+
+    Args:
+        counts: how often the values 0, 1, 2, ... occur.
+        xlabel: what the values are.
+        ylabel: what is counted.
+    """
     figure = new_figure(4.2, 2.4)
     axes = figure.add_subplot()
     axes.bar(range(len(counts)), counts, color=PALETTE[0])
@@ -86,9 +97,9 @@ def scatter(
 
     Args:
         points: shape (n, 2).
-        groups: name and members of each.
-        axes: what the two axes are.
-        others: name and members of what is drawn in grey.
+        groups: name of each group and indices of its points.
+        axes: labels of the two axes.
+        others: name and indices of points that are drawn in grey.
     """
     figure = new_figure(5.6, 4.2)
     plane = figure.add_subplot()
@@ -113,7 +124,7 @@ def short_number(value: float) -> str:
 
 
 def group_colour(index: int) -> str:
-    """The colour of a group in `scatter`."""
+    """The colour of a group in `scatter` and of a column in `stacked`."""
     return PALETTE[index % len(PALETTE)]
 
 

@@ -1,4 +1,4 @@
-"""Points of many dimensions in two, for a picture."""
+"""Points of many dimensions in, points of two dimensions out, for a picture."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def project(points: Tensor, method: Method) -> tuple[npt.NDArray[np.float64], tu
 
     Args:
         points: shape (n, width), n > 0.
-        method: `pca`, or `tsne`, which needs scikit-learn.
+        method: `pca` for principal components, or `tsne`, which needs scikit-learn and 4 points.
 
     Returns:
-        Shape (n, 2), and what the two axes are.
+        float64, shape (n, 2), and labels of the two axes.
 
     Raises:
-        UserError: scikit-learn is not there, or there are too few points for t-SNE.
+        UserError: scikit-learn is not installed, or there are too few points for t-SNE.
     """
     if method == "tsne":
         return _tsne(points), ("t-SNE 1", "t-SNE 2")
@@ -40,8 +40,8 @@ def principal_components(points: Tensor) -> tuple[Tensor, list[float]]:
         points: shape (n, width).
 
     Returns:
-        float64, shape (n, 2), zero where there is no second component, and the shares of variance of the two. Of an
-        axis's two directions the one is taken in which the farthest point is positive.
+        float64, shape (n, 2), and the two components' shares of the variance. Without a second component, its
+        coordinates and share are 0. Each axis points to the side of its farthest point.
     """
     centred = points.double() - points.double().mean(0)
     left, scale, _ = torch.linalg.svd(centred, full_matrices=False)
@@ -64,7 +64,7 @@ def _tsne(points: Tensor) -> npt.NDArray[np.float64]:
     if len(points) < 4:
         raise UserError(f"t-SNE needs 4 points, there are {len(points)}", field="picture", remedy="--picture pca")
     perplexity = min(30.0, (len(points) - 1) / 3)
-    found: npt.NDArray[np.float64] = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(
+    projected: npt.NDArray[np.float64] = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(
         points.float().numpy()
     )
-    return found
+    return projected
