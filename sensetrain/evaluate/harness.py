@@ -6,6 +6,7 @@ The harness is an extra. It is imported inside functions only, after `require_ha
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from lexgraph.common.errors import UserError
 from sensetrain.evaluate.intervals import Scores
 from sensetrain.evaluate.settings import EvaluateSettings, HarnessSettings
 from sensetrain.models.folder import ModelFolder
-from sensetrain.text.tasks.records import TEST, Record, read_split
+from sensetrain.text.tasks.records import TEST, Record, read_multiple_choice
 from sensetrain.text.tasks.splits import Splits, hub_splits, local_splits
 
 if TYPE_CHECKING:
@@ -109,12 +110,12 @@ class Benchmarks:
 
 
 def read_questions(path: Path, limit: int | None) -> list[Record]:
-    """Multiple-choice questions from a file in ARC's JSON Lines.
+    """The first questions of a file in ARC's JSON Lines; all if `limit` is None.
 
     Raises:
         UserError: the file is missing or empty, or a line is no question; the message names it.
     """
-    records = read_split("arc_challenge", [path])[:limit]
+    records = list(itertools.islice(read_multiple_choice(path), limit))
     if not records:
         raise UserError("no question in the file", path=path)
     return records
