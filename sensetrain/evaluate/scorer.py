@@ -42,7 +42,8 @@ class Scorer(HFLM):  # type: ignore[misc]  # the harness has no type marker
     Args:
         folder: the model.
         settings: number type, tokens in a forward pass, longest context.
-        chat: whether contexts are chats; a continuation then keeps its leading blank, which the harness would move.
+        chat: whether contexts are chats. Blanks at the end of one then stay in it, since the template writes them; the
+            harness would count them to the continuation.
         truncate: cut contexts that are too long on the left, as the harness does; else they are refused, and only the
             model itself limits their length.
         model: the same model, if it is loaded already.
