@@ -48,7 +48,7 @@ def main(millions: str = "100", compared: str = "10") -> None:
 def synthesize(folder: Path, tokens: int) -> None:
     """An artefact `tokens` of random sequences, all for training."""
     from sensetrain.artefacts.manifest import making
-    from sensetrain.text.encoding import SEQUENCES
+    from sensetrain.text.sequences import SEQUENCES
 
     rng, writer = np.random.default_rng(0), None
     rank = np.arange(1, VOCABULARY + 1)

@@ -15,7 +15,7 @@ from sensetrain.pipeline.settings import Engine
 from sensetrain.text.settings import GenerateSettings, TasksSettings, TokenizeSettings
 
 if TYPE_CHECKING:
-    from sensetrain.text.documents import HubDataset
+    from sensetrain.text.sources import HubDataset
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,7 +46,7 @@ def _of_sources(function: F) -> F:
 def _datasets(paths: Sequence[Path], datasets: Sequence[str], split: str) -> list[HubDataset]:
     if not paths and not datasets:
         raise click.UsageError("Nothing to read: give --text or --dataset.")
-    from sensetrain.text.documents import HubDataset
+    from sensetrain.text.sources import HubDataset
 
     return [HubDataset(name, split) for name in datasets]
 

@@ -27,7 +27,7 @@ from lm_eval.api.task import ConfigurableTask, Task
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks.squadv2.task import SQuAD2
 
-from sensetrain.text.chats import STAND_IN, before_answer
+from sensetrain.text.chats import STAND_IN, text_before_answer
 from sensetrain.text.tasks.items import NO_ANSWER, SHOTS, Examples, Item, chat_of, item_of
 from sensetrain.text.tasks.records import DEV, TEST, TRAIN, VALIDATION
 from sensetrain.text.tasks.splits import Splits
@@ -216,7 +216,7 @@ class PaperTask(ConfigurableTask):  # type: ignore[misc]
         turns = chat_of(item, self._examples.of(item, self._shots))
         prompt = chat_template(turns)
         answered = chat_template([*turns, {"role": "assistant", "content": STAND_IN}], add_generation_prompt=False)
-        self._before_answer[doc["index"]] = before_answer(prompt, answered)
+        self._before_answer[doc["index"]] = text_before_answer(prompt, answered)
         return prompt
 
     def construct_requests(self, doc: Any, ctx: str, **options: Any) -> list[Instance]:

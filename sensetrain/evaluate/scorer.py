@@ -24,9 +24,9 @@ from lexgraph.common.terminal import progress
 from sensetrain.evaluate.settings import HarnessSettings
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.forward import device, last_hidden_state, logits_of, longest_input
-from sensetrain.senses.plan.batches import plan_batches, sequences_by_batch
-from sensetrain.text.chats import written
-from sensetrain.text.encoding import without_end
+from sensetrain.senses.plan.plan import members_of, plan_batches
+from sensetrain.text.chats import apply_template
+from sensetrain.text.encoding import without_eos
 
 Request = tuple[Any, list[int], list[int]]
 """As the harness hands it over: texts of context and continuation (None of windows of a long text), and their ids."""
@@ -63,7 +63,7 @@ class Scorer(HFLM):  # type: ignore[misc]  # the harness has no type marker
         most = settings.max_length if truncate else sys.maxsize
         super().__init__(
             pretrained=model,
-            tokenizer=without_end(folder.tokenizer()),
+            tokenizer=without_eos(folder.tokenizer()),
             batch_size=_GENERATED_AT_ONCE,
             trust_remote_code=False,
             max_length=min(most, longest_input(model) or most),
@@ -75,7 +75,7 @@ class Scorer(HFLM):  # type: ignore[misc]  # the harness has no type marker
 
     def apply_chat_template(self, chat_history: Any, add_generation_prompt: bool = True) -> str:
         """A chat in the tokenizer's template; the harness leaves out an instruction that the template refuses."""
-        return written(self.tokenizer, chat_history, answer_follows=add_generation_prompt)
+        return apply_template(self.tokenizer, chat_history, add_generation_prompt=add_generation_prompt)
 
     @property
     def max_gen_toks(self) -> int:
@@ -111,7 +111,7 @@ class Scorer(HFLM):  # type: ignore[misc]  # the harness has no type marker
         results: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
         sizes = np.array([len(ids) for ids in inputs])
         with progress(f"{self._name} (texts)", len(inputs)) as advance:
-            for batch in sequences_by_batch(plan_batches(np.arange(len(inputs)), sizes, self._batch_tokens)):
+            for batch in members_of(plan_batches(np.arange(len(inputs)), sizes, self._batch_tokens)):
                 pairs = [(row, index) for row, i in enumerate(batch) for index in requests_of_row[i]]
                 scores = self._score([inputs[i] for i in batch], [(row, requests[index][2]) for row, index in pairs])
                 for (_, index), score in zip(pairs, scores, strict=True):

@@ -18,7 +18,7 @@ from sensetrain.models.folder import ModelFolder
 from sensetrain.models.settings import Compute, StateOf
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
 from sensetrain.senses.words.compose import compose_words, tokenize_words
-from sensetrain.text.tokens import word_prefix
+from sensetrain.text.whole_words import word_prefix
 
 MAX_TOKENS = 3
 """Most tokens of a word that is composed (DSKD 3.3)."""
@@ -54,7 +54,8 @@ class WordSenses:
         """Senses of each word, int64, shape (n,)."""
         return self.offsets.diff()
 
-    def places(self) -> dict[str, int]:
+    @property
+    def index(self) -> dict[str, int]:
         """Word -> its place in `words`."""
         return {word: place for place, word in enumerate(self.words)}
 

@@ -22,12 +22,12 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.folders import beside
 from sensetrain.artefacts.manifest import Manifest
 from sensetrain.models.folder import ModelFolder
-from sensetrain.senses.plan import plan_shards
-from sensetrain.senses.plan.training_sequences import Shard
+from sensetrain.senses.plan import shards
+from sensetrain.senses.plan.occurrences import Shard
 from sensetrain.senses.settings import PlanSettings
-from sensetrain.text import tokens as corpus
-from sensetrain.text.documents import Source
+from sensetrain.text import tokenize as corpus
 from sensetrain.text.settings import TokenizeSettings
+from sensetrain.text.sources import Source
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -50,7 +50,7 @@ def plan(tokens: Path, out: Path, settings: PlanSettings, predicted: Path | None
     Raises:
         UserError: the plan cannot be made of shards.
     """
-    plan_shards.check_divisible(settings)
+    shards.check_divisible(settings)
     unfinished = beside(out, "shards-")
     unfinished.parent.mkdir(parents=True, exist_ok=True)
     with connected(), tempfile.TemporaryDirectory(prefix=unfinished.name, dir=unfinished.parent) as parts:
@@ -58,18 +58,18 @@ def plan(tokens: Path, out: Path, settings: PlanSettings, predicted: Path | None
             _plan_shard, tokens.absolute(), Path(parts), settings, predicted and predicted.absolute()
         )
         made = [path for _, path in in_order(plan_part, Shard(1, _processors()).all())]
-        return plan_shards.merge(made, out)
+        return shards.merge(made, out)
 
 
 def _plan_shard(tokens: Path, parts: Path, settings: PlanSettings, predicted: Path | None, shard: Shard) -> Path:
     """Plan one shard into a folder of its own in `parts`."""
     out = parts / str(shard.number)
-    plan_shards.plan_shard(tokens, out, settings, shard, predicted)
+    shards.plan_shard(tokens, out, settings, shard, predicted)
     return out
 
 
 def in_order(function: Callable[[A], B], items: Iterable[A]) -> Iterator[tuple[A, B]]:
-    """Each item with its result from the cluster, in order; see `encoding.InOrder`.
+    """Each item with its result from the cluster, in order; see `encoding.OrderedMap`.
 
     Only a few items are read ahead, so `items` may be of any length. The function is sent to each worker once.
     """

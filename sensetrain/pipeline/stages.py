@@ -26,8 +26,8 @@ from sensetrain.pipeline import on_ray
 from sensetrain.pipeline.settings import Engine
 from sensetrain.senses.cluster import run as cluster
 from sensetrain.senses.dictionary import dictionary
-from sensetrain.senses.plan import plan, plan_shards
-from sensetrain.senses.plan.training_sequences import Shard
+from sensetrain.senses.plan import plan, shards
+from sensetrain.senses.plan.occurrences import Shard
 from sensetrain.senses.settings import (
     ClusterSettings,
     CollectSettings,
@@ -38,10 +38,9 @@ from sensetrain.senses.settings import (
 )
 from sensetrain.senses.states import collect, predict
 from sensetrain.senses.words import compose, neighbours
-from sensetrain.text import generate
-from sensetrain.text import tokens as corpus
-from sensetrain.text.documents import HubDataset, Source
+from sensetrain.text import generate, tokenize
 from sensetrain.text.settings import GenerateSettings, TokenizeSettings
+from sensetrain.text.sources import HubDataset, Source, text_files
 
 
 @dataclass(frozen=True)
@@ -101,8 +100,8 @@ def tokenize_stage(
 ) -> Stage:
     """Text to tokens."""
     sources = _sources(paths, datasets)
-    inputs = corpus.text_inputs(sources, teacher)
-    make = on_ray.tokenize if engine == "ray" else corpus.tokenize
+    inputs = tokenize.text_inputs(sources, teacher)
+    make = on_ray.tokenize if engine == "ray" else tokenize.tokenize
     return Stage("tokenize", out, "tokens", settings.shape(), inputs, lambda: make(sources, teacher, out, settings))
 
 
@@ -163,17 +162,17 @@ def shard_stage(tokens: Path, out: Path, settings: PlanSettings, part: str) -> S
     return Stage(
         f"plan {shard}",
         out,
-        plan_shards.KIND,
-        plan_shards.shard_settings(settings, shard),
+        shards.KIND,
+        shards.shard_settings(settings, shard),
         inputs,
-        lambda: plan_shards.plan_shard(tokens, out, settings, shard),
+        lambda: shards.plan_shard(tokens, out, settings, shard),
     )
 
 
 def merge_stage(parts: Sequence[Path], out: Path) -> Stage:
     """All shards of a plan to the plan."""
-    settings, inputs = plan_shards.settings_and_inputs(parts)
-    return Stage("plan", out, "plan", settings, inputs, lambda: plan_shards.merge(parts, out))
+    settings, inputs = shards.merged(parts)
+    return Stage("plan", out, "plan", settings, inputs, lambda: shards.merge(parts, out))
 
 
 def predict_stage(tokens: Path, teacher: ModelFolder, out: Path, settings: PredictSettings) -> Stage:
@@ -319,7 +318,7 @@ def dskd_stage(
 
 
 def _sources(paths: Sequence[Path], datasets: Sequence[HubDataset]) -> list[Source]:
-    return [*(corpus.text_files(paths) if paths or not datasets else ()), *datasets]
+    return [*(text_files(paths) if paths or not datasets else ()), *datasets]
 
 
 def _tokenizer(teacher: ModelFolder) -> dict[str, str]:

@@ -32,10 +32,12 @@ from sensetrain.artefacts.manifest import Manifest
 from sensetrain.artefacts.shared_work import FileWork, Job, settled, work_together
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.forward import device, longest_input
-from sensetrain.text.documents import Document, Source, documents
-from sensetrain.text.encoding import prompt_of, turns_before_answer, without_end
+from sensetrain.text.chats import prompt_of, turns_before_answer
+from sensetrain.text.documents import Document, documents
+from sensetrain.text.encoding import without_eos
 from sensetrain.text.settings import GenerateSettings
-from sensetrain.text.tokens import text_inputs
+from sensetrain.text.sources import Source
+from sensetrain.text.tokenize import text_inputs
 
 TARGETS = "targets.jsonl"
 ANSWER = "answer"
@@ -114,7 +116,7 @@ def _prompts(
     """The prompts that leave room for an answer, and how many documents are none, by reason."""
     prompts: list[Prompt] = []
     dropped: Counter[str] = Counter()
-    tokenizer = without_end(tokenizer)
+    tokenizer = without_eos(tokenizer)
     for document in documents(sources, settings.field):
         if document.dropped:
             dropped[document.dropped] += 1

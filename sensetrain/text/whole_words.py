@@ -22,16 +22,32 @@ from transformers import PreTrainedTokenizerBase
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import numbered_lines
 from sensetrain.models.settings import StateOf
-from sensetrain.text.encoding import PREFIX
-from sensetrain.text.tokens import DOCUMENTS, word_mark
+from sensetrain.text.sequences import PREFIX
+from sensetrain.text.tokens import DOCUMENTS
 
 WORDS = "words.parquet"
 
 FIRST_STATE = 1
 """The first position of a sequence whose state stands for the token that follows it; see `occurrences`."""
 
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
+_MARKS = ("\u0120", "\u2581")  # how byte-level BPE and SentencePiece write a leading space
+
+
+def word_mark(tokenizer: PreTrainedTokenizerBase) -> str:
+    """The character with which tokens begin that start a word inside a text; empty if the tokenizer uses none."""
+    pieces = tokenizer.convert_ids_to_tokens(tokenizer("a word", add_special_tokens=False)["input_ids"])
+    return next((mark for mark in _MARKS if any(piece.startswith(mark) for piece in pieces[1:])), "")
+
+
+def word_prefix(tokenizer: PreTrainedTokenizerBase) -> str:
+    """What to write before a word so that it gets the tokens that it has inside a text.
+
+    A space if the tokenizer marks leading spaces and does not add one by itself, as SentencePiece's dummy prefix does;
+    else nothing.
+    """
+    mark = word_mark(tokenizer)
+    first = tokenizer.convert_ids_to_tokens(tokenizer("word", add_special_tokens=False)["input_ids"])[0]
+    return "" if first.startswith(mark) else " "
 
 
 @dataclass(frozen=True)
@@ -47,10 +63,10 @@ class Pieces:
     """
 
     texts: pa.StringArray
-    letters: Bools
-    begins: Bools
-    open_left: Bools
-    open_right: Bools
+    letters: npt.NDArray[np.bool_]
+    begins: npt.NDArray[np.bool_]
+    open_left: npt.NDArray[np.bool_]
+    open_right: npt.NDArray[np.bool_]
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> Pieces:
@@ -112,14 +128,19 @@ class Found:
         texts: string, shape (words,): as written.
     """
 
-    sequence: Ints
-    position: Ints
-    length: Ints
+    sequence: npt.NDArray[np.int64]
+    position: npt.NDArray[np.int64]
+    length: npt.NDArray[np.int64]
     texts: pa.StringArray
 
 
 def find_words(
-    ids: npt.NDArray[np.int32], offsets: Ints, start: Bools, end: Bools, pieces: Pieces, prefix: Ints | int = 0
+    ids: npt.NDArray[np.int32],
+    offsets: npt.NDArray[np.int64],
+    start: npt.NDArray[np.bool_],
+    end: npt.NDArray[np.bool_],
+    pieces: Pieces,
+    prefix: npt.NDArray[np.int64] | int = 0,
 ) -> Found:
     """All words of some sequences.
 
@@ -154,7 +175,9 @@ def find_words(
     return Found(sequence, first - offsets[sequence], length, _texts(ids, first, length, pieces))
 
 
-def _texts(ids: npt.NDArray[np.int32], first: Ints, length: Ints, pieces: Pieces) -> pa.StringArray:
+def _texts(
+    ids: npt.NDArray[np.int32], first: npt.NDArray[np.int64], length: npt.NDArray[np.int64], pieces: Pieces
+) -> pa.StringArray:
     """The text of each run of tokens."""
     ends = np.cumsum(length)
     index = np.arange(int(length.sum())) + np.repeat(first - (ends - length), length)
@@ -216,19 +239,19 @@ class WordSource:
         return sorted(words)
 
 
-def prefix_of(sequences: pa.RecordBatch) -> Ints:
+def prefix_of(sequences: pa.RecordBatch) -> npt.NDArray[np.int64]:
     """How many tokens of each sequence stand before its document's; see `encoding.PREFIX`."""
     if PREFIX.name not in sequences.schema.names:
         return np.zeros(len(sequences), dtype=np.int64)
     return np.asarray(sequences[PREFIX.name].to_numpy(), dtype=np.int64)
 
 
-def numbers_of(texts: pa.StringArray, words: pa.StringArray) -> Ints:
+def numbers_of(texts: pa.StringArray, words: pa.StringArray) -> npt.NDArray[np.int64]:
     """For each text the index of the word that it is, case aside, or -1."""
     coded = texts.dictionary_encode()
     distinct = pa.array([text.casefold() for text in coded.dictionary.to_pylist()], pa.string())
     number = pc.fill_null(pc.index_in(distinct, value_set=words), -1).to_numpy().astype(np.int64)
-    found: Ints = number[coded.indices.to_numpy()]
+    found: npt.NDArray[np.int64] = number[coded.indices.to_numpy()]
     return found
 
 

@@ -18,9 +18,10 @@ from waiting import HANG
 
 from sensetrain.artefacts.hashing import hash64
 from sensetrain.text.documents import Document
-from sensetrain.text.encoding import encode, sequences_of
+from sensetrain.text.encoding import encode
+from sensetrain.text.sequences import sequences_of
 from sensetrain.text.settings import TokenizeSettings
-from sensetrain.text.tokens import hold_out
+from sensetrain.text.tokenize import hold_out
 
 TEXTS = ["Some words, and some more.", "\u00e9\u4e2d\U0001f600 <|end|> x", "a", " \n ", "word " * 400, "<|end|>"]
 
@@ -123,7 +124,7 @@ def test_ids_are_those_of_a_loop_over_documents(monkeypatch, special, limit, at_
         left = None if left is None else left - len(ids)
         words += len(document.content.split())
         expected.append((document.id, ids))
-    found = list(encode(documents, fast, limit, special=special))
+    found = list(encode(documents, fast, limit, add_special_tokens=special))
     assert [(d.id, ids.tolist()) for some in found for d, ids in zip(some.documents, some.ids, strict=True)] == expected
     assert sum(some.dropped["no text"] for some in found) == dropped
     assert sum(some.words for some in found) == words
@@ -144,7 +145,8 @@ def test_threads_do_not_change_a_byte(tmp_path: Path):
     for i in range(40):
         (tmp_path / f"{i:02}.txt").write_text(TEXTS[i % len(TEXTS)] * (i + 1) + ".", encoding="utf-8")
     program = (
-        "import sys; from pathlib import Path; from sensetrain.text.tokens import tokenize, text_files;"
+        "import sys; from pathlib import Path; from sensetrain.text.sources import text_files;"
+        "from sensetrain.text.tokenize import tokenize;"
         "from sensetrain.text.settings import TokenizeSettings; from sensetrain.models.folder import ModelFolder;"
         "folder, out = map(Path, sys.argv[1:]);"
         "tokenize(text_files([folder]), ModelFolder('t', folder / 'teacher'), out, TokenizeSettings())"

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 import lexgraph
 from sensetrain.senses.words.compose import tokenize_words
 from sensetrain.senses.words.neighbours import whole_words
-from sensetrain.text.tokens import word_mark
+from sensetrain.text.whole_words import word_mark
 
 
 def trained(model, trainer, pre_tokenizer, decoder, normalizer=None):

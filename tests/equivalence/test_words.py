@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from tokenizers import decoders as decoding
 from transformers import PreTrainedTokenizerFast
 
-from sensetrain.text.encoding import sequences_of
+from sensetrain.text.sequences import sequences_of
 from sensetrain.text.whole_words import Pieces, find_words, numbers_of
 
 CORPUS = [

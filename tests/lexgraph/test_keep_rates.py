@@ -128,7 +128,7 @@ def test_the_same_tokens_as_sensetrain_counts():
     """Both packages cut words alike; lexgraph does it without transformers."""
     from transformers import PreTrainedTokenizerFast
 
-    from sensetrain.text.tokens import word_prefix as prefix_in_training
+    from sensetrain.text.whole_words import word_prefix as prefix_in_training
 
     for tokenizer in (byte_level(), byte_level([("\u0120", "w")]), dummy_prefix(), word_pieces()):
         assert prefix_in_training(PreTrainedTokenizerFast(tokenizer_object=tokenizer)) == word_prefix(tokenizer)
@@ -138,7 +138,7 @@ def test_the_same_tokens_as_sensetrain_counts_with_smollm2():
     from transformers import AutoTokenizer
 
     from sensetrain.models.packaged import cache_folder
-    from sensetrain.text.tokens import word_prefix as prefix_in_training
+    from sensetrain.text.whole_words import word_prefix as prefix_in_training
 
     folder = cache_folder() / "models/smollm2"
     if not (folder / "tokenizer.json").is_file():

@@ -17,7 +17,7 @@ from sensetrain.models.folder import ModelFolder
 from sensetrain.senses.dictionary.contexts import Context, contexts_of
 from sensetrain.senses.dictionary.dictionary import MANIFEST, SenseDictionary, row_chunks
 from sensetrain.senses.words.compose import ComposedWords, compose_words, tokenize_words
-from sensetrain.text.tokens import word_mark
+from sensetrain.text.whole_words import word_mark
 
 Metric = Literal["cosine", "standardized"]
 

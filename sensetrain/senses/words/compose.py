@@ -29,7 +29,7 @@ from sensetrain.models.forward import device
 from sensetrain.senses.cluster.batches import batch_bytes, in_order, side_by_side
 from sensetrain.senses.dictionary.dictionary import MANIFEST, SenseDictionary
 from sensetrain.senses.settings import ComposeSettings
-from sensetrain.text.tokens import word_prefix
+from sensetrain.text.whole_words import word_prefix
 
 WORDS, ROWS = "words.parquet", "rows.safetensors"
 _ROUNDING = 1e-5  # of the squared norms: distances that are closer than this are taken anew

@@ -24,7 +24,7 @@ from sensetrain.models.folder import ModelFolder
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
 from sensetrain.senses.settings import NeighboursSettings
 from sensetrain.senses.words.compose import ComposedWords, compose_inputs
-from sensetrain.text.tokens import word_mark
+from sensetrain.text.whole_words import word_mark
 
 FILE = "neighbours.safetensors"
 KINDS = {"positive": "synonym", "negative": "antonym"}

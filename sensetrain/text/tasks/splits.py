@@ -18,7 +18,7 @@ import numpy as np
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import sha256_of, sha256_of_json
 from sensetrain.artefacts.hashing import hash64
-from sensetrain.text.documents import HubDataset
+from sensetrain.text.sources import HubDataset
 from sensetrain.text.tasks.records import HUB, TRAIN, VALIDATION, Record, files_of, read_split
 
 HALF = "half-0"

@@ -20,7 +20,7 @@ from sensetrain.cli.main import cli
 from sensetrain.models.folder import ModelFolder
 from sensetrain.pipeline import stages
 from sensetrain.senses.settings import PlanSettings
-from sensetrain.text import tokens as corpus
+from sensetrain.text import tokenize as corpus
 from sensetrain.text.settings import TokenizeSettings
 
 

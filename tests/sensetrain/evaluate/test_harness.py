@@ -17,8 +17,8 @@ from lexgraph.common.errors import UserError
 from sensetrain.evaluate.runs import evaluate_tasks
 from sensetrain.evaluate.settings import HarnessSettings
 from sensetrain.models.folder import ModelFolder, find_model
+from sensetrain.text.chats import answer_start, text_of
 from sensetrain.text.documents import Document
-from sensetrain.text.encoding import answer_begin, text_of
 from sensetrain.text.tasks.items import Examples, chat_of, item_of
 from sensetrain.text.tasks.splits import local_splits
 
@@ -184,7 +184,7 @@ def test_the_letter_is_scored_as_the_template_writes_it(teacher: ModelFolder, da
     turns = [*chat_of(item, []), {"role": "assistant", "content": item.answer}]
     document = Document("here", "0", turns)
     text = text_of(document, folder.tokenizer())
-    assert text[answer_begin(document, text, folder.tokenizer()) :] == f" {item.answer}<|end|>"
+    assert text[answer_start(document, text, folder.tokenizer()) :] == f" {item.answer}<|end|>"
 
 
 @pytest.mark.parametrize("template", [REFUSING, SILENT], ids=["refuses", "passes over"])

@@ -17,7 +17,8 @@ from sensetrain.distill.teachers.cache import TeacherCache
 from sensetrain.models.folder import ModelFolder
 from sensetrain.pipeline import stages
 from sensetrain.text.settings import TokenizeSettings
-from sensetrain.text.tokens import TRAIN, Tokens, tokenize
+from sensetrain.text.tokenize import tokenize
+from sensetrain.text.tokens import TRAIN, Tokens
 
 ASKED = [
     {"id": str(i), "prompt": f"Question: which of these {i} is a colour of the sky?\nAnswer:", "answer": f" blue {i}"}

@@ -14,7 +14,10 @@ from lexgraph.common.errors import UserError
 from sensetrain.models.folder import ModelFolder
 from sensetrain.pipeline import stages
 from sensetrain.text.settings import TokenizeSettings
-from sensetrain.text.tokens import HELDOUT, TRAIN, Tokens, text_files, tokenize, word_mark, word_prefix
+from sensetrain.text.sources import text_files
+from sensetrain.text.tokenize import tokenize
+from sensetrain.text.tokens import HELDOUT, TRAIN, Tokens
+from sensetrain.text.whole_words import word_mark, word_prefix
 
 
 def tokens_of(texts: dict[str, str], folder: Path, teacher: ModelFolder, **settings: object) -> Tokens:

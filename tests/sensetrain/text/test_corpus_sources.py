@@ -14,10 +14,12 @@ from chat_models import with_template
 
 from lexgraph.common.errors import UserError
 from sensetrain.models.folder import ModelFolder
-from sensetrain.text import tokens as corpus
-from sensetrain.text.documents import HubDataset, documents
+from sensetrain.text import tokenize as corpus
+from sensetrain.text.documents import documents
 from sensetrain.text.settings import TokenizeSettings
-from sensetrain.text.tokens import Tokens, text_files, tokenize
+from sensetrain.text.sources import HubDataset, text_files
+from sensetrain.text.tokenize import tokenize
+from sensetrain.text.tokens import DOCUMENTS, Tokens, token_files
 
 ROWS = [
     {"id": "x-7", "text": "The first text."},
@@ -174,7 +176,7 @@ def test_a_wikitext_title_may_be_one_letter(tmp_path: Path) -> None:
 
 def test_datasets_need_their_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
-    with pytest.raises(UserError, match=r"not installed\n.*sensetrain\[eval\]"):
+    with pytest.raises(UserError, match=r"not installed\n.*lexgraph\[eval\]"):
         next(documents([HubDataset("wikitext:wikitext-2-v1")], "text"))
 
 
@@ -187,7 +189,7 @@ def test_a_folder_stands_for_its_text_and_without_any_for_the_other_forms(
     assert [f.name for f in text_files([tmp_path])] == ["b.jsonl.gz", "a.parquet", "c.xml.bz2"]
     (tmp_path / "z.txt").write_text("Text.", encoding="utf-8")
     assert [f.name for f in text_files([tmp_path])] == ["z.txt"]
-    assert "files of other forms (3) only if they are named" in capsys.readouterr().err
+    assert "3 files of other formats are read only if they are named" in capsys.readouterr().err
 
 
 def test_everything_read_is_kept_or_dropped_and_documents_keep_their_ids(tmp_path: Path, teacher: ModelFolder) -> None:
@@ -196,7 +198,7 @@ def test_everything_read_is_kept_or_dropped_and_documents_keep_their_ids(tmp_pat
     (tmp_path / "c.txt").write_text(" \n", encoding="utf-8")
     files = [tmp_path / name for name in ("a.jsonl", "b.txt", "c.txt")]
     made = tokenize(files, teacher, tmp_path / "out", TokenizeSettings())
-    listed = pq.read_table(tmp_path / "out" / corpus.DOCUMENTS).to_pylist()
+    listed = pq.read_table(tmp_path / "out" / DOCUMENTS).to_pylist()
     assert [(row["file"], row["id"]) for row in listed] == [
         ("a.jsonl", "x-7"),
         ("a.jsonl", "2"),
@@ -217,12 +219,10 @@ def test_parts_are_closed_as_they_fill(
     monkeypatch.setattr(corpus, "_DOCUMENT_ROWS", 2)
     monkeypatch.setattr("sensetrain.text.encoding._CHARACTERS_AT_ONCE", 1)
     tokenize(text_files([corpus_folder]), teacher, tmp_path / "many", TokenizeSettings(sequence_length=32))
-    assert len(corpus.token_files(tmp_path / "many")) > 2
-    one, many = (pq.read_table(corpus.token_files(tmp_path / name)) for name in ("one", "many"))
+    assert len(token_files(tmp_path / "many")) > 2
+    one, many = (pq.read_table(token_files(tmp_path / name)) for name in ("one", "many"))
     assert one.equals(many)
-    assert pq.read_table(tmp_path / "one" / corpus.DOCUMENTS).equals(
-        pq.read_table(tmp_path / "many" / corpus.DOCUMENTS)
-    )
+    assert pq.read_table(tmp_path / "one" / DOCUMENTS).equals(pq.read_table(tmp_path / "many" / DOCUMENTS))
     assert not list((tmp_path / "many").glob(".*")), "no scaffolding left"
 
 

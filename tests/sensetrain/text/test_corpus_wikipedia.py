@@ -14,7 +14,8 @@ from lexgraph.common.errors import UserError
 from sensetrain.models.folder import ModelFolder
 from sensetrain.text import wikitext
 from sensetrain.text.settings import TokenizeSettings
-from sensetrain.text.tokens import Tokens, tokenize
+from sensetrain.text.tokenize import tokenize
+from sensetrain.text.tokens import Tokens
 from sensetrain.text.wikitext import articles, plain_text
 
 FRAME = (

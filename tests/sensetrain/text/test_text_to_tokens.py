@@ -12,7 +12,7 @@ from tokenizers.processors import TemplateProcessing
 from sensetrain.models.folder import ModelFolder
 from sensetrain.pipeline import stages
 from sensetrain.text.documents import Document
-from sensetrain.text.encoding import encode, without_end
+from sensetrain.text.encoding import encode, without_eos
 from sensetrain.text.generate import _prompts
 from sensetrain.text.settings import GenerateSettings, TokenizeSettings
 from sensetrain.text.tokens import Tokens
@@ -53,8 +53,8 @@ def test_a_text_without_an_answer_gets_no_end(teacher: ModelFolder, tmp_path: Pa
 def test_an_answer_that_is_cut_off_gets_no_end(teacher: ModelFolder) -> None:
     asked = Document("here", "0", "What grows there?", answer=" Only the garden.")
     tokenizer = teacher.tokenizer()
-    (whole,) = next(encode([asked], tokenizer, None, special=True)).ids
-    (cut,) = next(encode([asked], tokenizer, len(whole) - 1, special=True)).ids
+    (whole,) = next(encode([asked], tokenizer, None, add_special_tokens=True)).ids
+    (cut,) = next(encode([asked], tokenizer, len(whole) - 1, add_special_tokens=True)).ids
     assert whole.tolist() == [*tokenizer("What grows there? Only the garden.")["input_ids"], END]
     assert cut.tolist() == whole[:-1].tolist()
 
@@ -65,7 +65,7 @@ def test_a_prompt_has_no_end(ending: ModelFolder, teacher: ModelFolder, tmp_path
     assert [prompt.ids for prompt in asked] == [plain(f"What grows in year {i}?")["input_ids"] for i in range(12)]
 
 
-def test_without_end_keeps_what_stands_before(teacher: ModelFolder) -> None:
+def test_without_eos_keeps_what_stands_before(teacher: ModelFolder) -> None:
     tokenizer = teacher.tokenizer()
     plain = tokenizer("a word")["input_ids"]
     begin = {"id": "begin", "ids": [1, 2], "tokens": tokenizer.convert_ids_to_tokens([1, 2])}
@@ -73,7 +73,7 @@ def test_without_end_keeps_what_stands_before(teacher: ModelFolder) -> None:
     tokenizer.add_special_tokens({"additional_special_tokens": begin["tokens"]})
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="begin $A end", special_tokens=[begin, end])
     assert tokenizer("a word")["input_ids"] == [1, 2, *plain, END]
-    assert without_end(tokenizer)("a word")["input_ids"] == [1, 2, *plain]
+    assert without_eos(tokenizer)("a word")["input_ids"] == [1, 2, *plain]
     assert tokenizer(["a word"], add_special_tokens=False)["input_ids"] == [plain]
 
 
