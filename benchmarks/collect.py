@@ -28,7 +28,7 @@ from sensetrain.models.forward import device, last_hidden_state, resolve_compute
 from sensetrain.pipeline import stages
 from sensetrain.senses.plan.plan import Plan
 from sensetrain.senses.settings import CollectSettings, PlanSettings
-from sensetrain.senses.states.collect import padded
+from sensetrain.senses.states.teacher_pass import padded_ids
 from sensetrain.text.settings import TokenizeSettings
 from sensetrain.text.tokens import Tokens
 
@@ -85,7 +85,7 @@ def ready(tokens: Tokens, plan: Plan, teacher: ModelFolder) -> list[tuple[Tensor
     """Ids and mask of each batch, on the device."""
     lengths = tokens.lengths()
     return [
-        padded(
+        padded_ids(
             tokens,
             batch.sequences,
             lengths[batch.sequences] if teacher.is_encoder else batch.lengths,

@@ -19,8 +19,8 @@ from sensetrain.evaluate.harness import choice_accuracies, read_questions, requi
 from sensetrain.evaluate.settings import EvaluateSettings
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.forward import check_length, device, last_hidden_state, logits_of
-from sensetrain.senses.plan.plan import members_of, plan_batches
-from sensetrain.senses.states.collect import padded
+from sensetrain.senses.plan.batches import plan_batches, sequences_by_batch
+from sensetrain.senses.states.teacher_pass import padded_ids
 from sensetrain.text.tasks.records import Record
 from sensetrain.text.tokens import HELDOUT, Tokens
 
@@ -100,12 +100,12 @@ def _measure(folder: ModelFolder, tokens: Tokens, questions: Sequence[Record], s
 def heldout_nll(model: PreTrainedModel, tokens: Tokens, batch_tokens: int, name: str = "") -> tuple[float, int]:
     """Sum of -log p over the targets of the held-out sequences, in nats, and the number of these targets."""
     sequences = tokens.split(HELDOUT)
-    batches = list(members_of(plan_batches(sequences, tokens.lengths()[sequences], batch_tokens)))
+    batches = list(sequences_by_batch(plan_batches(sequences, tokens.lengths()[sequences], batch_tokens)))
     total, count = 0.0, 0
     with progress(f"perplexity {name} (batches)", len(batches)) as advance:
         for members in batches:
             first = torch.from_numpy(tokens.prefixes()[members]).to(device())
-            losses = target_losses(model, *padded(tokens, members, tokens.lengths()[members]), first)
+            losses = target_losses(model, *padded_ids(tokens, members, tokens.lengths()[members]), first)
             total, count = total + float(losses.double().sum()), count + len(losses)
             advance()
     return total, count

@@ -24,7 +24,7 @@ from lexgraph.common.terminal import progress
 from sensetrain.evaluate.settings import HarnessSettings
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.forward import device, last_hidden_state, logits_of, longest_input
-from sensetrain.senses.plan.plan import members_of, plan_batches
+from sensetrain.senses.plan.batches import plan_batches, sequences_by_batch
 from sensetrain.text.chats import apply_template
 from sensetrain.text.encoding import without_eos
 
@@ -111,7 +111,7 @@ class Scorer(HFLM):  # type: ignore[misc]  # the harness has no type marker
         results: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
         sizes = np.array([len(ids) for ids in inputs])
         with progress(f"{self._name} (texts)", len(inputs)) as advance:
-            for batch in members_of(plan_batches(np.arange(len(inputs)), sizes, self._batch_tokens)):
+            for batch in sequences_by_batch(plan_batches(np.arange(len(inputs)), sizes, self._batch_tokens)):
                 pairs = [(row, index) for row, i in enumerate(batch) for index in requests_of_row[i]]
                 scores = self._score([inputs[i] for i in batch], [(row, requests[index][2]) for row, index in pairs])
                 for (_, index), score in zip(pairs, scores, strict=True):

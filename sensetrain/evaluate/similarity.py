@@ -139,7 +139,7 @@ def similarity(
 
 def measure(sets: Sequence[SimilaritySet], senses: WordSenses, dictionary: SenseDictionary) -> Similarity:
     """Spearman's correlation of each set and metric, and their means."""
-    place, isolated = senses.index, np.array([origin == "isolated" for origin in senses.origin])
+    place, isolated = senses.places(), np.array([origin == "isolated" for origin in senses.origin])
     pairs = [np.array([(place[one], place[other]) for one, other in each.pairs], dtype=np.int64) for each in sets]
     ends = np.cumsum([len(of_set) for of_set in pairs])[:-1]
     similarities: dict[Metric, list[npt.NDArray[np.float32]]] = {}

@@ -178,7 +178,8 @@ def measure(
         training_states: theirs, fp32, shape (m, 2, width).
     """
     answers = np.array([item.same for item in validation])
-    words = torch.tensor([senses.index[item.word] for item in validation])
+    place = senses.places()
+    words = torch.tensor([place[item.word] for item in validation])
     several = (senses.counts()[words] > 1).numpy()
     correct = {}
     for name in ("l2", "dot"):

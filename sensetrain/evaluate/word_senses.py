@@ -54,8 +54,7 @@ class WordSenses:
         """Senses of each word, int64, shape (n,)."""
         return self.offsets.diff()
 
-    @property
-    def index(self) -> dict[str, int]:
+    def places(self) -> dict[str, int]:
         """Word -> its place in `words`."""
         return {word: place for place, word in enumerate(self.words)}
 

@@ -22,8 +22,8 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.folders import beside
 from sensetrain.artefacts.manifest import Manifest
 from sensetrain.models.folder import ModelFolder
-from sensetrain.senses.plan import shards
-from sensetrain.senses.plan.occurrences import Shard
+from sensetrain.senses.plan import plan_shards
+from sensetrain.senses.plan.training_sequences import Shard
 from sensetrain.senses.settings import PlanSettings
 from sensetrain.text import tokenize as corpus
 from sensetrain.text.settings import TokenizeSettings
@@ -50,7 +50,7 @@ def plan(tokens: Path, out: Path, settings: PlanSettings, predicted: Path | None
     Raises:
         UserError: the plan cannot be made of shards.
     """
-    shards.check_divisible(settings)
+    plan_shards.check_divisible(settings)
     unfinished = beside(out, "shards-")
     unfinished.parent.mkdir(parents=True, exist_ok=True)
     with connected(), tempfile.TemporaryDirectory(prefix=unfinished.name, dir=unfinished.parent) as parts:
@@ -58,13 +58,13 @@ def plan(tokens: Path, out: Path, settings: PlanSettings, predicted: Path | None
             _plan_shard, tokens.absolute(), Path(parts), settings, predicted and predicted.absolute()
         )
         made = [path for _, path in in_order(plan_part, Shard(1, _processors()).all())]
-        return shards.merge(made, out)
+        return plan_shards.merge(made, out)
 
 
 def _plan_shard(tokens: Path, parts: Path, settings: PlanSettings, predicted: Path | None, shard: Shard) -> Path:
     """Plan one shard into a folder of its own in `parts`."""
     out = parts / str(shard.number)
-    shards.plan_shard(tokens, out, settings, shard, predicted)
+    plan_shards.plan_shard(tokens, out, settings, shard, predicted)
     return out
 
 

@@ -26,8 +26,8 @@ from sensetrain.pipeline import on_ray
 from sensetrain.pipeline.settings import Engine
 from sensetrain.senses.cluster import run as cluster
 from sensetrain.senses.dictionary import dictionary
-from sensetrain.senses.plan import plan, shards
-from sensetrain.senses.plan.occurrences import Shard
+from sensetrain.senses.plan import plan, plan_shards
+from sensetrain.senses.plan.training_sequences import Shard
 from sensetrain.senses.settings import (
     ClusterSettings,
     CollectSettings,
@@ -162,17 +162,17 @@ def shard_stage(tokens: Path, out: Path, settings: PlanSettings, part: str) -> S
     return Stage(
         f"plan {shard}",
         out,
-        shards.KIND,
-        shards.shard_settings(settings, shard),
+        plan_shards.KIND,
+        plan_shards.shard_settings(settings, shard),
         inputs,
-        lambda: shards.plan_shard(tokens, out, settings, shard),
+        lambda: plan_shards.plan_shard(tokens, out, settings, shard),
     )
 
 
 def merge_stage(parts: Sequence[Path], out: Path) -> Stage:
     """All shards of a plan to the plan."""
-    settings, inputs = shards.merged(parts)
-    return Stage("plan", out, "plan", settings, inputs, lambda: shards.merge(parts, out))
+    settings, inputs = plan_shards.settings_and_inputs(parts)
+    return Stage("plan", out, "plan", settings, inputs, lambda: plan_shards.merge(parts, out))
 
 
 def predict_stage(tokens: Path, teacher: ModelFolder, out: Path, settings: PredictSettings) -> Stage:

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 from sensetrain.artefacts.manifest import Draft
-from sensetrain.senses.plan.budget import choose, sampled
+from sensetrain.senses.plan.budget import choose_beginnings, draw_within_budget
 from sensetrain.senses.plan.occurrences import OCCURRENCE, Occurrences
-from sensetrain.senses.plan.sample import count
+from sensetrain.senses.plan.sample import count_tokens
 from sensetrain.senses.settings import PlanSettings
 
 
@@ -59,7 +59,7 @@ def plain_greedy(corpus: list[list[int]], most: int, budget: int, *, whole: bool
 )
 def test_the_choice_is_that_of_the_plain_greedy(tmp_path: Path, seed: int, most: int, budget: int, whole: bool) -> None:
     occurrences, corpus = random_corpus(seed)
-    choice = choose(occurrences, count(occurrences), most, budget, tmp_path, whole=whole)
+    choice = choose_beginnings(occurrences, count_tokens(occurrences), most, budget, tmp_path, whole=whole)
     ends, filled = plain_greedy(corpus, most, budget, whole=whole)
     assert {s: int(choice.ends[s]) for s in range(len(corpus))} == ends
     assert choice.filled == filled
@@ -73,7 +73,7 @@ def test_what_a_budget_fills_and_costs(tmp_path: Path) -> None:
 
     def rows_and_facts(**values: object) -> tuple[set[tuple[int, ...]], dict[str, float], list[int]]:
         draft = Draft(tmp_path, {})
-        with sampled(occurrences, PlanSettings(max_samples=6, seed=2, **values), draft) as sample:
+        with draw_within_budget(occurrences, PlanSettings(max_samples=6, seed=2, **values), draft) as sample:
             columns = [table[name].to_pylist() for table in sample.tables() for name in occurrences.schema.names]
             return set(zip(*columns, strict=True)), draft.facts, sample.total.tolist()
 

@@ -18,8 +18,9 @@ from sensetrain.artefacts.hashing import hash64, splitmix64, uniform
 from sensetrain.artefacts.manifest import making
 from sensetrain.distill.data import two_pools
 from sensetrain.senses.plan import sample as sampling
-from sensetrain.senses.plan.occurrences import OCCURRENCE, WHOLE, Occurrences, Shard, occurrences_of
-from sensetrain.senses.plan.sample import drawn, even
+from sensetrain.senses.plan.occurrences import OCCURRENCE, Occurrences, occurrences_of
+from sensetrain.senses.plan.sample import draw_sample, rebatched
+from sensetrain.senses.plan.training_sequences import WHOLE, Shard
 from sensetrain.senses.settings import PlanSettings
 from sensetrain.text.tokens import HELDOUT, TRAIN
 
@@ -98,7 +99,7 @@ class Corpus:
 def draw(tokens, settings, shard=WHOLE):
     """The sample in rows, and the occurrences of each token."""
     occurrences = occurrences_of({"tokens": tokens}, settings, shard)
-    with drawn(occurrences, settings.max_samples, settings.seed, tokens.parent) as sample:
+    with draw_sample(occurrences, settings.max_samples, settings.seed, tokens.parent) as sample:
         rows = [row for table in sample.tables() for row in as_rows(table)]
         return rows, {token: int(sample.counts[token]) for token in np.flatnonzero(sample.counts).tolist()}
 
@@ -166,11 +167,11 @@ def test_what_is_left_out_unranked_is_not_missed(tmp_path, monkeypatch, deviatio
     places = defaultdict(list)
     for token, sequence, position in as_rows(batch):
         places[token].append((sequence, position))
-    with drawn(Occurrences(batch.schema, read), 50, 9, tmp_path) as sample:
+    with draw_sample(Occurrences(batch.schema, read), 50, 9, tmp_path) as sample:
         assert [row for table in sample.tables() for row in as_rows(table)] == smallest(places, 9, 50)
     assert len(passes) == (2 if deviations > 0 else 3), "too low a bound costs a pass, not the result"
     if deviations > 0:
-        limit = int(sampling.bounds(sample.counts, 50)[3])
+        limit = int(sampling.hash_thresholds(sample.counts, 50)[3])
         below = sum(plain_hash(9, *place) <= limit for place in places[3])
         assert 50 <= below < 200, "of 3,000"
 
@@ -179,7 +180,7 @@ def test_a_file_depends_on_its_rows_alone():
     batch = pa.RecordBatch.from_pydict({"row": list(range(23))})
     for cuts in ([0, 23], [0, 1, 2, 12, 12, 23], [0, 5, 10, 15, 20, 23]):
         pieces = [batch.slice(a, b - a) for a, b in pairwise(cuts)]
-        assert [table["row"].to_pylist() for table in even(pieces, 10)] == [
+        assert [table["row"].to_pylist() for table in rebatched(pieces, 10)] == [
             list(range(10)),
             list(range(10, 20)),
             [20, 21, 22],

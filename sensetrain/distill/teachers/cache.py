@@ -33,8 +33,9 @@ from sensetrain.distill.settings import TeachSettings
 from sensetrain.distill.teachers.shards import Layout, Shard, row_bytes, shard_name, write_shard
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.forward import check_length, last_hidden_state, logits_of, state_width
-from sensetrain.senses.plan.plan import members_of, plan_batches
-from sensetrain.senses.states.collect import finer, padded
+from sensetrain.senses.plan.batches import plan_batches, sequences_by_batch
+from sensetrain.senses.states.collect import remedy_if_not_finite
+from sensetrain.senses.states.teacher_pass import padded_ids
 from sensetrain.text.tokens import TRAIN, Tokens
 
 _SHARD_TARGETS = 8192  # what an interruption loses, and what a thread has in memory
@@ -159,7 +160,7 @@ class _TeacherPass:
         """The columns of some sequences, in their order."""
         lengths = self.tokens.lengths()[sequences]
         found: dict[int, dict[str, Tensor]] = {}
-        for batch in members_of(plan_batches(sequences, lengths, self.settings.batch_tokens)):
+        for batch in sequences_by_batch(plan_batches(sequences, lengths, self.settings.batch_tokens)):
             sizes = (self.tokens.lengths() - self.tokens.first_targets())[batch]
             parts = {name: torch.split(column, sizes.tolist()) for name, column in self._of_batch(batch).items()}
             for slot, sequence in enumerate(batch.tolist()):
@@ -170,7 +171,7 @@ class _TeacherPass:
     def _of_batch(self, batch: Ints) -> dict[str, Tensor]:
         """The columns of all targets of some sequences, end to end."""
         lengths = self.tokens.lengths()[batch]
-        ids, mask = padded(self.tokens, batch, lengths)
+        ids, mask = padded_ids(self.tokens, batch, lengths)
         first = self.tokens.first_targets()[batch] - 1
         asked = torch.from_numpy(np.arange(ids.shape[1] - 1) >= first[:, None]).to(mask.device)
         has_target = mask[:, 1:].bool() & asked
@@ -212,7 +213,7 @@ def _check_finite(states: Tensor, has_target: Tensor, sequences: Ints, computed:
         raise UserError(
             f"the teacher's state of sequence {sequences[slot]}, position {position} is not finite",
             field="states",
-            remedy=finer(computed),
+            remedy=remedy_if_not_finite(computed),
         )
 
 

@@ -1,7 +1,21 @@
-"""Where the states are that could be collected: each occurrence of a token or word in the training sequences.
+"""Training sequences in, occurrences out: where each token or word has a state that could be collected.
 
-A source turns a batch of sequences into a batch of occurrences; SOURCES names one for each unit and `state_of`. What
-draws from them (`sensetrain.senses.plan.sample`) does not know where they come from.
+Here it is decided which state belongs to a token. The setting `state_of` names the rule:
+
+- `next` (decoders): the state at position p belongs to the token at p + 1, the one that the model has to predict
+  there. So the last position of a sequence gives no occurrence. Nor does the first: whatever token stands there, a
+  decoder has nearly the same state, because it serves as an attention sink (Xiao et al. 2024); it would take a sense of
+  most frequent tokens. In SmolLM2, the first states of two different tokens have a cosine of 0.99, states further on
+  one of 0.4.
+- `predicted` (decoders): as `next`, but the state belongs to the token that the teacher thinks most probable at p + 1,
+  not to the one in the text. `sensetrain predict` writes these tokens beforehand.
+- `same` (encoders): the state at position p belongs to the token at p. A sequence that goes on with a document repeats
+  the last token of the sequence before; the repetition is left out. So is a prefix that the tokenizer puts first.
+
+A word of several tokens has the states that `next` or `same` gives to its tokens; its sample is their mean.
+
+One row of the result is one occurrence: the token, the sequence, and the position *of the state*.
+`sensetrain.senses.plan.sample` draws from these rows and does not know which rule made them.
 """
 
 from __future__ import annotations
@@ -13,51 +27,39 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lexgraph.common.errors import UserError
-from sensetrain.artefacts.manifest import read_manifest
+from sensetrain.artefacts.ranges import ranges
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.settings import StateOf
 from sensetrain.senses.plan.predicted import Predicted
+from sensetrain.senses.plan.training_sequences import WHOLE, Shard, sequences_per_batch, training_sequences
 from sensetrain.senses.settings import PlanSettings, Unit
-from sensetrain.text.tokens import DOCUMENTS, TRAIN, token_files
 from sensetrain.text.whole_words import FIRST_STATE, WordSource, prefix_of, read_words
 
-_OF_TOKENS = pa.schema([("token", pa.int64()), ("sequence", pa.int64()), ("position", pa.int64())])
+_TOKEN_SCHEMA = pa.schema([("token", pa.int64()), ("sequence", pa.int64()), ("position", pa.int64())])
 
-OCCURRENCE: dict[Unit, pa.Schema] = {"token": _OF_TOKENS, "word": _OF_TOKENS.append(pa.field("length", pa.int32()))}
-"""`token` is the number of the token or word, not negative. `length`: how many successive states, from `position` on,
-are averaged into the sample; without the column one."""
+OCCURRENCE: dict[Unit, pa.Schema] = {
+    "token": _TOKEN_SCHEMA,
+    "word": _TOKEN_SCHEMA.append(pa.field("length", pa.int32())),
+}
+"""Schema of the occurrences of each unit. `token` is the number of the token or word, not negative. `length` is how
+many successive states, from `position` on, the sample is the mean of; without the column it is one."""
 
 Extract = Callable[[pa.RecordBatch], pa.RecordBatch]
-"""From training sequences (columns as in `tokens`) to their occurrences, in the unit's schema of OCCURRENCE."""
-
-_TOKENS_AT_ONCE = 1 << 18
+"""Takes a batch of training sequences (columns as in `tokens`), gives their occurrences in the unit's schema."""
 
 
-def _next(artefacts: Mapping[str, Path], settings: PlanSettings) -> Extract:
-    """A state belongs to the token after it, so the last position of a sequence has none.
-
-    Nor is the first one's taken: whatever stands first, a decoder has nearly the same state there, for it serves as an
-    attention sink (Xiao et al. 2024), and would take a sense of most frequent tokens. Of SmolLM2's, two have a cosine
-    of 0.99, and two others one of 0.4.
-    """
+def _next_tokens(artefacts: Mapping[str, Path], settings: PlanSettings) -> Extract:
+    """`next`: a state belongs to the token after it; a sequence's first state belongs to none."""
     return lambda sequences: _token_occurrences(sequences, FIRST_STATE, shift=1)
 
 
-def _same(artefacts: Mapping[str, Path], settings: PlanSettings) -> Extract:
-    """A state belongs to its own token; the first one of a sequence, if it repeats another's last, counts once only."""
-    return lambda sequences: _token_occurrences(
-        sequences, (sequences["start"].to_numpy() > 0).astype(np.int64) + prefix_of(sequences), 0
-    )
-
-
-def _predicted(artefacts: Mapping[str, Path], settings: PlanSettings) -> Extract:
-    """As `_next`, with the teacher's most probable token instead of the one that follows."""
+def _predicted_tokens(artefacts: Mapping[str, Path], settings: PlanSettings) -> Extract:
+    """`predicted`: a state belongs to the token that the teacher predicts from it; the first state belongs to none."""
     if "predicted" not in artefacts:
         raise UserError(
-            "what the teacher predicts is not there",
+            "the teacher's predictions are missing",
             field="state_of",
             remedy="sensetrain predict, then plan --predicted FOLDER",
         )
@@ -65,14 +67,25 @@ def _predicted(artefacts: Mapping[str, Path], settings: PlanSettings) -> Extract
 
     def extract(sequences: pa.RecordBatch) -> pa.RecordBatch:
         number = sequences["sequence"]
+        # Element p of these lists is what the teacher predicts from the state at p, so there is nothing to shift.
         lists = pa.RecordBatch.from_arrays([number, predicted.of(number.to_numpy())], names=["sequence", "input_ids"])
         return _token_occurrences(lists, FIRST_STATE, shift=0)
 
     return extract
 
 
+def _own_tokens(artefacts: Mapping[str, Path], settings: PlanSettings) -> Extract:
+    """`same`: a state belongs to the token at its position, without prefixes and repeated tokens."""
+
+    def extract(sequences: pa.RecordBatch) -> pa.RecordBatch:
+        repeats_a_token = sequences["start"].to_numpy() > 0
+        return _token_occurrences(sequences, repeats_a_token.astype(np.int64) + prefix_of(sequences), shift=0)
+
+    return extract
+
+
 def _words(artefacts: Mapping[str, Path], settings: PlanSettings) -> Extract:
-    """A word has as many states as tokens: those of its tokens, or those before them; see `WordSource`."""
+    """A word has one state for each of its tokens, as `state_of` gives them to tokens; see `WordSource`."""
     if "words" not in artefacts:
         raise UserError("a shard of words cannot be planned", field="unit", remedy="plan words in one piece")
     words = pa.array(read_words(artefacts["words"]), pa.string())
@@ -82,19 +95,19 @@ def _words(artefacts: Mapping[str, Path], settings: PlanSettings) -> Extract:
 
 
 SOURCES: dict[tuple[Unit, StateOf], Callable[[Mapping[str, Path], PlanSettings], Extract]] = {
-    ("token", "next"): _next,
-    ("token", "predicted"): _predicted,
-    ("token", "same"): _same,
+    ("token", "next"): _next_tokens,
+    ("token", "predicted"): _predicted_tokens,
+    ("token", "same"): _own_tokens,
     ("word", "next"): _words,
     ("word", "same"): _words,
 }
-"""What makes the source of each unit and `state_of` from the artefacts by role (`tokens`; for `predicted` also
-that, for words `teacher` and the file `words`) and the settings."""
+"""The rule for each unit and `state_of`. It is made from the settings and from artefacts by role: `tokens`; for
+`predicted` also `predicted`; for words also the folder `teacher` and the file `words`."""
 
 
 @dataclass(frozen=True)
 class Occurrences:
-    """Batches of occurrences, the same each time that they are gone through.
+    """Batches of occurrences, the same at each iteration.
 
     The occurrences of a sequence stand together in one batch, by position.
 
@@ -111,85 +124,44 @@ class Occurrences:
         return self.read()
 
 
-@dataclass(frozen=True)
-class Shard:
-    """One of several parts of a corpus: every `count`-th row group of its files, beginning with the `number`-th."""
-
-    number: int
-    count: int
-
-    @classmethod
-    def parse(cls, text: str) -> Shard:
-        """Read `1/4`.
-
-        Raises:
-            UserError: it is not of that form, or there is no such part.
-        """
-        number, slash, count = text.partition("/")
-        if slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
-            return cls(int(number), int(count))
-        raise UserError(f"{text!r} is no part of a whole", field="shard", remedy="write 1/4 for the first of four")
-
-    def __str__(self) -> str:
-        """As `parse` reads it."""
-        return f"{self.number}/{self.count}"
-
-    def all(self) -> list[Shard]:
-        """This one and those that make the corpus with it, in order."""
-        return [Shard(number, self.count) for number in range(1, self.count + 1)]
+def states_per_occurrence(occurrences: pa.RecordBatch | pa.Table) -> npt.NDArray[np.int64]:
+    """How many successive states each occurrence is the mean of, shape (occurrences,)."""
+    if "length" in occurrences.schema.names:
+        return np.asarray(occurrences["length"].to_numpy(), dtype=np.int64)
+    return np.broadcast_to(np.int64(1), occurrences.num_rows)
 
 
-WHOLE = Shard(1, 1)
+def ends_of(occurrences: pa.RecordBatch | pa.Table) -> npt.NDArray[np.int64]:
+    """How many tokens of its sequence the teacher must read for each occurrence, shape (occurrences,)."""
+    return np.asarray(occurrences["position"].to_numpy() + states_per_occurrence(occurrences), dtype=np.int64)
 
 
 def occurrences_of(artefacts: Mapping[str, Path], settings: PlanSettings, shard: Shard = WHOLE) -> Occurrences:
-    """The occurrences in the training sequences of `tokens`, or of a shard of them, a batch at a time."""
-    tokens = artefacts["tokens"]
-    extract = SOURCES[settings.unit, settings.state_of](artefacts, settings)
-    most = sequences_at_once(tokens)
-    return Occurrences(OCCURRENCE[settings.unit], lambda: map(extract, training_sequences(tokens, most, shard)))
-
-
-def sequences_at_once(tokens: Path) -> int:
-    """How many sequences make a batch."""
-    return max(1, _TOKENS_AT_ONCE // int(read_manifest(tokens, "tokens").settings["sequence_length"]))
-
-
-def training_sequences(tokens: Path, most: int, shard: Shard = WHOLE) -> Iterator[pa.RecordBatch]:
-    """The training sequences in order, at most so many at a time.
+    """The occurrences in the training sequences of `tokens`, or of a shard of them.
 
     Args:
-        tokens: the artefact `tokens`.
-        most: sequences in a batch.
-        shard: the part of them that is read; no other is.
+        artefacts: what the rule is made from, see SOURCES.
+        settings: unit and `state_of`.
+        shard: the part of the corpus to read.
     """
-    training = _training_documents(tokens / DOCUMENTS)
-    group = 0
-    for path in token_files(tokens):
-        with pq.ParquetFile(path) as file:
-            wanted = [i for i in range(file.num_row_groups) if (group + i) % shard.count == shard.number - 1]
-            group += file.num_row_groups
-            for batch in file.iter_batches(most, row_groups=wanted) if wanted else ():
-                yield batch.filter(pa.array(training[batch["document"].to_numpy()]))
-
-
-def _training_documents(path: Path) -> npt.NDArray[np.bool_]:
-    """Whether each document is for training. Documents are numbered from 0."""
-    with pq.ParquetFile(path) as file:
-        parts = [
-            np.array(batch["split"].to_numpy(zero_copy_only=False) == TRAIN, dtype=np.bool_)
-            for batch in file.iter_batches(columns=["split"])
-        ]
-    return np.concatenate(parts)
+    tokens = artefacts["tokens"]
+    extract = SOURCES[settings.unit, settings.state_of](artefacts, settings)
+    batch_size = sequences_per_batch(tokens)
+    return Occurrences(OCCURRENCE[settings.unit], lambda: map(extract, training_sequences(tokens, batch_size, shard)))
 
 
 def _token_occurrences(sequences: pa.RecordBatch, first: npt.ArrayLike, shift: int) -> pa.RecordBatch:
-    """From position `first` of each sequence on: the token `shift` further belongs to the state at a position."""
+    """The occurrences of tokens: the state at position p belongs to the token at p + shift.
+
+    Args:
+        sequences: with the columns `sequence` and `input_ids`.
+        first: the first position whose state is taken: one for each sequence, or one for all.
+        shift: how far behind its state a token stands.
+    """
     lists = sequences["input_ids"]
-    begin = np.asarray(lists.offsets, dtype=np.int64)
-    first = np.broadcast_to(first, len(sequences))
-    count = np.maximum(0, np.diff(begin) - first - shift)
-    index = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count - first, count)
-    token = np.asarray(lists.values)[np.repeat(begin[:-1], count) + index + shift]
-    columns = [token.astype(np.int64), np.repeat(sequences["sequence"].to_numpy(), count), index]
-    return pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=_OF_TOKENS)
+    offsets = np.asarray(lists.offsets, dtype=np.int64)
+    counts = np.maximum(0, np.diff(offsets) - first - shift)
+    position = ranges(np.broadcast_to(first, counts.shape), counts)
+    token = np.asarray(lists.values)[np.repeat(offsets[:-1], counts) + position + shift]
+    columns = [token.astype(np.int64), np.repeat(sequences["sequence"].to_numpy(), counts), position]
+    return pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=_TOKEN_SCHEMA)

@@ -1,9 +1,10 @@
-"""Drawing: of each token the at most N occurrences with the smallest hash, exactly and in bounded memory.
+"""Occurrences in, a sample out: of each token the at most N with the smallest hash, exactly and in bounded memory.
 
-The first pass counts. The second hashes all occurrences in NumPy and keeps those below a bound: of a token that occurs
-c > N times, about N of the c hashes lie below N / c of their range, and a few standard deviations more make N of them
-practically certain. What is kept is hardly more than the sample. DuckDB ranks and sorts it, on disk where it must.
-Whether there were enough is counted; if not, the bound is raised and the pass done again, so the sample is exact.
+The first pass counts. The second hashes all occurrences in NumPy and keeps those below a threshold: of a token that
+occurs c > N times, about N of the c hashes lie below N / c of their range, and with a few standard deviations added it
+is practically certain that N of them do. So hardly more than the sample is kept. DuckDB ranks and sorts it, on disk
+where memory does not suffice. If a token has too few below its threshold, the threshold is raised and the pass is done
+again: the sample is exact.
 """
 
 from __future__ import annotations
@@ -35,38 +36,38 @@ _DRAW, _RANKED = pa.field("draw", pa.uint64()), pa.field("ranked", pa.bool_())
 _DEVIATIONS = 6.0
 _HIGHEST = np.iinfo(np.uint64).max
 
-# A token that occurs no more than N times is taken whole: only the others need ranks.
+# All occurrences of a token that has at most N are taken: only the others need ranks.
 _SAMPLE = """
 SELECT {columns} FROM kept WHERE NOT ranked
 UNION ALL
 SELECT {columns} FROM (
     SELECT *, row_number() OVER (PARTITION BY token ORDER BY draw, sequence, position) AS place FROM kept WHERE ranked
-) WHERE place <= {most}
+) WHERE place <= {max_samples}
 ORDER BY token, sequence, position
 """
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What was drawn.
+    """The occurrences that were drawn.
 
     Attributes:
-        counts: int64, shape (largest token + 1,): how often each token occurs in what was drawn from.
-        total: int64, the same shape: how often it occurs in the corpus.
-        most: N.
+        counts: int64, shape (largest token + 1,): how often each token occurs where the sample was drawn from.
+        total: int64, the same shape: how often it occurs in the corpus, of which that may be a part.
+        max_samples: N, the most occurrences of a token in the sample.
         schema: of the occurrences.
     """
 
     counts: npt.NDArray[np.int64]
     total: npt.NDArray[np.int64]
-    most: int
+    max_samples: int
     schema: pa.Schema
     _connection: duckdb.DuckDBPyConnection
 
     @property
     def sizes(self) -> npt.NDArray[np.int64]:
         """How many occurrences of each token are in the sample, shape as `counts`."""
-        return np.minimum(self.counts, self.most)
+        return np.minimum(self.counts, self.max_samples)
 
     def facts(self) -> dict[str, int]:
         """For a manifest: how many samples of how many tokens, out of how many occurrences."""
@@ -78,27 +79,27 @@ class Sample:
 
     def tables(self) -> Iterator[pa.Table]:
         """The columns of the occurrences, sorted by token, sequence and position, ROWS at a time."""
-        query = _SAMPLE.format(columns=", ".join(self.schema.names), most=self.most)
-        yield from even(self._connection.execute(query).to_arrow_reader(ROWS), ROWS)
+        query = _SAMPLE.format(columns=", ".join(self.schema.names), max_samples=self.max_samples)
+        yield from rebatched(self._connection.execute(query).to_arrow_reader(ROWS), ROWS)
 
 
 @contextmanager
-def drawn(
-    occurrences: Occurrences, most: int, seed: int, scratch: Path, counts: npt.NDArray[np.int64] | None = None
+def draw_sample(
+    occurrences: Occurrences, max_samples: int, seed: int, scratch: Path, counts: npt.NDArray[np.int64] | None = None
 ) -> Iterator[Sample]:
-    """Draw of each token the at most `most` occurrences with the smallest hash of (seed, sequence, position).
+    """Draw of each token the at most N occurrences with the smallest hash of (seed, sequence, position).
 
     Args:
         occurrences: read two times, once if `counts` is given.
-        most: N.
+        max_samples: N.
         seed: of the hash.
         scratch: a folder for what memory does not hold; empty again afterwards.
-        counts: how often each token occurs in all, where `occurrences` are what was drawn of them before.
+        counts: how often each token occurs in all; needed where `occurrences` are themselves a sample of them.
     """
     import duckdb
 
     if counts is None:
-        counts = count(occurrences)
+        counts = count_tokens(occurrences)
     with (
         tempfile.TemporaryDirectory(prefix=".draw-", dir=scratch) as folder,
         duckdb.connect(
@@ -108,31 +109,38 @@ def drawn(
     ):
         deviations = _DEVIATIONS
         while True:
-            kept = _Kept(occurrences, seed, bounds(counts, most, deviations), counts > most)
+            thresholds = hash_thresholds(counts, max_samples, deviations)
+            below = _BelowThreshold(occurrences, seed, thresholds, counts > max_samples)
             connection.execute("DROP TABLE IF EXISTS kept")
-            reader = kept.reader()
-            connection.register("survivors", reader)
-            connection.execute("CREATE TABLE kept AS FROM survivors")
-            connection.unregister("survivors")
-            if (kept.sizes >= np.minimum(counts, most)).all():
+            reader = below.reader()
+            connection.register("below", reader)
+            connection.execute("CREATE TABLE kept AS FROM below")
+            connection.unregister("below")
+            if (below.sizes >= np.minimum(counts, max_samples)).all():
                 break
             deviations *= 4
-        yield Sample(counts, counts, most, occurrences.schema, connection)
+        yield Sample(counts, counts, max_samples, occurrences.schema, connection)
 
 
-class _Kept:
-    """The occurrences whose hash is not above their token's bound.
+class _BelowThreshold:
+    """The occurrences whose hash is not above their token's threshold.
+
+    Args:
+        occurrences: all of them.
+        seed: of the hash.
+        thresholds: shape (largest token + 1,).
+        ranked: shape (largest token + 1,): whether the token has more than N occurrences, so that they must be ranked.
 
     Attributes:
         sizes: int64, shape (largest token + 1,): how many of each token have passed so far.
     """
 
-    def __init__(self, occurrences: Occurrences, seed: int, limits: U64, crowded: npt.NDArray[np.bool_]) -> None:
-        self.sizes = np.zeros(len(limits), dtype=np.int64)
-        self._occurrences, self._seed, self._limits, self._crowded = occurrences, seed, limits, crowded
+    def __init__(self, occurrences: Occurrences, seed: int, thresholds: U64, ranked: npt.NDArray[np.bool_]) -> None:
+        self.sizes = np.zeros(len(thresholds), dtype=np.int64)
+        self._occurrences, self._seed, self._thresholds, self._ranked = occurrences, seed, thresholds, ranked
 
     def reader(self) -> pa.RecordBatchReader:
-        """The occurrences with their hash `draw`, and whether their token has too many (`ranked`)."""
+        """The occurrences with the columns `draw`, their hash, and `ranked`."""
         schema = self._occurrences.schema.append(_DRAW).append(_RANKED)
         return pa.RecordBatchReader.from_batches(schema, self._batches())
 
@@ -140,37 +148,41 @@ class _Kept:
         for batch in self._occurrences:
             token = batch["token"].to_numpy()
             draw = hash64(self._seed, batch["sequence"].to_numpy(), batch["position"].to_numpy())
-            passed = draw <= self._limits[token]
-            survivors = batch.filter(pa.array(passed))
-            token = token[passed]
+            below = draw <= self._thresholds[token]
+            token = token[below]
             self.sizes += np.bincount(token, minlength=len(self.sizes))
-            ranked = pa.array(self._crowded[token])
-            yield survivors.append_column(_DRAW, pa.array(draw[passed])).append_column(_RANKED, ranked)
+            kept = batch.filter(pa.array(below)).append_column(_DRAW, pa.array(draw[below]))
+            yield kept.append_column(_RANKED, pa.array(self._ranked[token]))
 
 
-def count(occurrences: Occurrences) -> npt.NDArray[np.int64]:
+def count_tokens(occurrences: Occurrences) -> npt.NDArray[np.int64]:
     """How often each token occurs, shape (largest token + 1,)."""
     counts = np.zeros(0, dtype=np.int64)
     for batch in occurrences:
-        found = np.bincount(batch["token"].to_numpy(), minlength=len(counts))
-        found[: len(counts)] += counts
-        counts = found
+        counts = add_counts(counts, batch["token"].to_numpy())
     return counts
 
 
-def bounds(counts: npt.NDArray[np.int64], most: int, deviations: float = _DEVIATIONS) -> U64:
-    """For each token the hash below which `most` of its occurrences lie but for bad luck.
+def add_counts(counts: npt.NDArray[np.int64], values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Counts of the integers 0, 1, ..., with those of `values` added; as long as the largest value needs."""
+    added = np.bincount(values, minlength=len(counts))
+    added[: len(counts)] += counts
+    return added
 
-    Below a share p of the range lie about c p of c hashes, with a standard deviation of at most its square root.
+
+def hash_thresholds(counts: npt.NDArray[np.int64], max_samples: int, deviations: float = _DEVIATIONS) -> U64:
+    """For each token a hash below which, except by bad luck, at least N = `max_samples` of its occurrences lie.
+
+    Of c hashes about c p lie below the share p of their range, with a standard deviation of at most sqrt(c p).
     """
-    share = (most + deviations * np.sqrt(most) + deviations**2) / np.maximum(counts, 1)
-    limits = np.full(len(counts), _HIGHEST, dtype=np.uint64)
-    limits[share < 1] = (share[share < 1] * 2.0**64).astype(np.uint64)
-    return limits
+    share = (max_samples + deviations * np.sqrt(max_samples) + deviations**2) / np.maximum(counts, 1)
+    thresholds = np.full(len(counts), _HIGHEST, dtype=np.uint64)
+    thresholds[share < 1] = (share[share < 1] * 2.0**64).astype(np.uint64)
+    return thresholds
 
 
-def even(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
-    """The same rows in tables of exactly `rows`, but for the last: a file then depends on its rows alone."""
+def rebatched(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """The same rows in tables of exactly `rows` rows, the last one excepted: a file then depends on its rows alone."""
     pending: list[pa.RecordBatch] = []
     held = 0
     for batch in batches:

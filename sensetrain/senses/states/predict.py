@@ -1,7 +1,7 @@
-"""One teacher pass over the training sequences that keeps only the most probable next token of each position.
+"""Tokens and a teacher in, the artefact `predicted` out: the most probable next token at each position.
 
-It is what `state_of: predicted` plans from. Batches are shared as in `collect`. The LM head sees some positions at a
-time, so that logits of all never exist.
+A plan with `state_of: predicted` is made from it. Any number of processes share the batches, as in `collect`. The LM
+head runs on _HEAD_POSITIONS positions at a time, so that a whole batch's logits are never in memory.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -19,18 +20,19 @@ from transformers import PreTrainedModel
 
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import Manifest
+from sensetrain.artefacts.ranges import offsets_of, ranges
 from sensetrain.artefacts.shared_work import Job, TensorWork, settled, work_together
 from sensetrain.artefacts.tensor_file import TensorFile
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.forward import check_length, last_hidden_state, logits_of
-from sensetrain.senses.plan.plan import members_of, plan_batches
+from sensetrain.senses.plan.batches import plan_batches, sequences_by_batch
 from sensetrain.senses.plan.predicted import PREDICTED, SCHEMA
 from sensetrain.senses.settings import PredictSettings
-from sensetrain.senses.states.collect import Ints, padded
+from sensetrain.senses.states.teacher_pass import padded_ids
 from sensetrain.text.tokens import TRAIN, Tokens
 
-_IDS = ".ids.safetensors"  # all positions end to end, until they are written as lists
-_HEAD_POSITIONS = 1024  # whose logits exist at once
+_IDS = ".ids.safetensors"  # the predictions of all positions end to end, until they are written as lists
+_HEAD_POSITIONS = 1024  # whose logits are in memory at once
 _ROWS = 4096  # sequences in a row group
 
 
@@ -55,15 +57,15 @@ def predict(tokens_path: Path, teacher: ModelFolder, out: Path, settings: Predic
         check_length(model, int(tokens.lengths().max()), teacher.name)
         sequences = tokens.split(TRAIN)
         counts = tokens.lengths()[sequences] - 1
-        offsets = np.concatenate([[0], np.cumsum(counts)])
-        some = counts > 0
-        batches = list(members_of(plan_batches(sequences[some], counts[some], settings.batch_tokens)))
+        offsets = offsets_of(counts)
+        not_empty = counts > 0
+        planned = plan_batches(sequences[not_empty], counts[not_empty], settings.batch_tokens)
+        batches = [np.searchsorted(sequences, batch) for batch in sequences_by_batch(planned)]
 
         def fill(file: TensorFile, number: int) -> None:
             batch = batches[number]
-            place = np.searchsorted(sequences, batch)
-            rows = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in place])
-            file.write("ids", rows, _most_probable(model, tokens, batch, counts[place]))
+            rows = ranges(offsets[batch], counts[batch])
+            file.write("ids", rows, _most_probable(model, tokens, sequences[batch], counts[batch]))
 
         def finish(folder: Path) -> dict[str, Any]:
             _write_lists(folder, sequences, offsets)
@@ -74,7 +76,7 @@ def predict(tokens_path: Path, teacher: ModelFolder, out: Path, settings: Predic
             "predict",
             "positions",
             "batches",
-            np.array([counts[np.searchsorted(sequences, b)].sum() for b in batches]),
+            np.array([counts[batch].sum() for batch in batches]),
             lambda folder: TensorWork(TensorFile(folder / _IDS, layout), fill),
             finish,
         )
@@ -82,21 +84,23 @@ def predict(tokens_path: Path, teacher: ModelFolder, out: Path, settings: Predic
 
 
 @torch.inference_mode()
-def _most_probable(model: PreTrainedModel, tokens: Tokens, batch: Ints, lengths: Ints) -> Tensor:
-    """The teacher's arg-max at the first positions of some sequences, end to end."""
-    ids, mask = padded(tokens, batch, lengths)
+def _most_probable(
+    model: PreTrainedModel, tokens: Tokens, sequences: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+) -> Tensor:
+    """The teacher's arg-max at the first `lengths` positions of some sequences, end to end, int64 on the CPU."""
+    ids, mask = padded_ids(tokens, sequences, lengths)
     states = last_hidden_state(model, ids, mask)[mask.bool()]
     return torch.cat([logits_of(model, part).argmax(1) for part in torch.split(states, _HEAD_POSITIONS)]).cpu()
 
 
-def _write_lists(folder: Path, sequences: Ints, offsets: Ints) -> None:
-    """The lists of each sequence, from the ids end to end."""
+def _write_lists(folder: Path, sequences: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64]) -> None:
+    """Write the predictions of each sequence as a list; sequence i has the ids offsets[i] to offsets[i + 1]."""
     with (
         safe_open(folder / _IDS, framework="np") as file,
         pq.ParquetWriter(folder / PREDICTED, SCHEMA, compression="zstd") as writer,
     ):
         ids = file.get_slice("ids")
         for start in range(0, len(sequences), _ROWS):
-            part = offsets[start : start + _ROWS + 1]
-            lists = pa.ListArray.from_arrays(pa.array(part - part[0], pa.int32()), ids[int(part[0]) : int(part[-1])])
+            own = offsets[start : start + _ROWS + 1]
+            lists = pa.ListArray.from_arrays(pa.array(own - own[0], pa.int32()), ids[int(own[0]) : int(own[-1])])
             writer.write_table(pa.table([sequences[start : start + _ROWS], lists], schema=SCHEMA))

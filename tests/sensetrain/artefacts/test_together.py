@@ -21,14 +21,14 @@ from sensetrain.senses.settings import PredictSettings
 SLOW = """
 import sys, time
 from sensetrain.artefacts import shared_work as together
-from sensetrain.senses.states import collect
+from sensetrain.senses.states import teacher_pass
 pause = float(sys.argv.pop(1))
 together._BETWEEN_SYNCS = 0.02
-real = collect.last_hidden_state
+real = teacher_pass.last_hidden_state
 def slow(*arguments):
     time.sleep(pause)
     return real(*arguments)
-collect.last_hidden_state = slow
+teacher_pass.last_hidden_state = slow
 from sensetrain.cli.main import main; main()
 """
 
@@ -38,10 +38,10 @@ import json, os, signal, sys, threading, time
 from sensetrain.artefacts import shared_work as together
 from sensetrain.models import forward as models
 from sensetrain.pipeline import stages
-from sensetrain.senses.states import collect
+from sensetrain.senses.states import teacher_pass
 from sensetrain.cli.main import main
 together._BETWEEN_SYNCS = 0.02
-real = collect.last_hidden_state
+real = teacher_pass.last_hidden_state
 for passes, moment in [*json.loads(sys.argv.pop(1)), (None, None)]:
     child = os.fork()
     if not child:
@@ -53,7 +53,7 @@ for passes, moment in [*json.loads(sys.argv.pop(1)), (None, None)]:
                 threading.Timer(moment, os.kill, (os.getpid(), signal.SIGKILL)).start()
             time.sleep(0.1)
             return real(*arguments)
-        collect.last_hidden_state = slow
+        teacher_pass.last_hidden_state = slow
         main()
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     print("died" if status == -signal.SIGKILL else "ended", flush=True)
@@ -66,13 +66,13 @@ import json, os, sys, time, torch
 from sensetrain.models import forward as models
 from sensetrain.pipeline import stages
 from sensetrain.distill.teachers import cache as teacher_cache
-from sensetrain.senses.states import collect, predict
+from sensetrain.senses.states import predict, teacher_pass
 from sensetrain.cli.main import main
 real = models.last_hidden_state
 def slow(*arguments):
     time.sleep(0.3)
     return real(*arguments)
-for module in (collect, predict, teacher_cache):
+for module in (teacher_pass, predict, teacher_cache):
     module.last_hidden_state = slow
 for command in json.loads(sys.argv[1]):
     children = []

@@ -22,7 +22,7 @@ from sensetrain.models.forward import COMPUTE_VARIABLE, resolve_compute
 from sensetrain.models.settings import Compute
 from sensetrain.pipeline import stages
 from sensetrain.senses.settings import CollectSettings, PredictSettings
-from sensetrain.senses.states import collect
+from sensetrain.senses.states import teacher_pass
 from sensetrain.text.settings import GenerateSettings
 
 OTHER: dict[str, Compute] = {"bf16": "fp32", "fp32": "bf16"}
@@ -111,7 +111,7 @@ def test_an_unfinished_artefact_goes_on_with_the_type_that_it_began_with(line, t
     whole, out = tmp_path / "whole/out", tmp_path / "out"
     monkeypatch.setenv(COMPUTE_VARIABLE, "bf16")
     expected = collect_auto(line, whole).ensure()
-    real, passes = collect.last_hidden_state, 0
+    real, passes = teacher_pass.last_hidden_state, 0
 
     def stops(*arguments):
         nonlocal passes
@@ -120,7 +120,7 @@ def test_an_unfinished_artefact_goes_on_with_the_type_that_it_began_with(line, t
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(collect, "last_hidden_state", stops)
+    monkeypatch.setattr(teacher_pass, "last_hidden_state", stops)
     with pytest.raises(KeyboardInterrupt):
         collect_auto(line, out).ensure()
     assert not out.exists()

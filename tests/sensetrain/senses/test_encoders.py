@@ -120,7 +120,7 @@ def test_a_dry_run_counts_what_an_encoder_sees(encoder: ModelFolder, planned: Pa
         seen.append(int(mask.sum()))
         return last_hidden_state(model, ids, mask)
 
-    monkeypatch.setattr("sensetrain.senses.states.collect.last_hidden_state", counted)
+    monkeypatch.setattr("sensetrain.senses.states.teacher_pass.last_hidden_state", counted)
     collected(encoder, planned, planned / "counted")
     assert found["teacher_tokens"] == sum(seen) > read_manifest(planned / "plan", "plan").facts["teacher_tokens"]
     assert found["seconds"] == pytest.approx(sum(seen) / 10, abs=0.1)
@@ -174,7 +174,7 @@ def test_a_row_is_the_state_in_the_whole_sequence_alone(encoder: ModelFolder, pl
 
 
 def test_no_pass_is_larger_than_planned(encoder: ModelFolder, planned: Path, tmp_path: Path, monkeypatch) -> None:
-    from sensetrain.senses.states import collect as collecting
+    from sensetrain.senses.states import teacher_pass
 
     sizes = []
 
@@ -182,7 +182,7 @@ def test_no_pass_is_larger_than_planned(encoder: ModelFolder, planned: Path, tmp
         sizes.append(tuple(ids.shape))
         return last_hidden_state(model, ids, mask)
 
-    monkeypatch.setattr(collecting, "last_hidden_state", watched)
+    monkeypatch.setattr(teacher_pass, "last_hidden_state", watched)
     collected(encoder, planned, tmp_path / "states")
     assert max(count * (length - 2) for count, length in sizes) <= 100
     assert sum(count for count, _ in sizes) == len(set(Plan.open(planned / "plan").sequence.tolist()))

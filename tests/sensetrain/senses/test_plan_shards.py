@@ -14,7 +14,7 @@ from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import MANIFEST
 from sensetrain.cli.main import cli
 from sensetrain.pipeline import stages
-from sensetrain.senses.plan.shards import merge
+from sensetrain.senses.plan.plan_shards import merge
 from sensetrain.senses.settings import PlanSettings
 from sensetrain.text.settings import TokenizeSettings
 

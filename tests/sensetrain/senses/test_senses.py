@@ -21,14 +21,14 @@ from sensetrain.senses.cluster.run import _nearest_members
 from sensetrain.senses.dictionary.dictionary import EXAMPLES, SenseDictionary
 from sensetrain.senses.plan.plan import Plan
 from sensetrain.senses.settings import ClusterSettings, CollectSettings
-from sensetrain.senses.states import collect as collecting
+from sensetrain.senses.states import teacher_pass
 from sensetrain.senses.states.collect import STATES, States
 
 
 def test_an_interrupted_collection_goes_on_and_ends_the_same(line, tmp_path: Path, monkeypatch) -> None:
     """Stop after every single batch; each run does one more, and the bytes are those of one run."""
     passes = 0
-    real = collecting.last_hidden_state
+    real = teacher_pass.last_hidden_state
 
     def one_batch_only(*arguments):
         nonlocal passes
@@ -38,7 +38,7 @@ def test_an_interrupted_collection_goes_on_and_ends_the_same(line, tmp_path: Pat
         return real(*arguments)
 
     stage = stages.collect_stage(line.tokens, line.plan, line.teacher, tmp_path / "out", CollectSettings(dtype="fp32"))
-    monkeypatch.setattr(collecting, "last_hidden_state", one_batch_only)
+    monkeypatch.setattr(teacher_pass, "last_hidden_state", one_batch_only)
     runs = 0
     while not (tmp_path / "out").exists():
         passes = 0
@@ -66,14 +66,14 @@ def test_states_do_not_depend_on_the_batches(line, tmp_path: Path) -> None:
 
 
 def test_states_that_are_not_finite_are_refused_with_their_place(line, tmp_path: Path, monkeypatch) -> None:
-    real = collecting.last_hidden_state
+    real = teacher_pass.last_hidden_state
 
     def broken(*arguments):
         states = real(*arguments).clone()
         states[1, 2] = torch.nan
         return states
 
-    monkeypatch.setattr(collecting, "last_hidden_state", broken)
+    monkeypatch.setattr(teacher_pass, "last_hidden_state", broken)
     stage = stages.collect_stage(line.tokens, line.plan, line.teacher, tmp_path / "out", CollectSettings())
     with pytest.raises(UserError, match=r"sequence \d+, position 2 is not finite"):
         stage.run()

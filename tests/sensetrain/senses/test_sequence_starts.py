@@ -18,7 +18,7 @@ from sensetrain.models.folder import ModelFolder, find_model
 from sensetrain.pipeline import stages
 from sensetrain.senses.plan.plan import Plan
 from sensetrain.senses.settings import PlanSettings, PredictSettings
-from sensetrain.senses.states.collect import padded
+from sensetrain.senses.states.teacher_pass import padded_ids
 from sensetrain.text.settings import TokenizeSettings
 from sensetrain.text.tokens import HELDOUT, TRAIN, Tokens
 from sensetrain.text.whole_words import read_words
@@ -76,7 +76,7 @@ def test_perplexity_is_of_each_held_out_token_once(tokens: Path, with_bos: Model
     assert result.heldout_tokens == found.manifest.facts["tokens"][HELDOUT] - documents
     total = 0.0
     for sequence in heldout:
-        ids, mask = padded(found, np.array([sequence]), found.lengths()[[sequence]])
+        ids, mask = padded_ids(found, np.array([sequence]), found.lengths()[[sequence]])
         total += float(target_losses(model, ids, mask)[found.first_target(int(sequence)) - 1 :].double().sum())
     assert result.nll == pytest.approx(total / result.heldout_tokens, rel=1e-5)
 

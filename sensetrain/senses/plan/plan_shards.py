@@ -1,7 +1,7 @@
-"""Shards of a plan: the sample of a part of the corpus each, merged into the plan that one machine would have made.
+"""Parts of the tokens in, artefacts `plan_shard` out, which are merged into the plan that one machine would have made.
 
-Of a token the N smallest hashes of all are among the N smallest of the parts, so the draw is repeated on what the
-shards have drawn; how often a token occurs is the sum of what they counted.
+The N smallest hashes of a token in the whole corpus are among the N smallest in each shard. So merging draws once more,
+from what the shards have drawn; how often a token occurs is the sum of the shards' counts.
 """
 
 from __future__ import annotations
@@ -11,29 +11,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import Manifest, making, read_manifest
-from sensetrain.senses.plan.occurrences import OCCURRENCE, Occurrences, Shard, occurrences_of
-from sensetrain.senses.plan.plan import SAMPLES, TOKENS, Ints, plan_inputs, write_plan, write_sample
-from sensetrain.senses.plan.sample import ROWS, drawn
+from sensetrain.senses.plan.occurrences import OCCURRENCE, Occurrences, occurrences_of
+from sensetrain.senses.plan.plan import SAMPLES, TOKENS, plan_inputs, write_plan, write_sample
+from sensetrain.senses.plan.sample import ROWS, draw_sample
+from sensetrain.senses.plan.training_sequences import Shard
 from sensetrain.senses.settings import PlanSettings
 
 KIND = "plan_shard"
 
 
 def shard_settings(settings: PlanSettings, shard: Shard) -> dict[str, Any]:
-    """What the manifest of a shard says of how it was made."""
+    """The settings in a shard's manifest: those of the plan, and which shard it is."""
     return {**settings.shape(), "shard": str(shard)}
 
 
 def check_divisible(settings: PlanSettings) -> None:
-    """Refuse settings of a plan that no shard can be made for.
+    """Refuse settings that a plan cannot be made with in shards.
 
     Raises:
-        UserError: the whole corpus decides each part.
+        UserError: a part of the plan depends on the whole corpus.
     """
     remedy = "plan in one piece: leave --shard or --engine out"
     if settings.teacher_tokens is not None:
@@ -45,14 +47,14 @@ def check_divisible(settings: PlanSettings) -> None:
 def plan_shard(
     tokens: Path, out: Path, settings: PlanSettings, shard: Shard, predicted: Path | None = None
 ) -> Manifest:
-    """Draw the sample from one part of the training sequences into the artefact `plan_shard`; see `plan`."""
+    """Draw the sample from one shard of the training sequences into the artefact `plan_shard`; see `plan`."""
     check_divisible(settings)
     inputs = plan_inputs(read_manifest(tokens, "tokens"), predicted=predicted)
     artefacts = {"tokens": tokens} | ({} if predicted is None else {"predicted": predicted})
     occurrences = occurrences_of(artefacts, settings, shard)
     with (
         making(out, KIND, shard_settings(settings, shard), inputs) as draft,
-        drawn(occurrences, settings.max_samples, settings.seed, draft.folder) as sample,
+        draw_sample(occurrences, settings.max_samples, settings.seed, draft.folder) as sample,
     ):
         write_sample(sample, draft.folder)
         draft.facts.update(sample.facts())
@@ -63,25 +65,26 @@ def merge(shards: Sequence[Path], out: Path) -> Manifest:
     """Merge all shards of a plan into the artefact `plan`, byte for byte what `plan` makes.
 
     Raises:
-        UserError: a shard is missing, there twice, damaged, or made otherwise or from something else than the others.
+        UserError: a shard is missing, given twice or damaged, or differs from the others in settings or inputs.
     """
-    settings, inputs = merged(shards)
+    shape, inputs = settings_and_inputs(shards)
     for path in shards:
         read_manifest(path, KIND, verify=True)
-    known = PlanSettings.parse(**settings)
-    occurrences = Occurrences(OCCURRENCE[known.unit], lambda: _samples(shards, OCCURRENCE[known.unit]))
+    settings = PlanSettings.parse(**shape)
+    schema = OCCURRENCE[settings.unit]
+    occurrences = Occurrences(schema, lambda: _samples(shards, schema))
     with (
-        making(out, "plan", settings, inputs) as draft,
-        drawn(occurrences, known.max_samples, known.seed, draft.folder, _counts(shards)) as sample,
+        making(out, "plan", shape, inputs) as draft,
+        draw_sample(occurrences, settings.max_samples, settings.seed, draft.folder, _counts(shards)) as sample,
     ):
         if not sample.counts.any():
             raise UserError("no occurrence to draw: every sequence has fewer than two tokens", path=shards[0])
-        write_plan(sample, draft, known.batch_tokens)
+        write_plan(sample, draft, settings.batch_tokens)
     return read_manifest(out, "plan")
 
 
-def merged(shards: Sequence[Path]) -> tuple[dict[str, Any], Mapping[str, str]]:
-    """Settings and inputs of the plan that these shards are of.
+def settings_and_inputs(shards: Sequence[Path]) -> tuple[dict[str, Any], Mapping[str, str]]:
+    """Settings and inputs of the plan that all these shards are parts of.
 
     Raises:
         UserError: see `merge`.
@@ -103,14 +106,15 @@ def merged(shards: Sequence[Path]) -> tuple[dict[str, Any], Mapping[str, str]]:
 
 
 def _check_complete(paths: Sequence[Path], shards: Sequence[Shard]) -> None:
-    seen: dict[Shard, Path] = {}
+    """Refuse shards of different divisions, a shard given twice, and a missing one."""
+    path_of: dict[Shard, Path] = {}
     for path, shard in zip(paths, shards, strict=True):
         if shard.count != shards[0].count:
             raise UserError(f"this is {shard}, {paths[0]} is {shards[0]}", path=path, field="settings.shard")
-        if shard in seen:
-            raise UserError(f"this is {shard}, as is {seen[shard]}", path=path, field="settings.shard")
-        seen[shard] = path
-    missing = [str(shard) for shard in shards[0].all() if shard not in seen]
+        if shard in path_of:
+            raise UserError(f"this is {shard}, as is {path_of[shard]}", path=path, field="settings.shard")
+        path_of[shard] = path
+    missing = [str(shard) for shard in shards[0].all() if shard not in path_of]
     if missing:
         raise UserError(
             f"missing: {', '.join(missing)}",
@@ -121,13 +125,14 @@ def _check_complete(paths: Sequence[Path], shards: Sequence[Shard]) -> None:
 
 
 def _samples(shards: Sequence[Path], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """What all shards have drawn, in the schema of occurrences."""
     for path in shards:
         with pq.ParquetFile(path / SAMPLES) as file:
             for batch in file.iter_batches(ROWS):
                 yield batch.cast(schema)
 
 
-def _counts(shards: Sequence[Path]) -> Ints:
+def _counts(shards: Sequence[Path]) -> npt.NDArray[np.int64]:
     """How often each token occurs in all, shape (largest token + 1,)."""
     tables = [pq.read_table(path / TOKENS) for path in shards]
     tokens = np.concatenate([table["token"].to_numpy() for table in tables])
