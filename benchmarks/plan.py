@@ -47,7 +47,7 @@ def main(millions: str = "100", compared: str = "10") -> None:
 
 def synthesize(folder: Path, tokens: int) -> None:
     """An artefact `tokens` of random sequences, all for training."""
-    from sensetrain.artefacts.manifest import making
+    from sensetrain.artefacts.making import making
     from sensetrain.text.sequences import SEQUENCES
 
     rng, writer = np.random.default_rng(0), None

@@ -1,9 +1,9 @@
-"""Artefacts that any number of processes make at once.
+"""Units of an artefact's work in, a sealed artefact out, made by any number of processes at once.
 
-Processes that make the same artefact at the same place find each other by its folder: each claims units of work, does
-them and marks them done. The first that finds all done seals the folder and moves it into place; the others find the
-artefact there. No process talks to another, so it does not matter how they were started, and any of them may die and
-come back.
+Processes that make the same artefact in the same place find each other by its folder: each claims units of work, does
+them and marks them as done. The first process that finds all units done seals the folder and moves it into place; the
+others find the artefact there. The processes exchange no messages, so it does not matter how they were started, and any
+of them may die and come back.
 """
 
 from __future__ import annotations
@@ -15,57 +15,47 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from lexgraph.common.errors import UserError
 from lexgraph.common.files import place_of
-from lexgraph.common.folders import alone_at, discard, partial_of, replacing_folder, require_replaceable
+from lexgraph.common.folders import partial_of, replacing_folder, require_replaceable
 from lexgraph.common.terminal import Advance, progress, say
-from sensetrain.artefacts.claims import Claims, claims_of
-from sensetrain.artefacts.manifest import (
-    Manifest,
-    begin,
-    computed_in,
-    is_current,
-    is_for,
-    listed,
-    purpose_of,
-    read_manifest,
-    seal,
-)
+from sensetrain.artefacts.claims import Claims, claims_of, first_process
+from sensetrain.artefacts.making import begin_partial, has_purpose, purpose_of, replaceable_files, seal
+from sensetrain.artefacts.manifest import Manifest, is_current, read_manifest
 from sensetrain.artefacts.tensor_file import TensorFile
 from sensetrain.models.forward import device
-from sensetrain.models.settings import ForwardSettings
 
-_ON_GPU = 2  # threads: while one waits for its states and writes them, the other keeps the GPU busy
-_BETWEEN_SYNCS = 1.0  # seconds
+_THREADS_ON_GPU = 2
+"""While one thread waits for its states and writes them, the other keeps the GPU busy."""
+_SECONDS_BETWEEN_SYNCS = 1.0
 
 
-class Work(Protocol):
-    """What a process has open while it does units of work."""
+class UnitWriter(Protocol):
+    """Does units of work and writes their results; what a process keeps open while it is at work."""
 
-    def do(self, unit: int) -> None:
+    def write_unit(self, unit: int) -> None:
         """Do a unit. Called in several threads; the same unit always writes the same."""
 
     def flush(self) -> None:
-        """Have what was written on disk."""
+        """Have on disk what was written."""
 
     def close(self) -> None:
         """Called when this process is done."""
 
 
 @dataclass(frozen=True)
-class TensorWork:
-    """Filling in the rows of one tensor file."""
+class TensorUnits:
+    """Units that fill in rows of one tensor file."""
 
     file: TensorFile
     fill: Callable[[TensorFile, int], None]
 
-    def do(self, unit: int) -> None:
+    def write_unit(self, unit: int) -> None:
         """Write a unit's rows."""
         self.fill(self.file, unit)
 
@@ -79,126 +69,52 @@ class TensorWork:
 
 
 @dataclass(frozen=True)
-class FileWork:
-    """Writing a file of its own for each unit, whole or not at all."""
+class FileUnits:
+    """Units that each write a file of their own, whole or not at all."""
 
     folder: Path
     fill: Callable[[Path, int], None]
 
-    def do(self, unit: int) -> None:
+    def write_unit(self, unit: int) -> None:
         """Write a unit's file."""
         self.fill(self.folder, unit)
 
     def flush(self) -> None:
-        """Nothing to do: a file is handed over when it is closed."""
+        """Nothing to do: the system has a file once it is closed."""
 
     def close(self) -> None:
         """Nothing is open."""
 
 
 @dataclass(frozen=True)
-class Job:
-    """An artefact's work.
+class SharedWork:
+    """An artefact's work, in units.
 
     Attributes:
-        name: of the stage, in messages.
-        counted: what the sizes count.
-        unit: what a unit of work is called.
-        sizes: int64, shape (units,): how much each unit of work is, for the progress bar.
-        open: begins work in the unfinished folder. Files whose names begin with a dot are no part of the artefact.
-        finish: writes what else belongs into the folder and gives the facts for the manifest; in one process only.
+        stage: its name in messages.
+        items: what the sizes count, such as samples; for the progress bar.
+        units: what units are called, such as batches; for messages.
+        sizes: int64, shape (units,): how many items each unit has.
+        open: opens the unfinished folder for writing. Files whose names begin with a dot are no part of the artefact.
+        finish: writes the remaining files into the folder and returns the facts for the manifest; called in one process
+            only.
     """
 
-    name: str
-    counted: str
-    unit: str
+    stage: str
+    items: str
+    units: str
     sizes: npt.NDArray[np.int64]
-    open: Callable[[Path], Work]
+    open: Callable[[Path], UnitWriter]
     finish: Callable[[Path], dict[str, Any]]
 
 
-S = TypeVar("S", bound=ForwardSettings)
-
-
-@contextmanager
-def settled(path: Path, kind: str, settings: S, inputs: Mapping[str, str]) -> Iterator[S]:
-    """Give the settings with a number type in the place of `auto`, the same for all processes that make the artefact.
-
-    The first process says what `auto` stands for, by its hardware. Those that come later, or go on with the work, take
-    what it said, whatever they run on; where the artefact is there already, it says so. The block loads models in that
-    type and does the work; if it refuses to begin, nothing is left of what was said.
+def work_together(
+    work: SharedWork, path: Path, kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str]
+) -> Manifest:
+    """Make an artefact, together with all other processes that make it.
 
     Args:
-        path: the artefact's folder.
-        kind: see `Manifest`.
-        settings: those that are asked for.
-        inputs: see `Manifest`.
-
-    Raises:
-        UserError: another process makes something else at `path`, or something else lies there.
-    """
-    if settings.compute == "auto":
-        settings = settings.model_copy(update={"compute": _agreed_type(path, kind, settings, inputs)})
-    try:
-        yield settings
-    except BaseException:
-        _forget(path)
-        raise
-
-
-def _agreed_type(path: Path, kind: str, settings: ForwardSettings, inputs: Mapping[str, str]) -> str:
-    """The number type that all processes compute in."""
-    wanted = settings.shape()
-    place_of(path).parent.mkdir(parents=True, exist_ok=True)
-    while (found := computed_in(path, kind, wanted, inputs)) is None:
-        require_replaceable(path, listed(kind))
-        with closing(Claims(claims_of(path), 0)) as claims, claims.alone():
-            if not claims.in_place:
-                continue
-            if computed_in(path, kind, wanted, inputs) is None:
-                with _first(claims, path):
-                    claims.clear()
-                    begin(partial_of(path), purpose_of(kind, settings.resolved().shape(), inputs))
-            elif claims.is_new:
-                claims.path.unlink()
-    return found
-
-
-def _forget(path: Path) -> None:
-    """Remove an unfinished artefact that no process has begun to work on."""
-    file = claims_of(path)
-    if file.exists():
-        with closing(Claims(file, 0)) as claims, claims.alone():
-            if claims.in_place and claims.fits() and claims.nobody_at_work():
-                discard(partial_of(path))
-                claims.path.unlink()
-
-
-@contextmanager
-def _first(claims: Claims, path: Path) -> Iterator[None]:
-    """Begin an artefact's work: nobody else is at work on it, and nobody makes one alone.
-
-    Raises:
-        UserError: somebody is.
-    """
-    if not claims.nobody_at_work():
-        raise UserError(
-            "another process makes something else here", path=path, remedy="wait for it, or choose another --out"
-        )
-    try:
-        with alone_at(path):
-            yield
-    except UserError:
-        if claims.is_new:
-            claims.path.unlink()
-        raise
-
-
-def work_together(job: Job, path: Path, kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> Manifest:
-    """Make an artefact, together with whatever other processes make it.
-
-    Args:
-        job: the work.
+        work: what is to be done.
         path: the artefact's folder; an earlier artefact of the same kind that stands there is replaced.
         kind: see `Manifest`.
         settings: see `Manifest`.
@@ -210,49 +126,49 @@ def work_together(job: Job, path: Path, kind: str, settings: Mapping[str, Any], 
     purpose, partial = purpose_of(kind, settings, inputs), partial_of(path)
     place_of(path).parent.mkdir(parents=True, exist_ok=True)
     while not is_current(path, kind, settings, inputs):
-        require_replaceable(path, listed(kind))
-        with closing(Claims(claims_of(path), len(job.sizes))) as claims:
-            with claims.alone():
-                if not claims.in_place:
+        require_replaceable(path, replaceable_files(kind))
+        with closing(Claims(claims_of(path), len(work.sizes))) as claims:
+            with claims.critical_section():
+                if not claims.is_at_path:
                     continue
                 if is_current(path, kind, settings, inputs):
                     claims.path.unlink()
                     continue
-                first = claims.nobody_at_work()
-                if not (is_for(partial, purpose) and claims.fits()):
-                    with _first(claims, path):
-                        claims.clear()
-                        begin(partial, purpose)
+                first = claims.no_other_process()
+                if not (has_purpose(partial, purpose) and claims.fits()):
+                    with first_process(claims, path):
+                        claims.reset()
+                        begin_partial(partial, purpose)
                 claims.join()
-            _work(job, partial, claims, first=first)
-            with claims.alone():
-                # Another process that was done as well may have been quicker.
-                if claims.in_place:
-                    with replacing_folder(path, listed(kind), keep_partial=True, wait=True) as folder:
-                        seal(folder, kind, settings, inputs, job.finish(folder))
+            _do_units(work, partial, claims, first=first)
+            with claims.critical_section():
+                # Another process that also found all units done may have sealed the folder already.
+                if claims.is_at_path:
+                    with replacing_folder(path, replaceable_files(kind), keep_partial=True, wait=True) as folder:
+                        seal(folder, kind, settings, inputs, work.finish(folder))
                     claims.path.unlink()
     return read_manifest(path, kind)
 
 
-def _work(job: Job, folder: Path, claims: Claims, *, first: bool) -> None:
-    """Do units until all are done."""
+def _do_units(work: SharedWork, folder: Path, claims: Claims, *, first: bool) -> None:
+    """Do units in several threads until all are done, here or by other processes."""
     done = claims.done()
     if not first:
-        say(f"{job.name}: another process is at work here too")
+        say(f"{work.stage}: another process is at work here too")
     elif done.any():
-        say(f"{job.name}: going on after {done.sum()} of {claims.units} {job.unit}")
+        say(f"{work.stage}: going on after {done.sum()} of {claims.units} {work.units}")
     with (
-        closing(job.open(folder)) as work,
-        _bar(job, first=first) as advance,
-        _Marker(work, claims, job.sizes, advance) as marker,
-        _workers() as (pool, count),
+        closing(work.open(folder)) as writer,
+        _progress_bar(work, first=first) as advance,
+        _Marker(writer, claims, work.sizes, advance) as marker,
+        _threads() as (pool, count),
     ):
         free = threading.Semaphore(count)
 
         def do(unit: int) -> None:
             try:
                 if not marker.failed:
-                    work.do(unit)
+                    writer.write_unit(unit)
                     marker.put(unit)
             except BaseException as error:
                 marker.failed = marker.failed or error
@@ -260,27 +176,30 @@ def _work(job: Job, folder: Path, claims: Claims, *, first: bool) -> None:
                 free.release()
 
         units = claims.take(lambda: marker.failed is not None)
+        # A unit is claimed only once a thread is free to do it: the others are left to other processes.
         while free.acquire() and not marker.failed and (unit := next(units, None)) is not None:
             pool.submit(do, unit)
 
 
-def _bar(job: Job, *, first: bool) -> AbstractContextManager[Advance | None]:
-    """One bar for all processes: the first one's."""
-    return progress(f"{job.name} ({job.counted})", int(job.sizes.sum())) if first else nullcontext(None)
+def _progress_bar(work: SharedWork, *, first: bool) -> AbstractContextManager[Advance | None]:
+    """One bar for all processes, which the first one shows."""
+    return progress(f"{work.stage} ({work.items})", int(work.sizes.sum())) if first else nullcontext(None)
 
 
 class _Marker:
-    """Marks units in a thread of its own, once what they wrote is on disk, several at a time.
+    """Marks units as done once their results are on disk: in a thread of its own, many units with one sync.
 
     Attributes:
         failed: the first error of a unit or of writing; raised when the block ends.
     """
 
-    def __init__(self, work: Work, claims: Claims, sizes: npt.NDArray[np.int64], advance: Advance | None) -> None:
+    def __init__(
+        self, writer: UnitWriter, claims: Claims, sizes: npt.NDArray[np.int64], advance: Advance | None
+    ) -> None:
         self.failed: BaseException | None = None
-        self._work, self._claims, self._sizes, self._advance = work, claims, sizes, advance
+        self._writer, self._claims, self._sizes, self._advance = writer, claims, sizes, advance
         self._shown = 0
-        self._queue: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._written: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -295,12 +214,12 @@ class _Marker:
             raise self.failed
 
     def put(self, unit: int) -> None:
-        """A unit's rows are written."""
-        self._queue.put(unit)
+        """Hand over a unit whose results are written, but perhaps not on disk yet."""
+        self._written.put(unit)
 
     def _run(self) -> None:
         try:
-            while not self._ending.wait(_BETWEEN_SYNCS):
+            while not self._ending.wait(_SECONDS_BETWEEN_SYNCS):
                 self._mark()
             self._mark()
         except BaseException as error:
@@ -308,25 +227,26 @@ class _Marker:
 
     def _mark(self) -> None:
         units = []
-        while not self._queue.empty():
-            units.append(self._queue.get())
+        while not self._written.empty():
+            units.append(self._written.get())
         if units:
-            self._work.flush()
-            self._claims.mark(units)
+            self._writer.flush()
+            self._claims.mark_done(units)
         if self._advance:
-            shown = int(self._sizes[self._claims.done()].sum())
-            self._advance(shown - self._shown)
-            self._shown = shown
+            # All units that are done, those of other processes too.
+            done = int(self._sizes[self._claims.done()].sum())
+            self._advance(done - self._shown)
+            self._shown = done
 
 
 @contextmanager
-def _workers() -> Iterator[tuple[ThreadPoolExecutor, int]]:
-    """Threads for the units: on a CPU one for each core, each computing with one thread.
+def _threads() -> Iterator[tuple[ThreadPoolExecutor, int]]:
+    """Threads for the units, and how many; on a CPU one for each core, and each of them computes with one thread.
 
-    Faster than several threads on one batch, and no sum depends on how many threads a process was given.
+    That is faster than several threads for one batch, and keeps sums independent of how many threads a process has.
     """
     threads = torch.get_num_threads()
-    count = threads if device().type == "cpu" else _ON_GPU
+    count = threads if device().type == "cpu" else _THREADS_ON_GPU
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(count, initializer=_start_thread) as pool:
@@ -337,4 +257,4 @@ def _workers() -> Iterator[tuple[ThreadPoolExecutor, int]]:
 
 def _start_thread() -> None:
     torch.set_num_threads(1)
-    device()  # which CUDA keeps for each thread
+    device()  # sets the thread's current GPU, which CUDA keeps for each thread

@@ -17,8 +17,8 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.files import read_json, sha256_of_json
 from lexgraph.common.folders import alone_at, partial_of
 from lexgraph.common.terminal import say
-from sensetrain.artefacts import processes
-from sensetrain.artefacts.manifest import PURPOSE
+from sensetrain.artefacts import torchrun
+from sensetrain.artefacts.making import PURPOSE
 from sensetrain.distill.settings import DistilSettings
 
 _FOLDER = ".training"
@@ -48,14 +48,14 @@ def prepare(out: Path, settings: Mapping[str, Any], inputs: Mapping[str, str], *
     if not resume:
         if (partial_of(out) / PURPOSE).is_file():
             # The first process looks alone: a training at work elsewhere is no interrupted one.
-            with alone_at(out) if processes.index() == 0 else nullcontext():
+            with alone_at(out) if torchrun.rank() == 0 else nullcontext():
                 _refuse_states(out)
-                if processes.index() == 0:
+                if torchrun.rank() == 0:
                     shutil.rmtree(folder_of(partial_of(out)), ignore_errors=True)
         return
     purpose = partial_of(out) / PURPOSE
     if not purpose.exists() or last(folder_of(partial_of(out))) is None:
-        if processes.index() == 0:
+        if torchrun.rank() == 0:
             say(f"nothing to resume at {out}: beginning anew")
         return
     left = read_json(purpose)

@@ -13,7 +13,7 @@ import torch
 from transformers import TrainingArguments
 
 from lexgraph.common.errors import UserError
-from sensetrain.artefacts import processes
+from sensetrain.artefacts import torchrun
 from sensetrain.distill.settings import DistilSettings, DSKDSettings
 
 METRIC = "nll"
@@ -36,7 +36,7 @@ def arguments_of(settings: DistilSettings) -> dict[str, Any]:
         "per_device_eval_batch_size": settings.batch_size,
         "gradient_accumulation_steps": settings.accumulate,
         "num_train_epochs": settings.epochs,
-        "learning_rate": settings.learning_rate * (processes.count() if settings.scale_learning_rate else 1),
+        "learning_rate": settings.learning_rate * (torchrun.world_size() if settings.scale_learning_rate else 1),
         "warmup_steps": settings.warmup,
         "optim": "adamw_torch",
         "lr_scheduler_type": "cosine",
@@ -80,7 +80,7 @@ def _memory(settings: DistilSettings) -> dict[str, Any]:
         # The older name warns where the newer one is known.
         known = "activation_checkpointing" in TrainingArguments.__dataclass_fields__
         return {"activation_checkpointing" if known else "gradient_checkpointing": settings.gradient_checkpointing}
-    if processes.count() == 1:
+    if torchrun.world_size() == 1:
         raise UserError("there is one process, so nothing to shard over", field="fsdp", remedy="start it by torchrun")
     if settings.lora_rank:
         raise UserError("LoRA and sharding do not go together here", field="fsdp", remedy="leave one of them out")

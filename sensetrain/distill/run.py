@@ -12,8 +12,10 @@ from transformers import EarlyStoppingCallback, PreTrainedModel, PrinterCallback
 
 from lexgraph.common.folders import require_apart
 from lexgraph.common.terminal import Advance, progress, say
-from sensetrain.artefacts import processes
-from sensetrain.artefacts.manifest import COMPUTE, Draft, Manifest, computed_in, making, read_manifest
+from sensetrain.artefacts import torchrun
+from sensetrain.artefacts.making import Draft, making
+from sensetrain.artefacts.manifest import COMPUTE, Manifest, read_manifest
+from sensetrain.artefacts.number_type import computed_in
 from sensetrain.distill import checkpoints
 from sensetrain.distill.agreement import check_cache, check_senses
 from sensetrain.distill.card import write_card
@@ -61,7 +63,7 @@ def _own_model(teacher: ModelFolder, settings: StudentSettings) -> dict[str, str
 def student_settings(method: str, settings: StudentSettings) -> dict[str, Any]:
     """What a student's manifest says of how it was made."""
     # A step takes batch_size sequences in each process.
-    several = {"processes": processes.count()} if processes.count() > 1 and method != "cut" else {}
+    several = {"processes": torchrun.world_size()} if torchrun.world_size() > 1 and method != "cut" else {}
     return {"method": method, **settings.shape(), **several}
 
 
@@ -122,7 +124,7 @@ def _train(
     shape = student_settings(method, settings)
     checkpoints.prepare(out, shape, inputs, resume=settings.resume)
     with (
-        processes.making_together(out, "student", shape, inputs, resumable=checkpoints.kept(settings)) as draft,
+        torchrun.making_together(out, "student", shape, inputs, resumable=checkpoints.kept(settings)) as draft,
         checkpoints.full_disk_is_said(out, settings),
     ):
         settings = settings.model_copy(update={COMPUTE: draft.settings[COMPUTE]})
@@ -149,7 +151,7 @@ def _train(
         trainer.args.beside = out
         outcome = _run(trainer, method, checkpoints.last(work) if settings.resume else None)
         state = trainer.full_state()
-        if processes.index() == 0:
+        if torchrun.rank() == 0:
             checkpoints.write_state(trainer.state, draft.folder)
             history = history_of(trainer.state.log_history)
             write_curves(draft.folder, method, history)
@@ -255,7 +257,7 @@ def _run(trainer: KDTrainer, method: str, last: Path | None) -> Any:
     trainer.remove_callback(PrinterCallback)
     if trainer.settings.patience:
         trainer.add_callback(EarlyStoppingCallback(trainer.settings.patience))
-    if last is not None and processes.index() == 0:
+    if last is not None and torchrun.rank() == 0:
         say(f"{method}: going on after step {checkpoints.step_of(last)}")
     with progress(f"{method} (steps)") as advance:
         trainer.add_callback(_Progress(advance))

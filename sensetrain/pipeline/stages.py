@@ -13,8 +13,9 @@ from typing import Any
 
 from lexgraph.common.folders import alone_at, require_replaceable
 from lexgraph.common.terminal import say
-from sensetrain.artefacts import processes
-from sensetrain.artefacts.manifest import MANIFEST, Manifest, is_current, listed, read_manifest
+from sensetrain.artefacts import torchrun
+from sensetrain.artefacts.making import replaceable_files
+from sensetrain.artefacts.manifest import MANIFEST, Manifest, is_current, read_manifest
 from sensetrain.distill import agreement
 from sensetrain.distill import run as train
 from sensetrain.distill.sense_source import SenseSource
@@ -79,7 +80,7 @@ class Stage:
             UserError: the folder holds something else.
         """
         if not self.current:
-            require_replaceable(self.out, listed(self.kind))
+            require_replaceable(self.out, replaceable_files(self.kind))
             if self.together:
                 return self.run()
             with alone_at(self.out, wait=True):
@@ -297,7 +298,7 @@ def kd_stage(cache: Path | None, tokens: Path, teacher: ModelFolder, out: Path, 
         train.student_settings("kd", settings),
         inputs,
         lambda: train.kd(cache, tokens, teacher, out, settings),
-        together=processes.count() > 1,
+        together=torchrun.world_size() > 1,
     )
 
 
@@ -313,7 +314,7 @@ def dskd_stage(
         train.student_settings("dskd", settings),
         inputs,
         lambda: train.dskd(cache, tokens, teacher, senses, out, settings),
-        together=processes.count() > 1,
+        together=torchrun.world_size() > 1,
     )
 
 

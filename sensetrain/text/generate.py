@@ -29,7 +29,8 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.files import replacing
 from sensetrain.artefacts.hashing import hash64
 from sensetrain.artefacts.manifest import Manifest
-from sensetrain.artefacts.shared_work import FileWork, Job, settled, work_together
+from sensetrain.artefacts.number_type import agreed_compute
+from sensetrain.artefacts.shared_work import FileUnits, SharedWork, work_together
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.forward import device, longest_input
 from sensetrain.text.chats import prompt_of, turns_before_answer
@@ -71,7 +72,7 @@ def generate(sources: Sequence[Source], teacher: ModelFolder, out: Path, setting
         raise UserError("an encoder writes no text", path=teacher.path, remedy="take a decoder (Llama)")
     tokenizer = teacher.tokenizer()
     inputs = generate_inputs(sources, teacher)
-    with settled(out, "targets", settings, inputs) as settings:
+    with agreed_compute(out, "targets", settings, inputs) as settings:
         model = _without_habits(teacher.load(settings.compute), tokenizer)
         limit = longest_input(model)
         prompts, dropped = _prompts(sources, tokenizer, settings, limit)
@@ -97,7 +98,7 @@ def generate(sources: Sequence[Source], teacher: ModelFolder, out: Path, setting
             return {"teacher": teacher.name, "prompts": len(prompts), "kept": kept, "dropped": dict(dropped)}
 
         sizes = np.array([len(batch) for batch in batches])
-        job = Job("generate", "prompts", "batches", sizes, lambda folder: FileWork(folder, fill), finish)
+        job = SharedWork("generate", "prompts", "batches", sizes, lambda folder: FileUnits(folder, fill), finish)
         return work_together(job, out, "targets", settings.shape(), inputs)
 
 

@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import progress
 from sensetrain.artefacts.hashing import hash64
-from sensetrain.artefacts.manifest import Manifest, find_manifest, making, read_manifest
+from sensetrain.artefacts.making import making
+from sensetrain.artefacts.manifest import Manifest, find_manifest, read_manifest
 from sensetrain.artefacts.mapped_arrays import write_arrays
 from sensetrain.models.folder import ModelFolder, added_tokens
 from sensetrain.text.documents import documents

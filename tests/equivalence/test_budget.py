@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sensetrain.artefacts.manifest import Draft
+from sensetrain.artefacts.making import Draft
 from sensetrain.senses.plan.budget import choose_beginnings, draw_within_budget
 from sensetrain.senses.plan.occurrences import OCCURRENCE, Occurrences
 from sensetrain.senses.plan.sample import count_tokens

@@ -26,7 +26,8 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import say
 from sensetrain.artefacts.hashing import uniform
 from sensetrain.artefacts.manifest import Manifest, read_manifest
-from sensetrain.artefacts.shared_work import FileWork, Job, settled, work_together
+from sensetrain.artefacts.number_type import agreed_compute
+from sensetrain.artefacts.shared_work import FileUnits, SharedWork, work_together
 from sensetrain.distill.losses.plain import log_rest
 from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.settings import TeachSettings
@@ -67,7 +68,7 @@ def teach(tokens_path: Path, teacher: ModelFolder, senses: SenseSource, out: Pat
     sequences = tokens.split(TRAIN)
     offsets = target_offsets(tokens, sequences)
     inputs = teach_inputs(tokens.manifest, teacher, senses)
-    with settled(out, "cache", settings, inputs) as settings:
+    with agreed_compute(out, "cache", settings, inputs) as settings:
         model = teacher.load(settings.compute)
         check_length(model, int(tokens.lengths().max()), teacher.name)
         layout, shards, pass_ = (
@@ -92,7 +93,7 @@ def teach(tokens_path: Path, teacher: ModelFolder, senses: SenseSource, out: Pat
             }
 
         sizes = np.array([offsets[end] - offsets[start] for start, end in shards])
-        job = Job("teach", "targets", "shards", sizes, lambda folder: FileWork(folder, fill), finish)
+        job = SharedWork("teach", "targets", "shards", sizes, lambda folder: FileUnits(folder, fill), finish)
         return work_together(job, out, "cache", settings.shape(), inputs)
 
 

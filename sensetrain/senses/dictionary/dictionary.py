@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lexgraph.common.errors import UserError
-from sensetrain.artefacts.manifest import Manifest, making, read_manifest
+from sensetrain.artefacts.making import making
+from sensetrain.artefacts.manifest import Manifest, read_manifest
 from sensetrain.senses.settings import Unit
 from sensetrain.text.whole_words import WORDS, read_words, write_words
 

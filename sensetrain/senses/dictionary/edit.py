@@ -19,7 +19,8 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.files import numbered_lines, sha256_of_json
 from lexgraph.common.folders import require_apart
 from lexgraph.common.terminal import progress, say
-from sensetrain.artefacts.manifest import Manifest, making, read_manifest
+from sensetrain.artefacts.making import making
+from sensetrain.artefacts.manifest import Manifest, read_manifest
 from sensetrain.artefacts.tensor_file import TensorFile
 from sensetrain.models.folder import ModelFolder
 from sensetrain.senses.dictionary.dictionary import EXAMPLES, FILE, MANIFEST, SenseDictionary, dictionary_facts

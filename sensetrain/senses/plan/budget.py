@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sensetrain.artefacts.hashing import U64, hash64
-from sensetrain.artefacts.manifest import Draft
+from sensetrain.artefacts.making import Draft
 from sensetrain.artefacts.ranges import offsets_of, ranges
 from sensetrain.senses.plan.occurrences import Occurrences, ends_of
 from sensetrain.senses.plan.sample import Sample, add_counts, count_tokens, draw_sample

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import sha256_of_json
-from sensetrain.artefacts.manifest import Draft, Manifest, making, read_manifest
+from sensetrain.artefacts.making import Draft, making
+from sensetrain.artefacts.manifest import Manifest, read_manifest
 from sensetrain.models.folder import ModelFolder
 from sensetrain.senses.plan.batches import PlannedBatches, plan_batches
 from sensetrain.senses.plan.budget import draw_within_budget

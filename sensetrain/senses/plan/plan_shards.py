@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lexgraph.common.errors import UserError
-from sensetrain.artefacts.manifest import Manifest, making, read_manifest
+from sensetrain.artefacts.making import making
+from sensetrain.artefacts.manifest import Manifest, read_manifest
 from sensetrain.senses.plan.occurrences import OCCURRENCE, Occurrences, occurrences_of
 from sensetrain.senses.plan.plan import SAMPLES, TOKENS, plan_inputs, write_plan, write_sample
 from sensetrain.senses.plan.sample import ROWS, draw_sample

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import Manifest, read_manifest
-from sensetrain.artefacts.shared_work import Job, TensorWork, settled, work_together
+from sensetrain.artefacts.number_type import agreed_compute
+from sensetrain.artefacts.shared_work import SharedWork, TensorUnits, work_together
 from sensetrain.artefacts.tensor_file import TYPES, TensorFile
 from sensetrain.models.folder import ModelFolder
 from sensetrain.senses.plan.batches import PlannedBatch
@@ -48,7 +49,7 @@ def collect(tokens_path: Path, plan_path: Path, teacher: ModelFolder, out: Path,
     tokens.manifest.require(tokens_path, {"tokenizer": teacher.tokenizer_fingerprint})
     _check_teacher(plan, plan_path, teacher)
     inputs = collect_inputs(plan.manifest, teacher)
-    with settled(out, "states", settings, inputs) as settings:
+    with agreed_compute(out, "states", settings, inputs) as settings:
         reader = StateReader(teacher, tokens, settings.compute, int(plan.manifest.settings["batch_tokens"]))
         batches = plan.batches()
         shape = (len(plan.sequence), reader.width)
@@ -59,12 +60,12 @@ def collect(tokens_path: Path, plan_path: Path, teacher: ModelFolder, out: Path,
             _check_finite(states, batch, reader.dtype)
             file.write("states", batch.rows, states)
 
-        job = Job(
+        job = SharedWork(
             "collect",
             "samples",
             "batches",
             batches.sizes,
-            lambda folder: TensorWork(TensorFile(folder / STATES, {"states": (settings.dtype, shape)}), fill),
+            lambda folder: TensorUnits(TensorFile(folder / STATES, {"states": (settings.dtype, shape)}), fill),
             lambda _: {"states": shape[0], "width": shape[1], "batches": len(batches)},
         )
         return work_together(job, out, "states", settings.shape(), inputs)

@@ -20,8 +20,9 @@ from transformers import PreTrainedModel
 
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import Manifest
+from sensetrain.artefacts.number_type import agreed_compute
 from sensetrain.artefacts.ranges import offsets_of, ranges
-from sensetrain.artefacts.shared_work import Job, TensorWork, settled, work_together
+from sensetrain.artefacts.shared_work import SharedWork, TensorUnits, work_together
 from sensetrain.artefacts.tensor_file import TensorFile
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.forward import check_length, last_hidden_state, logits_of
@@ -52,7 +53,7 @@ def predict(tokens_path: Path, teacher: ModelFolder, out: Path, settings: Predic
     if teacher.is_encoder:
         raise UserError("an encoder predicts no next token", path=teacher.path, remedy="take a decoder (Llama)")
     inputs = predict_inputs(tokens.manifest, teacher)
-    with settled(out, "predicted", settings, inputs) as settings:
+    with agreed_compute(out, "predicted", settings, inputs) as settings:
         model = teacher.load(settings.compute)
         check_length(model, int(tokens.lengths().max()), teacher.name)
         sequences = tokens.split(TRAIN)
@@ -72,12 +73,12 @@ def predict(tokens_path: Path, teacher: ModelFolder, out: Path, settings: Predic
             return {"sequences": len(sequences), "positions": int(offsets[-1]), "batches": len(batches)}
 
         layout = {"ids": ("int32", (int(offsets[-1]),))}
-        job = Job(
+        job = SharedWork(
             "predict",
             "positions",
             "batches",
             np.array([counts[batch].sum() for batch in batches]),
-            lambda folder: TensorWork(TensorFile(folder / _IDS, layout), fill),
+            lambda folder: TensorUnits(TensorFile(folder / _IDS, layout), fill),
             finish,
         )
         return work_together(job, out, "predicted", settings.shape(), inputs)

@@ -23,7 +23,8 @@ from transformers import PreTrainedTokenizerBase
 import lexgraph
 from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import progress
-from sensetrain.artefacts.manifest import Manifest, making, read_manifest
+from sensetrain.artefacts.making import making
+from sensetrain.artefacts.manifest import Manifest, read_manifest
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.forward import device
 from sensetrain.senses.cluster.batches import batch_bytes, in_order, side_by_side

@@ -19,7 +19,8 @@ from transformers import PreTrainedTokenizerBase
 
 import lexgraph
 from sensetrain.artefacts.hashing import hash64
-from sensetrain.artefacts.manifest import Manifest, making, read_manifest
+from sensetrain.artefacts.making import making
+from sensetrain.artefacts.manifest import Manifest, read_manifest
 from sensetrain.models.folder import ModelFolder
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
 from sensetrain.senses.settings import NeighboursSettings

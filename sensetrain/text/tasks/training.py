@@ -13,7 +13,8 @@ import numpy as np
 from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import say
 from sensetrain.artefacts.hashing import uniform
-from sensetrain.artefacts.manifest import Manifest, is_current, making, read_manifest
+from sensetrain.artefacts.making import making
+from sensetrain.artefacts.manifest import Manifest, is_current, read_manifest
 from sensetrain.text.settings import TasksSettings
 from sensetrain.text.tasks.items import SHOTS, Examples, Item, chat_of, fewer_choices, item_of, text_of
 from sensetrain.text.tasks.records import DEV, TEST, TRAIN, VALIDATION, Record, has_files

@@ -14,8 +14,9 @@ import pytest
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.folders import alone_at
-from sensetrain.artefacts.manifest import FORMATS, MANIFEST, is_current, making, read_manifest
-from sensetrain.artefacts.shared_work import FileWork, Job, work_together
+from sensetrain.artefacts.making import making
+from sensetrain.artefacts.manifest import FORMATS, MANIFEST, is_current, read_manifest
+from sensetrain.artefacts.shared_work import FileUnits, SharedWork, work_together
 
 SETTINGS, INPUTS = {"k": 3}, {"tokens": "a" * 64}
 
@@ -189,7 +190,7 @@ sys.stdin.read()
     other.communicate()
     make(tmp_path / "a")
     sizes = np.zeros(0, dtype=np.int64)
-    none = Job("none", "rows", "rows", sizes, lambda folder: FileWork(folder, print), lambda _: {})
+    none = SharedWork("none", "rows", "rows", sizes, lambda folder: FileUnits(folder, print), lambda _: {})
     with alone_at(tmp_path / "b"), ThreadPoolExecutor() as pool:
         work = pool.submit(work_together, none, tmp_path / "b", "states", {}, {})
         with pytest.raises(UserError, match="another process makes something here"):

@@ -11,7 +11,7 @@ import torch
 
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import Manifest, read_manifest
-from sensetrain.artefacts.shared_work import settled
+from sensetrain.artefacts.number_type import agreed_compute
 from sensetrain.artefacts.tensor_file import TYPES
 from sensetrain.distill import run as train
 from sensetrain.distill.settings import DistilSettings, TeachSettings
@@ -135,19 +135,19 @@ def test_processes_of_different_hardware_agree_on_one_type(tmp_path: Path, monke
     """Whoever comes first says which; a process that comes before the first one is at work finds it said already."""
     asked, named, out = CollectSettings(), CollectSettings(compute="fp32"), tmp_path / "out"
     monkeypatch.setenv(COMPUTE_VARIABLE, "bf16")
-    with settled(out, "states", asked, {"plan": "p"}) as first:
+    with agreed_compute(out, "states", asked, {"plan": "p"}) as first:
         monkeypatch.setenv(COMPUTE_VARIABLE, "fp32")
-        with settled(out, "states", asked, {"plan": "p"}) as second:
+        with agreed_compute(out, "states", asked, {"plan": "p"}) as second:
             assert (first.compute, second.compute) == ("bf16", "bf16")
-        with settled(out, "states", named, {"plan": "p"}) as third:
+        with agreed_compute(out, "states", named, {"plan": "p"}) as third:
             assert third.compute == "fp32"
-    with settled(out, "states", asked, {"plan": "another"}) as other:
+    with agreed_compute(out, "states", asked, {"plan": "another"}) as other:
         assert other.compute == "fp32"
 
 
 def test_what_is_refused_before_it_begins_leaves_nothing(tmp_path: Path) -> None:
     refused = pytest.raises(UserError, match="too long")
-    with refused, settled(tmp_path / "out", "states", CollectSettings(), {}):
+    with refused, agreed_compute(tmp_path / "out", "states", CollectSettings(), {}):
         raise UserError("too long")
     assert not list(tmp_path.iterdir())
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lexgraph.common.errors import UserError
-from sensetrain.artefacts.manifest import making
+from sensetrain.artefacts.making import making
 from sensetrain.artefacts.tensor_file import TensorFile
 from sensetrain.senses.dictionary.dictionary import EXAMPLES, FILE, MANIFEST, SenseDictionary
 

@@ -15,7 +15,7 @@ from transformers import LogitsProcessorList
 
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import Manifest, read_manifest
-from sensetrain.artefacts.shared_work import FileWork
+from sensetrain.artefacts.shared_work import FileUnits
 from sensetrain.cli.main import cli
 from sensetrain.distill.card import write_card
 from sensetrain.models.folder import ModelFolder, find_model
@@ -150,20 +150,20 @@ def test_drawing_follows_the_softmax_at_the_temperature() -> None:
 def test_interrupted_it_goes_on(stopping, prompts, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(prompts, stopping, tmp_path / "whole")
     done: list[int] = []
-    do = FileWork.do
+    do = FileUnits.write_unit
 
-    def stop(self: FileWork, unit: int) -> None:
+    def stop(self: FileUnits, unit: int) -> None:
         if len(done) == 1 and unit not in done:
             raise KeyboardInterrupt
         do(self, unit)
         done.append(unit)
 
-    monkeypatch.setattr(FileWork, "do", stop)
+    monkeypatch.setattr(FileUnits, "write_unit", stop)
     with pytest.raises(KeyboardInterrupt):
         made(prompts, stopping, tmp_path / "targets")
     assert not (tmp_path / "targets").exists()
     first = list(done)
-    monkeypatch.setattr(FileWork, "do", lambda self, unit: (done.append(unit), do(self, unit))[1])
+    monkeypatch.setattr(FileUnits, "write_unit", lambda self, unit: (done.append(unit), do(self, unit))[1])
     made(prompts, stopping, tmp_path / "targets")
     assert not set(first) & set(done[len(first) :])
     assert (tmp_path / "targets" / TARGETS).read_bytes() == (tmp_path / "whole" / TARGETS).read_bytes()

@@ -20,10 +20,10 @@ from sensetrain.senses.settings import PredictSettings
 # A process that computes slowly enough to be met at work.
 SLOW = """
 import sys, time
-from sensetrain.artefacts import shared_work as together
+from sensetrain.artefacts import shared_work
 from sensetrain.senses.states import teacher_pass
 pause = float(sys.argv.pop(1))
-together._BETWEEN_SYNCS = 0.02
+shared_work._SECONDS_BETWEEN_SYNCS = 0.02
 real = teacher_pass.last_hidden_state
 def slow(*arguments):
     time.sleep(pause)
@@ -35,12 +35,12 @@ from sensetrain.cli.main import main; main()
 # Processes one after another, forked so that they need not import everything anew.
 MORTAL = """
 import json, os, signal, sys, threading, time
-from sensetrain.artefacts import shared_work as together
+from sensetrain.artefacts import shared_work
 from sensetrain.models import forward as models
 from sensetrain.pipeline import stages
 from sensetrain.senses.states import teacher_pass
 from sensetrain.cli.main import main
-together._BETWEEN_SYNCS = 0.02
+shared_work._SECONDS_BETWEEN_SYNCS = 0.02
 real = teacher_pass.last_hidden_state
 for passes, moment in [*json.loads(sys.argv.pop(1)), (None, None)]:
     child = os.fork()
