@@ -20,10 +20,11 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from sensetrain.senses.cluster import adaptive
-from sensetrain.senses.cluster.batches import Batch, buckets, in_order, side_by_side
 from sensetrain.senses.cluster.kmeans import Clusters, kmeans
+from sensetrain.senses.cluster.padded_states import PaddedStates, token_groups
 from sensetrain.senses.plan.plan import Plan
 from sensetrain.senses.states.collect import States
+from sensetrain.senses.threads import in_order, side_by_side
 
 PAIRS = 3
 
@@ -78,8 +79,8 @@ def spend(tokens: list[Tensor], ids: np.ndarray, occurrences: np.ndarray, k: int
     test = [halves[t][cut[t] :] for t in known]
     ids, occurrences, counts = ids[known], occurrences[known], np.array([len(own) for own in fit])
     same = np.minimum(counts, k)
-    k_values = adaptive.grid(128)
-    most = np.array([min(adaptive.distinct_states(own), 128) for own in fit])
+    k_values = adaptive.k_grid(128)
+    most = np.array([min(adaptive.count_distinct(own), 128) for own in fit])
     curves = np.empty((len(fit), len(k_values)))
     for batch in batched(fit, np.zeros_like(counts)):
         curves[batch.index] = adaptive.expected_distortion(
@@ -117,15 +118,15 @@ def heldout(fit: list[Tensor], test: list[Tensor], ids: np.ndarray, senses: np.n
     return np.array([float(d.min(1).values.sum()) if len(d) else 0.0 for d in nearest])
 
 
-def batched(tokens: list[Tensor], senses: np.ndarray) -> Iterator[Batch]:
+def batched(tokens: list[Tensor], senses: np.ndarray) -> Iterator[PaddedStates]:
     """Padded batches."""
     counts = np.array([len(own) for own in tokens])
-    for index in buckets(np.arange(len(tokens)), counts, senses, tokens[0].shape[1]):
+    for index in token_groups(np.arange(len(tokens)), counts, senses, tokens[0].shape[1]):
         padded = torch.nn.utils.rnn.pad_sequence([tokens[t] for t in index], batch_first=True)
-        yield Batch(index, torch.from_numpy(counts[index]), padded)
+        yield PaddedStates(index, torch.from_numpy(counts[index]), padded)
 
 
-def clustered(tokens: list[Tensor], ids: np.ndarray, senses: np.ndarray) -> Iterator[tuple[Batch, Clusters]]:
+def clustered(tokens: list[Tensor], ids: np.ndarray, senses: np.ndarray) -> Iterator[tuple[PaddedStates, Clusters]]:
     """Each batch and its clusters, all cores at work."""
     with side_by_side() as pool:
         yield from in_order(

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sensetrain.senses.dictionary.dictionary import EXAMPLES, SenseDictionary
+from sensetrain.senses.dictionary.dictionary import SenseDictionary
+from sensetrain.senses.dictionary.files import EXAMPLES
 from sensetrain.senses.words.compose import compose_all
 
 PAIRS = 3

@@ -16,7 +16,7 @@ from lexgraph.common.terminal import print_table, say
 from sensetrain.cli.arguments import DICTIONARY, FILE, FOLDER, F, print_facts, teacher_option
 
 if TYPE_CHECKING:
-    from sensetrain.senses.dictionary.inspect import Entry
+    from sensetrain.senses.words.inspect import Entry
 
 out_option = click.option("--out", type=FOLDER, required=True, help="Where the result goes.")
 dictionary_argument = click.argument("path", metavar="DICTIONARY", type=DICTIONARY)
@@ -67,7 +67,8 @@ def merge(first: Path, second: Path, out: Path, prefer: Any) -> None:
 def subset(path: Path, out: Path, ids: Path | None, words: str | None, teacher: str) -> None:
     """Keep the senses of some tokens."""
     from sensetrain.senses.dictionary.edit import subset as run
-    from sensetrain.senses.dictionary.edit import token_ids, word_ids
+    from sensetrain.senses.dictionary.edit import token_ids
+    from sensetrain.senses.words.word_tokens import ids_of_words
 
     if ids is None and words is None:
         raise UserError("no tokens named", remedy="--tokens FILE or --words WORD,WORD")
@@ -75,7 +76,7 @@ def subset(path: Path, out: Path, ids: Path | None, words: str | None, teacher: 
     if words is not None:
         from sensetrain.models.folder import find_model
 
-        wanted += word_ids(path, words.split(","), find_model(teacher))
+        wanted += ids_of_words(path, words.split(","), find_model(teacher))
     run(path, out, wanted)
     _report(out)
 
@@ -172,7 +173,7 @@ def inspect(
 ) -> None:
     """Show a word's senses: size, what is nearest, and where they occur."""
     from sensetrain.models.folder import find_model
-    from sensetrain.senses.dictionary.inspect import Inspector, made_from
+    from sensetrain.senses.words.inspect import Inspector, made_from
 
     inspector = Inspector.open(path, find_model(teacher), tokens, composed, metric, nearest, examples)
     found = inspector.inspect(word)
@@ -213,7 +214,7 @@ def _lines(entry: Entry) -> list[tuple[object, ...]]:
 def _report(path: Path) -> None:
     """What a dictionary says of itself, on stdout."""
     from sensetrain.artefacts.manifest import read_manifest
-    from sensetrain.senses.dictionary.dictionary import MANIFEST
+    from sensetrain.senses.dictionary.files import MANIFEST
 
     print_facts(read_manifest(path, "senses", name=MANIFEST).facts)
 

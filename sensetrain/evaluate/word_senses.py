@@ -17,7 +17,8 @@ from sensetrain.evaluate.spans import span_states
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.settings import Compute, StateOf
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
-from sensetrain.senses.words.compose import compose_words, tokenize_words
+from sensetrain.senses.words.compose import compose_words
+from sensetrain.senses.words.word_tokens import tokenize_words
 from sensetrain.text.whole_words import word_prefix
 
 MAX_TOKENS = 3

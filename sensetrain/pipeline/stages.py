@@ -26,7 +26,7 @@ from sensetrain.models.settings import StudentSettings
 from sensetrain.pipeline import on_ray
 from sensetrain.pipeline.settings import Engine
 from sensetrain.senses.cluster import run as cluster
-from sensetrain.senses.dictionary import dictionary
+from sensetrain.senses.dictionary import files as dictionary_files
 from sensetrain.senses.plan import plan, plan_shards
 from sensetrain.senses.plan.training_sequences import Shard
 from sensetrain.senses.settings import (
@@ -219,14 +219,14 @@ def cluster_stage(states: Path, plan_path: Path, teacher: ModelFolder, out: Path
         shape,
         inputs,
         lambda: cluster.cluster(states, plan_path, out, vocabulary, settings),
-        dictionary.MANIFEST,
+        dictionary_files.MANIFEST,
     )
 
 
 def compose_stage(graph: Path, senses: Path, teacher: ModelFolder, out: Path, settings: ComposeSettings) -> Stage:
     """A dictionary and a graph to composed words."""
-    manifest = read_manifest(senses, "senses", name=dictionary.MANIFEST)
-    manifest.require(senses / dictionary.MANIFEST, _tokenizer(teacher))
+    manifest = read_manifest(senses, "senses", name=dictionary_files.MANIFEST)
+    manifest.require(senses / dictionary_files.MANIFEST, _tokenizer(teacher))
     inputs = compose.compose_inputs(graph, manifest)
     return Stage(
         "compose",
@@ -249,7 +249,7 @@ def neighbours_stage(
     """Composed words and a graph to neighbours."""
     settings = settings or NeighboursSettings()
     manifest = read_manifest(composed, "composed")
-    senses_manifest = read_manifest(senses, "senses", name=dictionary.MANIFEST)
+    senses_manifest = read_manifest(senses, "senses", name=dictionary_files.MANIFEST)
     manifest.require(composed, {**compose.compose_inputs(graph, senses_manifest), **_tokenizer(teacher)})
     inputs = neighbours.neighbours_inputs(manifest)
     return Stage(

@@ -16,10 +16,11 @@ from sensetrain.report import pictures
 from sensetrain.report.page import render
 from sensetrain.report.projection import Method, project
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
-from sensetrain.senses.dictionary.inspect import Entry, Inspection, Inspector, token_texts
 from sensetrain.senses.plan.plan import Plan
 from sensetrain.senses.states.collect import States
+from sensetrain.senses.words.inspect import Entry, Inspection, Inspector
 from sensetrain.senses.words.neighbours import Neighbours
+from sensetrain.senses.words.word_tokens import token_texts
 
 _SYNONYMS = 7
 """Synonyms with a colour of their own; further ones share one."""

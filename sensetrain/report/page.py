@@ -143,5 +143,5 @@ def _examples_of(
     """The senses of a token, the largest first, each with one context."""
     rows_of_token = range(int(dictionary.offsets[token]), int(dictionary.offsets[token + 1]))
     rows = sorted(rows_of_token, key=lambda row: -int(dictionary.sizes[row]))
-    contexts = contexts_of(dictionary, rows, tokens, tokenizer, most=1)
+    contexts = contexts_of(dictionary, rows, tokens, tokenizer, limit=1)
     return [SenseExample(int(dictionary.sizes[row]), of_row[0]) for row, of_row in zip(rows, contexts, strict=True)]

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from sensetrain.artefacts.manifest import Manifest
-from sensetrain.senses.dictionary.dictionary import EXAMPLES, SenseDictionary
+from sensetrain.senses.dictionary.dictionary import SenseDictionary
+from sensetrain.senses.dictionary.files import EXAMPLES
 from sensetrain.senses.words.compose import ComposedWords
 from sensetrain.senses.words.neighbours import Neighbours
 

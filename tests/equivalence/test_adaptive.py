@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexgraph.common.errors import UserError
-from sensetrain.senses.cluster.adaptive import allocate, distinct_states, expected_distortion, grid
+from sensetrain.senses.cluster.adaptive import allocate, count_distinct, expected_distortion, k_grid
 
 FEW = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -43,7 +43,7 @@ def test_the_sum_is_the_budget_on_any_curves(seed, budget):
     known = np.arange(5) < random.integers(0, 6, size=6)[:, None]
     curves = np.where(known, random.normal(size=(6, 5)), np.nan)
     most = random.integers(1, 40, size=6)
-    senses = allocate(grid(16), curves, most, budget)
+    senses = allocate(k_grid(16), curves, most, budget)
     assert senses.sum() == min(budget, most.sum())
     assert (senses >= 1).all()
     assert (senses <= most).all()
@@ -55,12 +55,12 @@ def test_fewer_rows_than_tokens_are_refused():
 
 
 def test_the_grid_ends_at_k_max():
-    assert [grid(k) for k in (1, 2, 5, 8)] == [[1], [1, 2], [1, 2, 4, 5], [1, 2, 4, 8]]
+    assert [k_grid(k) for k in (1, 2, 5, 8)] == [[1], [1, 2], [1, 2, 4, 5], [1, 2, 4, 8]]
 
 
 def test_distinct_states_count_rows():
     states = torch.tensor([[0.0, 1.0], [-0.0, 1.0], [1.0, 0.0], [0.0, 1.0]], dtype=torch.bfloat16)
-    assert distinct_states(states) == 2
+    assert count_distinct(states) == 2
 
 
 def test_the_expected_distortion_is_nearer_to_that_of_new_states_than_the_inertia():

@@ -178,7 +178,7 @@ def test_an_empty_cluster_is_put_on_the_farthest_state():
     points = torch.tensor([[[0.0], [1.0], [10.0], [0.0]]])
     real = torch.tensor([[True, True, True, False]])
     start = torch.tensor([[[0.5], [1e6]]])
-    centroids, labels, nearest = module._lloyd(points, real, torch.tensor([3]), start, 50)
+    centroids, labels, nearest = module._run_lloyd(points, real, torch.tensor([3]), start, 50)
     assert centroids[0, :, 0].tolist() == [0.5, 10.0]
     assert labels[0, :3].tolist() == [0, 0, 1]
     assert nearest[0].tolist() == [0.25, 0.25, 0.0, 0.0]
@@ -188,7 +188,7 @@ def test_an_empty_cluster_is_put_on_the_farthest_state():
 def test_no_draw_falls_on_padding(uniform):
     """1 - 2^-26 is 1 in float32, and would be past the last state."""
     weights = torch.tensor([[0.0, 2.0, 1.0, 0.0, 0.0], [0.0] * 5])
-    drawn = module._draw(weights, torch.full((2, 1), uniform, dtype=torch.float64))
+    drawn = module._draw_by_weight(weights, torch.full((2, 1), uniform, dtype=torch.float64))
     assert drawn[:, 0].tolist() == [1 if uniform < 2 / 3 else 2, 0]
     assert module._uniforms(0, np.arange(3), 1, 2).dtype == torch.float64
 
@@ -196,7 +196,7 @@ def test_no_draw_falls_on_padding(uniform):
 def test_a_cluster_that_the_last_assignment_emptied_takes_the_farthest_state_and_its_equals():
     points = torch.tensor([[[0.0], [0.0], [1.0], [9.0], [9.0], [5.0]]])
     real = torch.ones(1, 6, dtype=torch.bool)
-    means, labels, nearest = module._settle(points, real, torch.tensor([[0, 0, 0, 1, 1, 1]]), 4)
+    means, labels, nearest = module._final_clusters(points, real, torch.tensor([[0, 0, 0, 1, 1, 1]]), 4)
     assert labels.tolist() == [[0, 0, 3, 1, 1, 2]]  # 5.0 is farthest from 7.67, then 1.0 from 0.33
     assert means[0, :, 0].tolist() == [0.0, 9.0, 5.0, 1.0]
     assert nearest.tolist() == [[0.0] * 6]
@@ -205,7 +205,7 @@ def test_a_cluster_that_the_last_assignment_emptied_takes_the_farthest_state_and
 def test_a_cluster_stays_empty_only_without_a_further_distinct_state():
     points = torch.tensor([[[3.0], [3.0], [7.0], [0.0]]])
     real = torch.tensor([[True, True, True, False]])
-    means, labels, nearest = module._settle(points, real, torch.tensor([[1, 1, 1, 0]]), 3)
+    means, labels, nearest = module._final_clusters(points, real, torch.tensor([[1, 1, 1, 0]]), 3)
     assert labels[0, :3].tolist() == [1, 1, 0]
     assert means[0, :2, 0].tolist() == [7.0, 3.0]
     assert nearest[0].tolist() == [0.0] * 4

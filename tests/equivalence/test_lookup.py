@@ -45,7 +45,7 @@ def loop_padded(found: SenseDictionary, tokens: Tensor) -> tuple[Tensor, Tensor]
 def _path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways to the rows: from the map at once, and by way of the distinct tokens' rows."""
     if request.param == "as for a GPU":
-        monkeypatch.setattr(SenseDictionary, "_moved", lambda self, tokens, _: self._distinct(tokens.reshape(-1)))
+        monkeypatch.setattr(SenseDictionary, "_look_up", lambda self, tokens, _: self._distinct(tokens.reshape(-1)))
 
 
 @pytest.mark.usefixtures("_path")

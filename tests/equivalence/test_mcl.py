@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensetrain.senses.cluster.mcl import affinity_graph, clusters_of, limit, markov_clusters
+from sensetrain.senses.cluster.mcl import affinity_graph, clusters_of, limit_of_flow, markov_clusters
 
 FEW = settings(max_examples=12, deadline=None, derandomize=True)
 
@@ -66,7 +66,7 @@ def test_graph_and_limit_are_those_of_plain_loops(seed, count, neighbours, affin
     states = groups(count, 3, 5, np.random.default_rng(seed))
     graph, plain = affinity_graph(states, neighbours, affinity), plain_graph(states, neighbours, affinity)
     np.testing.assert_allclose(graph.toarray(), plain, rtol=1e-9, atol=1e-9)
-    flow, expected = limit(graph, inflation, expansion), plain_limit(plain, inflation, expansion)
+    flow, expected = limit_of_flow(graph, inflation, expansion), plain_limit(plain, inflation, expansion)
     np.testing.assert_allclose(flow.toarray(), expected, atol=1e-5)
 
 

@@ -7,7 +7,7 @@ import torch
 
 from equivalence.builders import dictionary
 from sensetrain.senses.dictionary import dictionary as dictionaries
-from sensetrain.senses.dictionary.inspect import similarity_to_owners
+from sensetrain.senses.words.inspect import similarity_to_owners
 
 COUNTS = [3, 0, 5, 1, 0, 2, 0]
 

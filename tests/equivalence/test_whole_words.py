@@ -7,8 +7,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import PreTrainedTokenizerFast
 
 import lexgraph
-from sensetrain.senses.words.compose import tokenize_words
-from sensetrain.senses.words.neighbours import whole_words
+from sensetrain.senses.words.word_tokens import tokenize_words, whole_words
 from sensetrain.text.whole_words import word_mark
 
 

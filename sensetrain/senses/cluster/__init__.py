@@ -1,1 +1,1 @@
-"""Each token's states in, the rows that are its senses out."""
+"""States in, a sense dictionary out."""

@@ -1,4 +1,4 @@
-"""Where in the corpus a sense occurs: the text around the example positions that a dictionary keeps."""
+"""Senses and the corpus in, text out: what stands around the example positions that a dictionary keeps."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 import pyarrow.dataset
 from transformers import PreTrainedTokenizerBase
 
-from sensetrain.senses.dictionary.dictionary import EXAMPLES, SenseDictionary
+from sensetrain.senses.dictionary.dictionary import SenseDictionary
+from sensetrain.senses.dictionary.files import EXAMPLES
 from sensetrain.text.tokens import token_files
 
-_TOKENS = 9  # shown on each side
+_TOKENS = 9  # of text on each side
 _SPACE = re.compile(r"\s+")
 
 
@@ -35,30 +36,30 @@ def contexts_of(
     tokens: Path,
     tokenizer: PreTrainedTokenizerBase,
     *,
-    most: int = EXAMPLES,
+    limit: int = EXAMPLES,
 ) -> list[list[Context]]:
     """The occurrences nearest to each of some senses, nearest first.
 
     Args:
         dictionary: whose senses.
         rows: their row numbers.
-        tokens: the artefact `tokens` that the dictionary comes from; only the sequences needed are read.
+        tokens: the artefact `tokens` that the dictionary was made from; only sequences that are needed are read.
         tokenizer: the teacher's.
-        most: how many a sense.
+        limit: most occurrences of a sense.
     """
-    # A state of `next` stands one position before the token that it belongs to.
+    # With state_of `next` and `predicted`, a state stands one position before its token.
     shift = 0 if dictionary.manifest and dictionary.manifest.settings["state_of"] == "same" else 1
-    places = [[tuple(place) for place in dictionary.examples[row, :most].tolist() if place[0] >= 0] for row in rows]
+    places = [[tuple(place) for place in dictionary.examples[row, :limit].tolist() if place[0] >= 0] for row in rows]
     sequences = _sequences(tokens, {sequence for sense in places for sequence, _ in sense})
     return [
         [_context(sequences[sequence], position + shift, tokenizer) for sequence, position in sense] for sense in places
     ]
 
 
-def _sequences(tokens: Path, wanted: set[int]) -> dict[int, npt.NDArray[np.int32]]:
+def _sequences(tokens: Path, numbers: set[int]) -> dict[int, npt.NDArray[np.int32]]:
     """The ids of some sequences, without reading the others' row groups."""
     files = pyarrow.dataset.dataset([str(file) for file in token_files(tokens)])
-    table = files.to_table(columns=["sequence", "input_ids"], filter=pc.field("sequence").isin(sorted(wanted)))
+    table = files.to_table(columns=["sequence", "input_ids"], filter=pc.field("sequence").isin(sorted(numbers)))
     ids = (np.asarray(row.values) for row in table["input_ids"])
     return dict(zip(table["sequence"].to_pylist(), ids, strict=True))
 

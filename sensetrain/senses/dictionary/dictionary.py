@@ -1,6 +1,6 @@
-"""The sense dictionary: for each token the rows that are its senses, in one safetensors file.
+"""A folder in, `SenseDictionary` out: for each token the rows that are its senses, in one safetensors file.
 
-The file is mapped into memory, not read: what is looked up is what leaves the disk, and only that goes to a GPU.
+The file is mapped into memory, not read: only rows that are looked up leave the disk, and only they go to a GPU.
 """
 
 from __future__ import annotations
@@ -12,32 +12,36 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.making import making
 from sensetrain.artefacts.manifest import Manifest, read_manifest
+from sensetrain.senses.dictionary.files import FILE, MANIFEST, TENSORS, map_tensors
+from sensetrain.senses.dictionary.hub import download, is_hub_id
 from sensetrain.senses.settings import Unit
 from sensetrain.text.whole_words import WORDS, read_words, write_words
 
-FILE, MANIFEST = "senses.safetensors", "senses.json"
-EXAMPLES = 4
-"""Example positions kept a sense."""
-
-_TENSORS = ("rows", "offsets", "sizes", "inertia", "spread", "examples")
 _CHUNK_BYTES = 32 << 20
 
 
-class _Batch(NamedTuple):
-    """What a batch of n tokens needs, on its device."""
+class _Lookup(NamedTuple):
+    """The senses of n tokens: token i has the `counts[i]` rows of `rows` from `first[i]` on.
 
-    rows: Tensor  # those of the distinct tokens at least
-    first: Tensor  # (n,): where each token's begin in `rows`
-    counts: Tensor  # (n,): how many each has
-    widest: int  # the most of them
-    total: int  # all of them
+    The two sums are taken before anything goes to a GPU, so that nothing there has to be waited for.
+    """
+
+    rows: Tensor  # at least those of the distinct tokens
+    first: Tensor  # int64, shape (n,)
+    counts: Tensor  # int64, shape (n,)
+    most: int  # the largest count
+    total: int  # the sum of the counts
+
+    @classmethod
+    def of(cls, rows: Tensor, first: Tensor, counts: Tensor) -> _Lookup:
+        """With the sums of counts that lie in the CPU's memory."""
+        return cls(rows, first, counts, int(counts.max()) if len(counts) else 0, int(counts.sum()))
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,8 @@ class SenseDictionary:
         spread: fp32, shape (width,): standard deviation of each dimension over all states.
         examples: int64, shape (senses, EXAMPLES, 2): sequence and position of the states
             nearest to the row, -1 for none.
-        manifest: what the dictionary says of itself; None before it is written.
-        words: of a dictionary of words, casefolded and sorted; None in one of tokens.
+        manifest: settings, inputs and facts that are stored beside the tensors; None before it is written.
+        words: the words of a dictionary of words, casefolded and sorted; None in one of tokens.
     """
 
     rows: Tensor
@@ -72,45 +76,41 @@ class SenseDictionary:
         """Map a dictionary into memory; rows are read from disk when they are looked up.
 
         Args:
-            path: its folder, or as a text also a hub id, `owner/name`, whose files are fetched once and hashed.
+            path: its folder. A text may also be a hub id, `owner/name`: its files are downloaded once and hashed.
             inputs: fingerprints that it must have been made with, such as `teacher` and `tokenizer`.
-            unit: what must have senses in it; either will do if None.
+            unit: whether it must be a dictionary of tokens or of words; None for either.
 
         Raises:
             UserError: it is missing, damaged, made by another teacher or tokenizer, or of another unit.
         """
-        from sensetrain.senses.dictionary import hub
-
-        folder = hub.download(path) if isinstance(path, str) and hub.is_hub_id(path) else Path(path)
+        folder = download(path) if isinstance(path, str) and is_hub_id(path) else Path(path)
         manifest = read_manifest(folder, "senses", name=MANIFEST)
         manifest.require(folder / MANIFEST, inputs or {})
-        found = manifest.settings.get("unit", "token")
-        if unit not in (None, found):
+        own_unit = manifest.settings.get("unit", "token")
+        if unit not in (None, own_unit):
             raise UserError(
-                f"a dictionary of {found}s, expected one of {unit}s",
+                f"a dictionary of {own_unit}s, expected one of {unit}s",
                 path=folder / MANIFEST,
                 field="settings.unit",
                 remedy=f"plan with --unit {unit}",
             )
-        words = read_words(folder / WORDS) if found == "word" else None
+        words = read_words(folder / WORDS) if own_unit == "word" else None
         return replace(cls.of_file(folder / FILE), manifest=manifest, words=words)
 
     @classmethod
     def of_file(cls, path: Path) -> SenseDictionary:
-        """Map a dictionary's file alone, without its manifest.
+        """Map a dictionary's tensors alone, without its manifest.
 
         Raises:
-            UserError: it is damaged, or something else.
+            UserError: the file is missing, damaged or no dictionary's.
         """
-        tensors = _map(path)
-        _check_layout(tensors, path)
-        return cls(**tensors, manifest=None, words=None)
+        return cls(**map_tensors(path), manifest=None, words=None)
 
     def save(self, path: str | Path) -> Manifest:
-        """Write it as a folder that `load` reads, made from the same as this one.
+        """Write it as a folder that `load` reads, with the same settings, inputs and facts.
 
         Raises:
-            UserError: it has no manifest that says what it was made from.
+            UserError: it has no manifest, which has them.
         """
         if self.manifest is None:
             raise UserError("the dictionary has no manifest", field="manifest", remedy="load it, or write_dictionary")
@@ -120,7 +120,7 @@ class SenseDictionary:
         """The senses of a token or word, shape (senses, width); empty for one without any.
 
         Args:
-            token: its number, or in a dictionary of words the word itself, in any case.
+            token: its number; in a dictionary of words also the word itself, in upper or lower case.
         """
         if isinstance(token, str):
             number = self.number_of(token)
@@ -128,7 +128,7 @@ class SenseDictionary:
         return self.rows[self.offsets[token] : self.offsets[token + 1]]
 
     def number_of(self, word: str) -> int | None:
-        """The number of a word, case aside; None if it is not among the words.
+        """The number of a word, in upper or lower case; None if it is not among the words.
 
         Raises:
             TypeError: the dictionary is one of tokens.
@@ -139,11 +139,11 @@ class SenseDictionary:
         return at if at < len(self.words) and self.words[at] == word.casefold() else None
 
     def __len__(self) -> int:
-        """Tokens that have senses."""
+        """How many tokens have senses."""
         return int((self.counts() > 0).sum())
 
     def counts(self) -> Tensor:
-        """Senses of each token, int64, shape (vocabulary,)."""
+        """How many senses each token has, int64, shape (vocabulary,)."""
         return self.offsets.diff()
 
     @property
@@ -159,24 +159,21 @@ class SenseDictionary:
         return total / max(1, int(self.sizes.sum()))
 
     def ragged(self, tokens: Tensor, device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
-        """The senses of some tokens end to end.
+        """The senses of some tokens, end to end.
 
         Args:
             tokens: int64, any shape, n ids; a token may occur more than once.
             device: where the result goes; each distinct token's rows are moved there once.
 
         Returns:
-            Values, shape (rows, width), as stored, and offsets, int64, shape (n + 1,), over the flattened tokens.
+            Rows, shape (rows, width), as stored, and offsets, int64, shape (n + 1,): token i of the flattened tokens
+            has the rows offsets[i] to offsets[i + 1].
 
         Raises:
             IndexError: an id is not in the vocabulary.
         """
-        batch = self._moved(tokens, device)
-        offsets = _offsets(batch.counts)
-        index = torch.arange(batch.total, device=batch.rows.device)
-        # Told how many there will be, a GPU need not be waited for.
-        owner = torch.repeat_interleave(batch.counts, output_size=batch.total)
-        return batch.rows.index_select(0, index + (batch.first - offsets[:-1])[owner]), offsets
+        found = self._look_up(tokens, device)
+        return found.rows.index_select(0, _ranges(found.first, found.counts, found.total)), _offsets(found.counts)
 
     def padded(self, tokens: Tensor, device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
         """The senses of some tokens as one padded tensor.
@@ -186,81 +183,52 @@ class SenseDictionary:
             device: where the result goes; each distinct token's rows are moved there once.
 
         Returns:
-            Rows, shape (*tokens.shape, k, width) with the k of the token that has most, as stored and zero where there
-            is none, and a mask, shape (*tokens.shape, k), true where there is one.
+            Rows, shape (*tokens.shape, k, width), as stored, where k is the largest number of senses of any of the
+            tokens, and zero on padding. Mask, bool, shape (*tokens.shape, k), false on padding.
 
         Raises:
             IndexError: an id is not in the vocabulary.
         """
-        batch = self._moved(tokens, device)
-        slots = torch.arange(batch.widest, device=batch.rows.device)
-        mask = slots < batch.counts[:, None]
-        index = torch.where(mask, batch.first[:, None] + slots, 0).reshape(-1)
-        padded = batch.rows.index_select(0, index).reshape(*mask.shape, self.rows.shape[1])
-        if batch.total < mask.numel():
+        found = self._look_up(tokens, device)
+        slots = torch.arange(found.most, device=found.rows.device)
+        mask = slots < found.counts[:, None]
+        index = torch.where(mask, found.first[:, None] + slots, 0).reshape(-1)
+        padded = found.rows.index_select(0, index).reshape(*mask.shape, self.rows.shape[1])
+        if found.total < mask.numel():
             padded.masked_fill_(~mask[..., None], 0)
-        shape = (*tokens.shape, batch.widest)
+        shape = (*tokens.shape, found.most)
         return padded.reshape(*shape, self.rows.shape[1]), mask.reshape(shape)
 
-    def _moved(self, tokens: Tensor, device: torch.device | str | None) -> _Batch:
-        """What a batch needs, on the device."""
-        wanted = tokens.detach().cpu().reshape(-1)
-        if len(wanted) and not 0 <= int(wanted.min()) <= int(wanted.max()) < self.vocabulary:
-            raise IndexError(f"token ids reach from {wanted.min()} to {wanted.max()}, not 0 to {self.vocabulary - 1}")
+    def _look_up(self, tokens: Tensor, device: torch.device | str | None) -> _Lookup:
+        """The senses of some tokens, on the device."""
+        ids = tokens.detach().cpu().reshape(-1)
+        if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < self.vocabulary:
+            raise IndexError(f"token ids reach from {ids.min()} to {ids.max()}, not 0 to {self.vocabulary - 1}")
         to = torch.device("cpu") if device is None else torch.device(device)
         if to.type == "cpu":  # nothing to move: rows are taken from the map at once
-            first = self.offsets[wanted]
-            return _batch(self.rows, first, self.offsets[wanted + 1] - first)
-        batch = self._distinct(wanted)
-        return batch._replace(rows=batch.rows.to(to), first=batch.first.to(to), counts=batch.counts.to(to))
+            first = self.offsets[ids]
+            return _Lookup.of(self.rows, first, self.offsets[ids + 1] - first)
+        found = self._distinct(ids)
+        return found._replace(rows=found.rows.to(to), first=found.first.to(to), counts=found.counts.to(to))
 
-    def _distinct(self, wanted: Tensor) -> _Batch:
-        """A batch whose rows are those of its distinct tokens, read from the file."""
-        distinct, place = torch.unique(wanted, return_inverse=True)
-        begin = self.offsets[distinct]
-        counts = self.offsets[distinct + 1] - begin
-        first = _offsets(counts)[:-1]
-        owner = torch.repeat_interleave(counts)
-        rows = self.rows.index_select(0, torch.arange(len(owner)) + (begin - first)[owner])
-        return _batch(rows, first[place], counts[place])
+    def _distinct(self, ids: Tensor) -> _Lookup:
+        """The senses of some tokens, those of each distinct token read once from the file."""
+        distinct, place = torch.unique(ids, return_inverse=True)
+        first = self.offsets[distinct]
+        counts = self.offsets[distinct + 1] - first
+        rows = self.rows.index_select(0, _ranges(first, counts, int(counts.sum())))
+        return _Lookup.of(rows, _offsets(counts)[place], counts[place])
 
 
-def _map(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, mapped into memory.
-
-    Raises:
-        UserError: the file is missing, cut off or otherwise damaged.
-    """
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"damaged: {error}", path=path, remedy="make it again: sensetrain cluster") from None
-    return tensors
+def _offsets(counts: Tensor) -> Tensor:
+    """0 and the running sums of counts, shape (n + 1,)."""
+    return torch.nn.functional.pad(counts.cumsum(0), (1, 0))
 
 
-def _check_layout(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse tensors that are not those of a dictionary, or whose types or shapes do not fit each other.
-
-    Raises:
-        UserError: names the tensor.
-    """
-    if wrong := sorted(set(_TENSORS).symmetric_difference(tensors)):
-        raise UserError(f"tensors missing or unknown: {', '.join(wrong)}", path=path, field=wrong[0])
-    rows, width = tensors["rows"].shape if tensors["rows"].dim() == 2 else (-1, -1)
-    expected: dict[str, tuple[tuple[torch.dtype, ...], tuple[int, ...]]] = {
-        "rows": ((torch.bfloat16, torch.float32), (rows, width)),
-        "offsets": ((torch.int64,), (max(1, tensors["offsets"].numel()),)),
-        "sizes": ((torch.int32,), (rows,)),
-        "inertia": ((torch.float32,), (rows,)),
-        "spread": ((torch.float32,), (width,)),
-        "examples": ((torch.int64,), (rows, EXAMPLES, 2)),
-    }
-    for name, (types, shape) in expected.items():
-        tensor = tensors[name]
-        if tensor.dtype not in types or tuple(tensor.shape) != shape:
-            raise UserError(f"{tensor.dtype} {tuple(tensor.shape)}, expected {types[0]} {shape}", path=path, field=name)
-    if int(tensors["offsets"][-1]) != rows:
-        raise UserError(f"end at {int(tensors['offsets'][-1])}, but there are {rows} rows", path=path, field="offsets")
+def _ranges(first: Tensor, counts: Tensor, total: int) -> Tensor:
+    """As `sensetrain.artefacts.ranges.ranges`, on any device; a GPU that is told the total need not be waited for."""
+    owner = torch.repeat_interleave(counts, output_size=total)
+    return torch.arange(total, device=counts.device) + (first - _offsets(counts)[:-1])[owner]
 
 
 def write_dictionary(
@@ -270,9 +238,9 @@ def write_dictionary(
     inputs: Mapping[str, str],
     facts: Mapping[str, Any],
 ) -> Manifest:
-    """Write a dictionary as the artefact `senses`."""
+    """Write a dictionary as the artefact `senses`; its own manifest is not used."""
     with making(out, "senses", settings, inputs, name=MANIFEST) as draft:
-        save_file({name: getattr(dictionary, name).contiguous() for name in _TENSORS}, draft.folder / FILE)
+        save_file({name: getattr(dictionary, name).contiguous() for name in TENSORS}, draft.folder / FILE)
         if dictionary.words is not None:
             write_words(draft.folder / WORDS, dictionary.words)
         draft.facts.update(facts)
@@ -293,21 +261,12 @@ def dictionary_facts(dictionary: SenseDictionary) -> dict[str, float | int]:
 
 
 def combined_rows(dictionary: SenseDictionary, composed: Tensor) -> Tensor:
-    """One numbering for all sense rows: the dictionary's first, then the composed words'."""
+    """All sense rows under one numbering: the dictionary's first, then those of composed words."""
     return torch.cat([dictionary.rows, composed.to(dictionary.rows.dtype)])
 
 
-def _batch(rows: Tensor, first: Tensor, counts: Tensor) -> _Batch:
-    return _Batch(rows, first, counts, int(counts.max()) if len(counts) else 0, int(counts.sum()))
-
-
-def _offsets(counts: Tensor) -> Tensor:
-    """0 and the running sums of counts."""
-    return torch.nn.functional.pad(counts.cumsum(0), (1, 0))
-
-
 def row_chunks(rows: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Rows in float32, as many at a time as fit a small part of memory, each time with the number of the first."""
+    """Rows in float32 in chunks of about _CHUNK_BYTES, each with the number of its first row."""
     step = max(1, _CHUNK_BYTES // (4 * max(1, rows.shape[1])))
     for start in range(0, len(rows), step):
         yield start, rows[start : start + step].float()

@@ -1,7 +1,7 @@
-"""Dictionaries made from dictionaries: merged, cut down to some tokens, or converted.
+"""Dictionaries in, a dictionary out: merged, cut down to some tokens, or converted to another number type.
 
-Each is a choice, for every token, of the dictionary that its senses come from; rows go from map to map in chunks, so
-that a dictionary larger than memory can be worked on.
+Each of these chooses for every token the dictionary that its senses are copied from. Rows are copied from mapped file
+to file in chunks, so that a dictionary may be larger than memory.
 """
 
 from __future__ import annotations
@@ -21,28 +21,27 @@ from lexgraph.common.folders import require_apart
 from lexgraph.common.terminal import progress, say
 from sensetrain.artefacts.making import making
 from sensetrain.artefacts.manifest import Manifest, read_manifest
+from sensetrain.artefacts.ranges import offsets_of, ranges
 from sensetrain.artefacts.tensor_file import TensorFile
-from sensetrain.models.folder import ModelFolder
-from sensetrain.senses.dictionary.dictionary import EXAMPLES, FILE, MANIFEST, SenseDictionary, dictionary_facts
-from sensetrain.senses.words.compose import tokenize_words
+from sensetrain.senses.dictionary.dictionary import SenseDictionary, dictionary_facts
+from sensetrain.senses.dictionary.files import FILE, MANIFEST, layout
 from sensetrain.text.whole_words import WORDS, write_words
 
-Int = npt.NDArray[np.int64]
 DType = Literal["bf16", "fp32"]
 
-_BELONG = ("teacher", "tokenizer")
-_ALIKE = ("state_of", "unit", "dtype")
+_SAME_INPUTS = ("teacher", "tokenizer")
+_SAME_SETTINGS = ("state_of", "unit", "dtype")
 _ROWS_AT_ONCE = 1 << 14
 
 
 def merge(first_path: Path, second_path: Path, out: Path, *, prefer: Literal["first"] | None = None) -> Manifest:
-    """All tokens of two dictionaries.
+    """The tokens of two dictionaries in one.
 
     Args:
         first_path: a dictionary.
         second_path: another one of the same teacher and tokenizer.
         out: where the result goes.
-        prefer: `first` takes the first one's senses where a token is in both; without it, that is refused.
+        prefer: `first` takes the first dictionary's senses of a token that has some in both; None refuses such tokens.
 
     Raises:
         UserError: teacher, tokenizer, state_of or number type differ, or a token is in both.
@@ -50,8 +49,8 @@ def merge(first_path: Path, second_path: Path, out: Path, *, prefer: Literal["fi
     require_apart(out, (first_path, second_path))
     first, second = SenseDictionary.load(first_path, unit="token"), SenseDictionary.load(second_path, unit="token")
     one, two = _manifest(first), _manifest(second)
-    two.require(second_path / MANIFEST, {name: one.inputs[name] for name in _BELONG})
-    for name in _ALIKE:
+    two.require(second_path / MANIFEST, {name: one.inputs[name] for name in _SAME_INPUTS})
+    for name in _SAME_SETTINGS:
         if one.settings.get(name) != two.settings.get(name):
             raise UserError(
                 f"{two.settings.get(name)}, but {first_path} has {one.settings.get(name)}",
@@ -67,20 +66,20 @@ def merge(first_path: Path, second_path: Path, out: Path, *, prefer: Literal["fi
             remedy="--prefer first takes the first dictionary's senses",
         )
     choice = np.where(first.counts().numpy() > 0, 0, np.where(second.counts().numpy() > 0, 1, -1))
-    # Positions are of use only with the tokens that they stand in.
+    # Example positions are of use only with the tokens that they are positions in.
     keep = one.inputs.get("tokens") is not None and one.inputs.get("tokens") == two.inputs.get("tokens")
     if not keep:
         say("merge: the dictionaries come from different tokens, so the result has no example positions")
     settings = {name: value for name, value in one.settings.items() if two.settings.get(name) == value}
     settings["merged"] = {"settings": [dict(one.settings), dict(two.settings)], "prefer": prefer}
-    inputs = {name: one.inputs[name] for name in (*_BELONG, *(["tokens"] if keep else []))}
+    inputs = {name: one.inputs[name] for name in (*_SAME_INPUTS, *(["tokens"] if keep else []))}
     inputs |= {"first": one.fingerprint, "second": two.fingerprint}
     facts = {"overlapping": len(both)}
     return _write(out, [first, second], choice, _pooled_spread(first, second), settings, inputs, facts, examples=keep)
 
 
 def subset(path: Path, out: Path, tokens: Sequence[int]) -> Manifest:
-    """The senses of some tokens only. `spread` stays that of all states.
+    """The senses of some tokens only. `spread` remains that of all states.
 
     Args:
         path: a dictionary.
@@ -93,21 +92,21 @@ def subset(path: Path, out: Path, tokens: Sequence[int]) -> Manifest:
     require_apart(out, (path,))
     dictionary = SenseDictionary.load(path, unit="token")
     made = _manifest(dictionary)
-    wanted = sorted(set(tokens))
-    if outside := [token for token in wanted if not 0 <= token < dictionary.vocabulary]:
+    kept = sorted(set(tokens))
+    if outside := [token for token in kept if not 0 <= token < dictionary.vocabulary]:
         raise UserError(f"token {outside[0]} is not one of {dictionary.vocabulary:,}", path=path, field="tokens")
     choice = np.full(dictionary.vocabulary, -1)
-    choice[wanted] = 0
+    choice[kept] = 0
     choice[dictionary.counts().numpy() == 0] = -1
     if (choice < 0).all():
         raise UserError("none of these tokens has senses here", path=path, field="tokens")
-    settings = {**made.settings, "subset": sha256_of_json(wanted)}
-    facts = {"wanted": len(wanted), "without_senses": len(wanted) - int((choice >= 0).sum())}
+    settings = {**made.settings, "subset": sha256_of_json(kept)}
+    facts = {"wanted": len(kept), "without_senses": len(kept) - int((choice >= 0).sum())}
     return _write(out, [dictionary], choice, dictionary.spread, settings, _derived(made), facts)
 
 
 def token_ids(path: Path) -> list[int]:
-    """Token ids from a file, one a line; empty lines are passed over.
+    """Token ids from a file, one a line.
 
     Raises:
         UserError: the file is missing or not text, or a line is no number.
@@ -121,23 +120,8 @@ def token_ids(path: Path) -> list[int]:
     return ids
 
 
-def word_ids(path: Path, words: Sequence[str], teacher: ModelFolder) -> list[int]:
-    """All tokens of some words as they stand inside a text.
-
-    Raises:
-        UserError: the dictionary was made with another tokenizer, or it cannot write one of them.
-    """
-    made = read_manifest(path, "senses", name=MANIFEST)
-    made.require(path / MANIFEST, {"tokenizer": teacher.tokenizer_fingerprint})
-    texts = [word.strip() for word in words if word.strip()]
-    found = tokenize_words(teacher.tokenizer(), texts)
-    if unknown := [text for text, ids in zip(texts, found, strict=True) if not ids]:
-        raise UserError(f"words that the tokenizer cannot write: {', '.join(unknown)}", field="words")
-    return [token for ids in found for token in ids]
-
-
 def convert(path: Path, out: Path, dtype: DType) -> Manifest:
-    """The same senses in another number type (from fp32 to bf16 they are rounded).
+    """The same senses in another number type; from fp32 to bf16 they are rounded.
 
     Args:
         path: a dictionary.
@@ -158,14 +142,14 @@ def _manifest(dictionary: SenseDictionary) -> Manifest:
 
 
 def _derived(made: Manifest) -> dict[str, str]:
-    """What a dictionary's inputs say once it has been changed: where it came from, and itself."""
+    """The inputs of a dictionary that is made from another: those of the other one, and its fingerprint."""
     return {**made.inputs, "senses": made.fingerprint}
 
 
 def _write(
     out: Path,
     sources: Sequence[SenseDictionary],
-    choice: Int,
+    choice: npt.NDArray[np.int64],
     spread: Tensor,
     settings: Mapping[str, Any],
     inputs: Mapping[str, str],
@@ -173,32 +157,22 @@ def _write(
     *,
     examples: bool = True,
 ) -> Manifest:
-    """Write, for each token v, the senses that the source choice[v] has of it; none where that is -1."""
+    """Write for each token v its senses in the dictionary sources[choice[v]], or none where choice[v] is -1."""
     counts = np.zeros(len(choice), dtype=np.int64)
     for number, source in enumerate(sources):
         counts[choice == number] = source.counts().numpy()[choice == number]
-    offsets = np.concatenate([[0], np.cumsum(counts)])
+    offsets = offsets_of(counts)
     rows, width = int(offsets[-1]), sources[0].rows.shape[1]
     dtype = settings.get("dtype") or ("bf16" if sources[0].rows.dtype == torch.bfloat16 else "fp32")
     with making(out, "senses", settings, inputs, name=MANIFEST) as draft:
-        file = TensorFile(
-            draft.folder / FILE,
-            {
-                "rows": (dtype, (rows, width)),
-                "offsets": ("int64", (len(offsets),)),
-                "sizes": ("int32", (rows,)),
-                "inertia": ("fp32", (rows,)),
-                "spread": ("fp32", (width,)),
-                "examples": ("int64", (rows, EXAMPLES, 2)),
-            },
-        )
+        file = TensorFile(draft.folder / FILE, layout(rows, width, len(choice), dtype))
         file.write("offsets", np.arange(len(offsets)), torch.from_numpy(offsets))
         file.write("spread", np.arange(width), spread)
         with progress("write (senses)", rows) as advance:
             for number, source in enumerate(sources):
                 tokens = np.flatnonzero(choice == number)
-                origin = _ranges(source.offsets.numpy()[tokens], counts[tokens])
-                target = _ranges(offsets[tokens], counts[tokens])
+                origin = ranges(source.offsets.numpy()[tokens], counts[tokens])
+                target = ranges(offsets[tokens], counts[tokens])
                 for start in range(0, len(origin), _ROWS_AT_ONCE):
                     part = slice(start, start + _ROWS_AT_ONCE)
                     _copy(file, source, origin[part], target[part], examples=examples)
@@ -211,7 +185,15 @@ def _write(
     return read_manifest(out, "senses", name=MANIFEST)
 
 
-def _copy(file: TensorFile, source: SenseDictionary, origin: Int, target: Int, *, examples: bool) -> None:
+def _copy(
+    file: TensorFile,
+    source: SenseDictionary,
+    origin: npt.NDArray[np.int64],
+    target: npt.NDArray[np.int64],
+    *,
+    examples: bool,
+) -> None:
+    """Copy the rows `origin` of a dictionary, and what belongs to them, to the rows `target` of the file."""
     index = torch.from_numpy(origin)
     file.write("rows", target, source.rows[index].float())
     file.write("sizes", target, source.sizes[index])
@@ -220,17 +202,10 @@ def _copy(file: TensorFile, source: SenseDictionary, origin: Int, target: Int, *
     file.write("examples", target, places if examples else torch.full_like(places, -1))
 
 
-def _ranges(first: Int, counts: Int) -> Int:
-    """The ranges first[i] .. first[i] + counts[i] end to end."""
-    ends = np.cumsum(counts)
-    inside: Int = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - counts, counts)
-    return np.repeat(first, counts) + inside
-
-
 def _pooled_spread(first: SenseDictionary, second: SenseDictionary) -> Tensor:
-    """Standard deviation of each dimension over the states of both, from theirs and their means.
+    """Standard deviation of each dimension over the states of both dictionaries, float32, shape (width,).
 
-    A row is the mean of its states, so the mean of all states is that of the rows, weighted by their sizes.
+    It follows from the spread and the mean of each: E[x^2] = spread^2 + mean^2, weighted by the numbers of states.
     """
     counts = torch.tensor([[float(d.sizes.sum())] for d in (first, second)], dtype=torch.float64)
     means = torch.stack([d.mean() for d in (first, second)])

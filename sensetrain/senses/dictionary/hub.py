@@ -1,4 +1,7 @@
-"""Sense dictionaries on the Hugging Face hub: as dataset repositories, with a card made from the manifest."""
+"""A hub id in, a dictionary's folder out, and back: dataset repositories on the Hugging Face hub, each with a card.
+
+It knows folders and manifests only: `SenseDictionary.load` stands above it.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ from typing import Any
 
 from huggingface_hub import DatasetCardData, HfApi, get_token, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # the one that it uses
+from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # the client that it raises errors of
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import replacing
 from sensetrain.artefacts.manifest import Manifest, read_manifest
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.packaged import MODELS
-from sensetrain.senses.dictionary.dictionary import FILE, MANIFEST
+from sensetrain.senses.dictionary.files import FILE, MANIFEST
 from sensetrain.text.whole_words import WORDS
 
 CARD = "README.md"
@@ -26,22 +29,22 @@ _FAILURES = (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, httpx.H
 
 @dataclass(frozen=True)
 class Upload:
-    """What a push sends: the repository, and the bytes of each file."""
+    """What a push sends: the repository's hub id, and the size of each file in bytes."""
 
     repository: str
     files: Mapping[str, int]
 
 
 def is_hub_id(name: str | Path) -> bool:
-    """Whether a dictionary's name is a hub id, `owner/name`: a text that names no folder here."""
+    """Whether a dictionary's name is a hub id: a text of the form `owner/name` that is no folder on this machine."""
     return isinstance(name, str) and re.fullmatch(r"\w[\w.-]*/[\w.-]+", name) is not None and not Path(name).exists()
 
 
 def download(repository: str) -> Path:
-    """The folder of a dictionary on the hub, fetched unless it lies in the hub's cache, each file hashed.
+    """The local folder of a dictionary on the hub: downloaded unless it is in the hub's cache; each file is hashed.
 
     Raises:
-        UserError: it cannot be had, or is not what its manifest says.
+        UserError: it cannot be downloaded, or a file does not match its manifest.
     """
     try:
         folder = Path(snapshot_download(repository, repo_type="dataset", allow_patterns=[MANIFEST, FILE, WORDS]))
@@ -69,9 +72,9 @@ def push(
 
     Args:
         path: the dictionary's folder.
-        repository: the hub id, made if it is not there.
-        teacher: what the dictionary was made by; the card names it.
-        data: what the card says of the text.
+        repository: the hub id; a repository that does not exist is made.
+        teacher: the model whose states the senses are; the card names it.
+        data: the card's description of the text.
         licence: the hub's identifier of the licence.
         private: whether a new repository is private.
         dry_run: write the card, and upload nothing.
@@ -105,7 +108,7 @@ def push(
 
 
 def card(made: Manifest, repository: str, teacher: str, data: str | None, licence: str | None) -> str:
-    """What the hub shows of a dictionary."""
+    """The text of a dictionary's card, which the hub shows: front matter in YAML, then Markdown."""
     front = DatasetCardData(license=licence, tags=["sensetrain", "word-senses", "knowledge-distillation"])
     packaged = MODELS.get(teacher)
     about = {
@@ -150,6 +153,7 @@ Fingerprints (SHA-256); a reader that names another teacher or tokenizer is refu
 
 
 def _table(values: Mapping[str, Any]) -> str:
+    """A Markdown table of names and values, without a header."""
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in values.items())])
 
 
@@ -159,4 +163,5 @@ def _cell(value: object) -> str:
 
 
 def _reason(error: Exception) -> str:
+    """The first line of an error's message."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,4 +1,4 @@
-"""Checking a dictionary from its manifest to its last number, and saying all that is wrong with it."""
+"""A dictionary in, a list of its faults out: hashes, shapes, every number, and what the manifest says of them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from torch import Tensor
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import sha256_of
 from sensetrain.artefacts.manifest import Manifest, read_manifest
-from sensetrain.senses.dictionary.dictionary import FILE, MANIFEST, SenseDictionary, row_chunks
+from sensetrain.senses.dictionary.dictionary import SenseDictionary, row_chunks
+from sensetrain.senses.dictionary.files import FILE, MANIFEST
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong: in which field of the manifest or tensor, and what."""
+    """One fault: the field of the manifest or the tensor that it is in, and what is wrong there."""
 
     field: str
     what: str
 
 
 def verify(path: Path) -> list[Fault]:
-    """Everything that is wrong with a dictionary; nothing if it is whole.
+    """All faults of a dictionary; an empty list if it has none.
 
     Args:
         path: its folder.
@@ -43,18 +44,13 @@ def verify(path: Path) -> list[Fault]:
     try:
         dictionary = SenseDictionary.load(path)
     except UserError as error:
-        # Without its tensors in place there is nothing more to look at.
+        # The other checks need the tensors.
         return [*faults, Fault(error.field or FILE, error.message)]
-    return [
-        *faults,
-        *_offsets(dictionary),
-        *_statistics(dictionary),
-        *_rows(dictionary),
-        *_stated(dictionary, manifest),
-    ]
+    return [*faults, *_offsets(dictionary), *_statistics(dictionary), *_rows(dictionary), *_facts(dictionary, manifest)]
 
 
 def _offsets(dictionary: SenseDictionary) -> Iterator[Fault]:
+    """Offsets begin at 0 and never fall."""
     if int(dictionary.offsets[0]) != 0:
         yield Fault("offsets", f"begin at {int(dictionary.offsets[0])}, not at 0")
     falling = torch.nonzero(dictionary.counts() < 0).flatten()
@@ -65,10 +61,11 @@ def _offsets(dictionary: SenseDictionary) -> Iterator[Fault]:
 
 
 def _statistics(dictionary: SenseDictionary) -> Iterator[Fault]:
+    """Sizes, inertia, spread and example positions are in their range."""
     wrong: dict[str, tuple[Tensor, str]] = {
         "sizes": (dictionary.sizes < 1, "a sense without a state"),
-        "inertia": (_no_amount(dictionary.inertia), "negative or not finite"),
-        "spread": (_no_amount(dictionary.spread), "negative or not finite"),
+        "inertia": (_negative_or_not_finite(dictionary.inertia), "negative or not finite"),
+        "spread": (_negative_or_not_finite(dictionary.spread), "negative or not finite"),
         "examples": ((dictionary.examples < -1).flatten(1).any(1), "a position below -1"),
     }
     for name, (bad, what) in wrong.items():
@@ -76,12 +73,12 @@ def _statistics(dictionary: SenseDictionary) -> Iterator[Fault]:
             yield Fault(name, f"{what}: at {int(torch.nonzero(bad)[0])}" + _more(int(bad.sum())))
 
 
-def _no_amount(values: Tensor) -> Tensor:
+def _negative_or_not_finite(values: Tensor) -> Tensor:
     return ~torch.isfinite(values) | (values < 0)
 
 
 def _rows(dictionary: SenseDictionary) -> Iterator[Fault]:
-    """The first number that is not finite, and how many there are."""
+    """All numbers of the rows are finite; else the first that is not, and how many there are."""
     first, count = None, 0
     for start, rows in row_chunks(dictionary.rows):
         bad = torch.nonzero(~torch.isfinite(rows))
@@ -94,19 +91,19 @@ def _rows(dictionary: SenseDictionary) -> Iterator[Fault]:
         yield Fault("rows", f"{value} in row {row} (token {token}), dimension {dimension}" + _more(count))
 
 
-def _stated(dictionary: SenseDictionary, manifest: Manifest) -> Iterator[Fault]:
-    """What the manifest says against what is there."""
-    there = {
+def _facts(dictionary: SenseDictionary, manifest: Manifest) -> Iterator[Fault]:
+    """What the manifest says of the tensors is true."""
+    actual = {
         "facts.rows": len(dictionary.rows),
         "facts.tokens": len(dictionary),
         "facts.states": int(dictionary.sizes.sum()),
         "settings.dtype": "bf16" if dictionary.rows.dtype == torch.bfloat16 else "fp32",
     }
-    for name, found in there.items():
+    for name, value in actual.items():
         section, key = name.split(".")
         stated = (manifest.facts if section == "facts" else manifest.settings).get(key)
-        if stated is not None and stated != found:
-            yield Fault(name, f"the manifest says {stated}, there are {found}")
+        if stated is not None and stated != value:
+            yield Fault(name, f"the manifest says {stated}, there are {value}")
 
 
 def _more(count: int) -> str:

@@ -1,1 +1,1 @@
-"""Which states to collect: tokens in, a sample of their occurrences in batches out."""
+"""Tokens in, a plan out: which occurrences of each token are sampled, and in which batches the teacher reads them."""

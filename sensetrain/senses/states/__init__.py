@@ -1,1 +1,1 @@
-"""One teacher pass: a plan's batches in, each state at its place in one file out."""
+"""A plan and a teacher in, states out: one pass over the batches of the plan."""

@@ -1,1 +1,1 @@
-"""Senses of words: composed from those of their tokens, and those of their synonyms and antonyms in the graph."""
+"""A dictionary and a graph of words in; senses of words of several tokens, and the senses of neighbours, out."""

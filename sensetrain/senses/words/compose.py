@@ -1,7 +1,7 @@
-"""Senses of words that are several tokens, composed from the senses of those tokens (DSKD 3.3).
+"""A graph and a dictionary in, the artefact `composed` out: senses of words of several tokens (DSKD 3.3).
 
 For a word of tokens v_1..v_M: A_1 = S(v_1); for m = 2..M, A_m[i] is the row of S(v_m) nearest to the mean of
-A_1[i]..A_{m-1}[i]; the word's sense i is the mean of A_1[i]..A_M[i]. Done for many words at once.
+A_1[i]..A_{m-1}[i]; the word's sense i is the mean of A_1[i]..A_M[i]. Many words are composed at once.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ import pyarrow.parquet as pq
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 import lexgraph
 from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import progress
 from sensetrain.artefacts.making import making
 from sensetrain.artefacts.manifest import Manifest, read_manifest
+from sensetrain.artefacts.ranges import offsets_of
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.forward import device
-from sensetrain.senses.cluster.batches import batch_bytes, in_order, side_by_side
-from sensetrain.senses.dictionary.dictionary import MANIFEST, SenseDictionary
+from sensetrain.senses.dictionary.dictionary import SenseDictionary
+from sensetrain.senses.dictionary.files import MANIFEST
 from sensetrain.senses.settings import ComposeSettings
-from sensetrain.text.whole_words import word_prefix
+from sensetrain.senses.threads import batch_bytes, in_order, side_by_side
+from sensetrain.senses.words.word_tokens import tokenize_words
 
 WORDS, ROWS = "words.parquet", "rows.safetensors"
-_ROUNDING = 1e-5  # of the squared norms: distances that are closer than this are taken anew
 
-Ints = npt.NDArray[np.int64]
+_ROUNDING = 1e-5
+"""Of the squared norms: distances that differ by less may differ by rounding alone, and are computed exactly."""
 
 
 def compose_inputs(graph: Path, dictionary: Manifest) -> dict[str, str]:
@@ -48,8 +49,8 @@ def compose_inputs(graph: Path, dictionary: Manifest) -> dict[str, str]:
 def compose(graph: Path, dictionary_path: Path, teacher: ModelFolder, out: Path, settings: ComposeSettings) -> Manifest:
     """Compose every word of the graph's synonym and antonym pairs into the artefact `composed`.
 
-    The artefact lists all words of at most `max_tokens` tokens; words of one token have no rows of their own here,
-    theirs are in the dictionary. Words with a token that stands for unknown text are left out.
+    The artefact lists all words of at most `max_tokens` tokens. Words of one token have no rows here: their senses are
+    the token's in the dictionary. Words that the tokenizer cannot write are left out.
 
     Raises:
         UserError: the dictionary was made with another tokenizer.
@@ -63,17 +64,17 @@ def compose(graph: Path, dictionary_path: Path, teacher: ModelFolder, out: Path,
         words = relation_words(graph)
         ids = tokenize_words(teacher.tokenizer(), words)
         lengths = np.array([len(part) for part in ids])
-        short = np.flatnonzero((lengths > 0) & (lengths <= settings.max_tokens))
-        rows, counts = compose_all(dictionary, [ids[i] for i in short])
+        listed = np.flatnonzero((lengths > 0) & (lengths <= settings.max_tokens))
+        rows, counts = compose_all(dictionary, [ids[i] for i in listed])
         table = {
-            "word": [words[i] for i in short],
-            "tokens": [ids[i] for i in short],
-            "first_row": np.cumsum(counts) - counts,
+            "word": [words[i] for i in listed],
+            "tokens": [ids[i] for i in listed],
+            "first_row": offsets_of(counts)[:-1],
             "rows": counts,
         }
         pq.write_table(pa.table(table), draft.folder / WORDS)
         save_file({"rows": rows.contiguous()}, draft.folder / ROWS)
-        single = lengths[short] == 1
+        single = lengths[listed] == 1
         draft.facts.update(
             words=len(words),
             single_token=int(single.sum()),
@@ -87,89 +88,96 @@ def compose(graph: Path, dictionary_path: Path, teacher: ModelFolder, out: Path,
 
 
 def relation_words(graph: Path) -> list[str]:
-    """All words of synonym and antonym pairs, lower case, sorted."""
+    """All words of the graph's synonym and antonym pairs, in lower case, sorted."""
     with lexgraph.open(graph) as opened:
         tables = [opened.pairs(kind) for kind in ("synonym", "antonym")]
     columns = [table[name].combine_chunks() for table in tables for name in ("word", "related")]
     return sorted(pa.chunked_array(columns).unique().to_pylist())
 
 
-def tokenize_words(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> list[list[int]]:
-    """The tokens of each word as it stands inside a text; none if the tokenizer cannot write the word.
+def compose_all(dictionary: SenseDictionary, ids: Sequence[Sequence[int]]) -> tuple[Tensor, npt.NDArray[np.int64]]:
+    """Compose all words of several tokens, each of which has senses.
 
-    Its token for what it does not know stands for all such words, so it says nothing of any of them.
+    Args:
+        dictionary: token senses.
+        ids: the tokens of each word.
+
+    Returns:
+        The rows of all words end to end, shape (rows, width), in the order of the words and in the dictionary's number
+        type; and how many each word has, shape (words,): as many as its first token, or none.
     """
-    if not words:
-        return []
-    prefix, unknown = word_prefix(tokenizer), tokenizer.unk_token_id
-    ids: list[list[int]] = tokenizer([prefix + word for word in words], add_special_tokens=False)["input_ids"]
-    return [[] if unknown in part else part for part in ids]
-
-
-def compose_all(dictionary: SenseDictionary, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Ints]:
-    """Rows of all words end to end, in the order of the words, and how many each has."""
-    per_token = dictionary.counts().numpy()
-    known = [i for i, part in enumerate(ids) if len(part) > 1 and per_token[list(part)].all()]
+    senses = dictionary.counts().numpy()
+    composable = [i for i, part in enumerate(ids) if len(part) > 1 and senses[list(part)].all()]
     counts = np.zeros(len(ids), dtype=np.int64)
-    counts[known] = per_token[[ids[i][0] for i in known]]
-    first = np.cumsum(counts) - counts
-    rows = torch.empty(int(counts.sum()), dictionary.rows.shape[1], dtype=dictionary.rows.dtype)
+    counts[composable] = senses[[ids[i][0] for i in composable]]
+    offsets = offsets_of(counts)
+    rows = torch.empty(int(offsets[-1]), dictionary.rows.shape[1], dtype=dictionary.rows.dtype)
 
-    def work(words: Ints) -> int:
-        found, _ = compose_words(dictionary, torch.tensor([ids[i] for i in words]))
-        # A batch's words have as many senses each; a copy a word rounds and moves at once.
-        for begin, own in zip(first[words].tolist(), found, strict=True):
-            rows[begin : begin + len(own)] = own
+    def work(words: npt.NDArray[np.int64]) -> int:
+        composed, _ = compose_words(dictionary, torch.tensor([ids[i] for i in words]))
+        # All words of a batch have the same number of senses. Copying word by word rounds and moves in one step.
+        for first, own in zip(offsets[words].tolist(), composed, strict=True):
+            rows[first : first + len(own)] = own
         return len(words)
 
-    with progress("compose (words)", len(known)) as advance, side_by_side() as pool:
-        for done in in_order(pool, work, _batches(ids, known, per_token, rows.shape[1])):
+    with progress("compose (words)", len(composable)) as advance, side_by_side() as pool:
+        for done in in_order(pool, work, _word_groups(ids, composable, senses, rows.shape[1])):
             advance(done)
     return rows, counts
 
 
-def _batches(ids: Sequence[Sequence[int]], words: list[int], per_token: Ints, width: int) -> Iterator[Ints]:
-    """Words of as many tokens and senses each, as many as make a small padded batch."""
-    groups: dict[tuple[int, int], list[int]] = {}
+def _word_groups(
+    ids: Sequence[Sequence[int]], words: list[int], senses: npt.NDArray[np.int64], width: int
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Groups of words with the same number of tokens and of senses, as many as make a small padded batch.
+
+    Args:
+        ids: the tokens of each word.
+        words: the words to group, as places in `ids`.
+        senses: how many senses each token has.
+        width: of a row.
+    """
+    alike: dict[tuple[int, int], list[int]] = {}
     for i in words:
-        groups.setdefault((len(ids[i]), int(per_token[ids[i][0]])), []).append(i)
-    for (_, senses), members in sorted(groups.items()):
-        widest = np.array([per_token[list(ids[i][1:])].max() for i in members])
-        order = np.argsort(widest, kind="stable")
-        used = np.cumsum(np.maximum(senses, widest[order])) * width * 4
+        alike.setdefault((len(ids[i]), int(senses[ids[i][0]])), []).append(i)
+    for (_, count), members in sorted(alike.items()):
+        most = np.array([senses[list(ids[i][1:])].max() for i in members])  # senses of any later token
+        order = np.argsort(most, kind="stable")
+        used = np.cumsum(np.maximum(count, most[order])) * width * 4
         yield from np.split(np.array(members)[order], np.flatnonzero(np.diff(used // batch_bytes())) + 1)
 
 
 def compose_words(dictionary: SenseDictionary, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """Compose words of one and the same number of tokens, all of which have senses.
+    """Compose words that all have the same number M of tokens, each of which has senses.
 
     Args:
         dictionary: token senses.
         tokens: int64, shape (words, M).
 
     Returns:
-        fp32 rows, shape (words, k, width), and which of them are real, shape (words, k), both on the CPU.
+        Rows, fp32, shape (words, k, width), and a mask, bool, shape (words, k), false on padding; both on the CPU.
     """
     stored, real = dictionary.padded(tokens[:, 0], device())
-    total = stored.float()
+    total = stored.float()  # of the aligned rows A_1[i] + ... + A_m[i]
     for m in range(1, tokens.shape[1]):
-        stored, following_real = dictionary.padded(tokens[:, m], device())
-        following = stored.float()
-        nearest = nearest_rows(total if m == 1 else total / m, following, following_real)
-        index = nearest + torch.arange(len(nearest), device=nearest.device)[:, None] * following.shape[1]
-        total += following.flatten(0, 1).index_select(0, index.flatten()).view_as(total)
+        stored, next_real = dictionary.padded(tokens[:, m], device())
+        next_rows = stored.float()
+        nearest = nearest_rows(total if m == 1 else total / m, next_rows, next_real)
+        index = nearest + torch.arange(len(nearest), device=nearest.device)[:, None] * next_rows.shape[1]
+        total += next_rows.flatten(0, 1).index_select(0, index.flatten()).view_as(total)
     return total.div_(tokens.shape[1]).cpu(), real.cpu()
 
 
 def nearest_rows(points: Tensor, rows: Tensor, real: Tensor) -> Tensor:
-    """For each point the row nearest in L2; of rows equally near, the first.
+    """For each point the nearest row in L2; of rows that are equally near the first.
 
-    |r|^2 - 2pr by matrix products decides where rounding cannot matter, the differences themselves where it can.
+    Distances are |r|^2 - 2pr, by matrix products. Where rounding could decide between rows, they are computed again
+    from the differences p - r.
 
     Args:
         points: fp32, shape (words, k, width).
         rows: fp32, shape (words, n, width), padded along n.
-        real: which rows are, shape (words, n).
+        real: bool, shape (words, n): false on padding.
 
     Returns:
         int64, shape (words, k).
@@ -190,19 +198,19 @@ class ComposedWords:
     """The artefact `composed`, in memory.
 
     Attributes:
-        manifest: what it says of itself.
-        words: lower case, sorted.
+        manifest: settings, inputs and facts.
+        words: in lower case, sorted.
         tokens: the tokens of each word.
-        first_row: int64: where the rows of each word begin in `rows`.
-        counts: int64: how many rows each has; zero for words of one token and for words without senses.
+        first_row: int64, shape (words,): where the rows of each word begin in `rows`.
+        counts: int64, shape (words,): how many rows each has; 0 for a word of one token or without senses.
         rows: shape (rows, width).
     """
 
     manifest: Manifest
     words: list[str]
     tokens: list[list[int]]
-    first_row: np.ndarray
-    counts: np.ndarray
+    first_row: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
     rows: Tensor
 
     @classmethod
@@ -221,7 +229,7 @@ class ComposedWords:
         )
 
     def rows_of(self, word: str) -> Tensor:
-        """The rows of a word (lower case), shape (rows of the word, width); none if it is not among the words."""
+        """The rows of a word in lower case, shape (rows of the word, width); no row if it is not among the words."""
         at = bisect_left(self.words, word)
         if at == len(self.words) or self.words[at] != word:
             return self.rows[:0]

@@ -1,6 +1,7 @@
-"""For each token that is a whole word: the sense rows of its synonyms and antonyms, as CSR arrays over token ids.
+"""A graph, a dictionary and composed words in, the artefact `neighbours` out.
 
-Row numbers are those of `combined_rows`: the dictionary's rows first, then the composed words'.
+For each token that is a whole word it has the sense rows of the word's synonyms and of its antonyms, as CSR arrays over
+token ids. Rows are numbered as in `combined_rows`: the dictionary's first, then those of composed words.
 """
 
 from __future__ import annotations
@@ -11,28 +12,26 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 import lexgraph
 from sensetrain.artefacts.hashing import hash64
 from sensetrain.artefacts.making import making
 from sensetrain.artefacts.manifest import Manifest, read_manifest
+from sensetrain.artefacts.ranges import offsets_of, ranges
 from sensetrain.models.folder import ModelFolder
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
 from sensetrain.senses.settings import NeighboursSettings
 from sensetrain.senses.words.compose import ComposedWords, compose_inputs
-from sensetrain.text.whole_words import word_mark
+from sensetrain.senses.words.word_tokens import index_in, whole_words
 
 FILE = "neighbours.safetensors"
 KINDS = {"positive": "synonym", "negative": "antonym"}
+"""The kind of relation that the rows of each role come from."""
 
-_ALL = NeighboursSettings()
-
-Int = npt.NDArray[np.int64]
+_DEFAULTS = NeighboursSettings()
 
 
 def neighbours_inputs(composed: Manifest) -> dict[str, str]:
@@ -46,9 +45,13 @@ def neighbours(
     composed_path: Path,
     teacher: ModelFolder,
     out: Path,
-    settings: NeighboursSettings = _ALL,
+    settings: NeighboursSettings = _DEFAULTS,
 ) -> Manifest:
-    """Look up every whole-word token's synonyms and antonyms into the artefact `neighbours`."""
+    """Look up the synonyms and antonyms of every token that is a whole word into the artefact `neighbours`.
+
+    Raises:
+        UserError: the dictionary was made with another tokenizer, or the words from another graph or dictionary.
+    """
     dictionary = SenseDictionary.load(
         dictionary_path, inputs={"tokenizer": teacher.tokenizer_fingerprint}, unit="token"
     )
@@ -61,17 +64,19 @@ def neighbours(
         tensors: dict[str, Tensor] = {}
         with lexgraph.open(graph) as opened:
             for role, kind in KINDS.items():
-                words = _index(composed.words, opened.pairs(kind))
-                offsets, rows = token_neighbours(token_word, words, first, counts, settings.max_neighbours)
+                pairs = _word_pairs(composed.words, opened.pairs(kind))
+                offsets, rows = token_neighbours(token_word, pairs, first, counts, settings.max_neighbours)
                 tensors[f"{role}_offsets"], tensors[f"{role}_rows"] = torch.from_numpy(offsets), torch.from_numpy(rows)
                 draft.facts[f"tokens_with_{kind}s"] = int((np.diff(offsets) > 0).sum())
-                draft.facts[f"{kind}_pairs"] = len(words)
+                draft.facts[f"{kind}_pairs"] = len(pairs)
         draft.facts["whole_word_tokens"] = int((token_word >= 0).sum())
         save_file(tensors, draft.folder / FILE)
     return read_manifest(out, "neighbours")
 
 
-def word_rows(dictionary: SenseDictionary, composed: ComposedWords) -> tuple[Int, Int]:
+def word_rows(
+    dictionary: SenseDictionary, composed: ComposedWords
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """First row and number of rows of each word, in the numbering of `combined_rows`."""
     lengths = np.array([len(tokens) for tokens in composed.tokens])
     head = np.array([tokens[0] for tokens in composed.tokens], dtype=np.int64)
@@ -81,75 +86,55 @@ def word_rows(dictionary: SenseDictionary, composed: ComposedWords) -> tuple[Int
     return first, np.where(single, token_counts[head], composed.counts)
 
 
-def whole_words(tokenizer: PreTrainedTokenizerBase, vocabulary: int, words: list[str]) -> Int:
-    """For each token id the index of the word that it is, or -1.
-
-    A token is a whole word if it carries the mark that the tokenizer puts before a word (with WordPiece: if it does
-    not carry the mark of a continuation) and its text, case aside, is one of `words` (sorted). Special tokens are none,
-    whatever they are called.
-    """
-    pieces = pa.array(tokenizer.convert_ids_to_tokens(list(range(vocabulary))), pa.string())
-    mark = word_mark(tokenizer)
-    begins = pc.starts_with(pieces, mark) if mark else pc.invert(pc.starts_with(pieces, "##"))
-    texts = pa.array(tokenizer.batch_decode([[token] for token in range(vocabulary)]), pa.string())
-    special = np.isin(np.arange(vocabulary), tokenizer.all_special_ids)
-    texts = pc.if_else(pc.and_(begins, pa.array(~special)), pc.utf8_lower(pc.utf8_trim_whitespace(texts)), None)
-    found: Int = pc.fill_null(pc.index_in(texts, value_set=pa.array(words, pa.string())), -1).to_numpy(
-        zero_copy_only=False
-    )
-    return found.astype(np.int64)
-
-
-def _index(words: list[str], pairs: pa.Table) -> Int:
+def _word_pairs(words: list[str], pairs: pa.Table) -> npt.NDArray[np.int64]:
     """Pairs as word indices, shape (pairs, 2); pairs with a word that is not listed are left out."""
-    columns = [pc.index_in(pairs[name], value_set=pa.array(words, pa.string())) for name in ("word", "related")]
-    index = np.stack([pc.fill_null(c, -1).to_numpy().astype(np.int64) for c in columns], axis=1)
+    index = np.stack([index_in(pairs[name], words) for name in ("word", "related")], axis=1)
     return index[(index >= 0).all(axis=1)]
 
 
-def token_neighbours(token_word: Int, pairs: Int, first: Int, counts: Int, most: int | None = None) -> tuple[Int, Int]:
-    """CSR of neighbour rows over token ids.
+def token_neighbours(
+    token_word: npt.NDArray[np.int64],
+    pairs: npt.NDArray[np.int64],
+    first: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
+    max_neighbours: int | None = None,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """CSR arrays of the neighbours' rows over token ids.
 
     Args:
         token_word: the word that each token is, or -1, shape (vocabulary,).
         pairs: undirected word pairs, shape (pairs, 2).
-        first: first row of each word.
-        counts: rows of each word.
-        most: neighbours of a word, of those with rows the ones with the smallest hash of both words; None for all.
+        first: first row of each word, shape (words,).
+        counts: how many rows each word has, shape (words,).
+        max_neighbours: most neighbours of a word. Of those that have rows, the ones with the smallest hashes of both
+            words are taken. None for all.
 
     Returns:
         Offsets, shape (vocabulary + 1,), and rows, in the order of the neighbours' word indices.
     """
-    # A pair as one number, sorted: twenty times as fast as np.unique, of numbers or of two columns.
+    # Sorting each pair as one number is twenty times as fast as np.unique, of numbers or of two columns.
     one, other = pairs.T
     keys = np.sort(np.concatenate([one * len(first) + other, other * len(first) + one]))
-    both = np.stack(np.divmod(keys[np.diff(keys, prepend=-1) > 0], len(first)), axis=1)
-    if most is not None:
-        both = _at_most(both[counts[both[:, 1]] > 0], most)
-    starts = np.searchsorted(both[:, 0], np.arange(len(first) + 1))
+    directed = np.stack(np.divmod(keys[np.diff(keys, prepend=-1) > 0], len(first)), axis=1)
+    if max_neighbours is not None:
+        directed = _smallest_hashes(directed[counts[directed[:, 1]] > 0], max_neighbours)
+    starts = np.searchsorted(directed[:, 0], np.arange(len(first) + 1))
     tokens = np.flatnonzero(token_word >= 0)
     words = token_word[tokens]
-    # token -> its word's neighbours -> their rows: two expansions of ranges.
-    owner, edge = _expand(starts[words], starts[words + 1] - starts[words])
-    neighbour = both[edge, 1]
-    edge_owner, rows = _expand(first[neighbour], counts[neighbour])
-    per_token = np.bincount(tokens[owner[edge_owner]], minlength=len(token_word))
-    return np.concatenate([[0], np.cumsum(per_token)]), rows
+    # From each token to its word's neighbours, and from each of these to its rows.
+    degree = starts[words + 1] - starts[words]
+    neighbour = directed[ranges(starts[words], degree), 1]
+    rows = ranges(first[neighbour], counts[neighbour])
+    row_owner = np.repeat(np.repeat(tokens, degree), counts[neighbour])
+    return offsets_of(np.bincount(row_owner, minlength=len(token_word))), rows
 
 
-def _at_most(pairs: Int, most: int) -> Int:
-    """Of directed pairs, sorted, those of each first word with the smallest hashes, in the same order."""
+def _smallest_hashes(pairs: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+    """Of directed pairs, sorted, the `count` pairs of each first word with the smallest hashes, in the same order."""
     by_hash = np.lexsort((hash64(pairs[:, 0], pairs[:, 1]), pairs[:, 0]))
-    starts = np.searchsorted(pairs[:, 0], pairs[:, 0])  # sorted by first word either way
+    starts = np.searchsorted(pairs[:, 0], pairs[:, 0])  # the order by hash has the same first words
     rank = np.arange(len(pairs)) - starts
-    return pairs[np.sort(by_hash[rank < most])]
-
-
-def _expand(first: Int, counts: Int) -> tuple[Int, Int]:
-    """The ranges first[i] .. first[i] + counts[i] end to end: (i of each element, element)."""
-    owner = np.repeat(np.arange(len(first)), counts)
-    inside = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return owner, first[owner] + inside
+    return pairs[np.sort(by_hash[rank < count])]
 
 
 @dataclass(frozen=True)

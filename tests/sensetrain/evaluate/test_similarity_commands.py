@@ -20,7 +20,7 @@ from sensetrain.models.settings import ForwardSettings
 from sensetrain.pipeline.stages import cluster_stage, collect_stage, plan_stage
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
 from sensetrain.senses.settings import ClusterSettings, CollectSettings, PlanSettings
-from sensetrain.senses.words.compose import tokenize_words
+from sensetrain.senses.words.word_tokens import tokenize_words
 
 PAIRS = "spring\tthere\t1.5\nwoodpecker novel 7\nbefore after 9\nwhich Grand_Canyon 2\n"
 FP32 = ForwardSettings(compute="fp32")

@@ -14,7 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.making import making
 from sensetrain.artefacts.tensor_file import TensorFile
-from sensetrain.senses.dictionary.dictionary import EXAMPLES, FILE, MANIFEST, SenseDictionary
+from sensetrain.senses.dictionary.dictionary import SenseDictionary
+from sensetrain.senses.dictionary.files import EXAMPLES, FILE, MANIFEST
 
 
 class BytesMoved(TorchDispatchMode):

@@ -17,9 +17,11 @@ from lexgraph.common.files import sha256_of
 from sensetrain.artefacts.manifest import Manifest
 from sensetrain.cli.main import cli
 from sensetrain.models.folder import ModelFolder
-from sensetrain.senses.dictionary.dictionary import FILE, MANIFEST, SenseDictionary
-from sensetrain.senses.dictionary.edit import convert, merge, subset, token_ids, word_ids
+from sensetrain.senses.dictionary.dictionary import SenseDictionary
+from sensetrain.senses.dictionary.edit import convert, merge, subset, token_ids
+from sensetrain.senses.dictionary.files import FILE, MANIFEST
 from sensetrain.senses.dictionary.verify import verify
+from sensetrain.senses.words.word_tokens import ids_of_words
 
 
 def call(*arguments: object) -> Result:
@@ -242,16 +244,16 @@ def test_files_and_words_name_tokens(line, tmp_path: Path, other_teacher: ModelF
         token_ids(tmp_path / "bad")
     tokenizer = line.teacher.tokenizer()
     expected = tokenizer(" water", add_special_tokens=False)["input_ids"]
-    assert word_ids(line.senses, ["water ", ""], other_teacher) == expected, "the tokenizer alone matters"
+    assert ids_of_words(line.senses, ["water ", ""], other_teacher) == expected, "the tokenizer alone matters"
     with pytest.raises(UserError, match=r"inputs\.tokenizer"):
-        word_ids(rewritten(line.senses, tmp_path / "o", inputs__tokenizer="x"), ["water"], line.teacher)
+        ids_of_words(rewritten(line.senses, tmp_path / "o", inputs__tokenizer="x"), ["water"], line.teacher)
 
 
 def test_the_commands_say_what_they_made(line, tmp_path: Path) -> None:
     done = call("subset", line.senses, "--words", "the,and", "--teacher", line.teacher.path, "--out", tmp_path / "s")
     assert done.exit_code == 0, done
     assert with_senses(tmp_path / "s") == sorted(
-        {*word_ids(line.senses, ["the", "and"], line.teacher)} & {*with_senses(line.senses)}
+        {*ids_of_words(line.senses, ["the", "and"], line.teacher)} & {*with_senses(line.senses)}
     )
     done = call("convert", tmp_path / "s", "--dtype", "bf16", "--out", tmp_path / "c")
     assert done.exit_code == 0, done

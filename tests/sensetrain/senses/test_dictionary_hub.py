@@ -16,7 +16,8 @@ from sensetrain.artefacts.manifest import Manifest
 from sensetrain.cli.main import cli
 from sensetrain.models.folder import ModelFolder
 from sensetrain.senses.dictionary import hub
-from sensetrain.senses.dictionary.dictionary import FILE, MANIFEST, SenseDictionary
+from sensetrain.senses.dictionary.dictionary import SenseDictionary
+from sensetrain.senses.dictionary.files import FILE, MANIFEST
 from sensetrain.senses.words.compose import ComposedWords
 
 

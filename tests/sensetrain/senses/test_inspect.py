@@ -20,10 +20,11 @@ from sensetrain.report.inspection import states_of, synonyms_of
 from sensetrain.report.projection import principal_components, project
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
 from sensetrain.senses.dictionary.edit import subset
-from sensetrain.senses.dictionary.inspect import Inspector, token_texts
 from sensetrain.senses.settings import ClusterSettings, CollectSettings, PlanSettings
 from sensetrain.senses.words.compose import ComposedWords
+from sensetrain.senses.words.inspect import Inspector
 from sensetrain.senses.words.neighbours import Neighbours
+from sensetrain.senses.words.word_tokens import token_texts
 from sensetrain.text.tokens import Tokens
 
 

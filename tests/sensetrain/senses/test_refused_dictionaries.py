@@ -11,7 +11,8 @@ import pytest
 from lexgraph.common.errors import UserError
 from sensetrain.models.folder import ModelFolder, find_model
 from sensetrain.pipeline import stages
-from sensetrain.senses.dictionary.dictionary import FILE, MANIFEST, SenseDictionary
+from sensetrain.senses.dictionary.dictionary import SenseDictionary
+from sensetrain.senses.dictionary.files import FILE, MANIFEST
 from sensetrain.senses.settings import ComposeSettings
 
 

@@ -15,10 +15,11 @@ from safetensors.torch import load_file
 from lexgraph.common.errors import UserError
 from sensetrain.models.folder import ModelFolder
 from sensetrain.pipeline import stages
-from sensetrain.senses.cluster.batches import Batch
 from sensetrain.senses.cluster.kmeans import kmeans
+from sensetrain.senses.cluster.padded_states import PaddedStates
 from sensetrain.senses.cluster.run import _nearest_members
-from sensetrain.senses.dictionary.dictionary import EXAMPLES, SenseDictionary
+from sensetrain.senses.dictionary.dictionary import SenseDictionary
+from sensetrain.senses.dictionary.files import EXAMPLES
 from sensetrain.senses.plan.plan import Plan
 from sensetrain.senses.settings import ClusterSettings, CollectSettings
 from sensetrain.senses.states import teacher_pass
@@ -122,7 +123,7 @@ def test_examples_are_exact_beside_dimensions_that_all_states_share() -> None:
     states[..., :3] += torch.tensor([900.0, -2500.0, 400.0])
     counts = torch.full((20,), 40)
     counts[3], states[3, 30:] = 30, 0
-    batch = Batch(np.arange(20), counts, states)
+    batch = PaddedStates(np.arange(20), counts, states)
     found = kmeans(states, counts, 4, np.arange(20), seed=0)
     members = _nearest_members(batch, found)
     for token in range(20):

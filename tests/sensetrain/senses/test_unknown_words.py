@@ -16,12 +16,13 @@ from lexgraph.sources import READERS
 from sensetrain.artefacts.manifest import read_manifest
 from sensetrain.evaluate.word_senses import look_up
 from sensetrain.models.folder import ModelFolder, find_model
-from sensetrain.senses.dictionary.dictionary import EXAMPLES, SenseDictionary, write_dictionary
-from sensetrain.senses.dictionary.edit import word_ids
-from sensetrain.senses.dictionary.inspect import Inspector
+from sensetrain.senses.dictionary.dictionary import SenseDictionary, write_dictionary
+from sensetrain.senses.dictionary.files import EXAMPLES
 from sensetrain.senses.settings import ComposeSettings
-from sensetrain.senses.words.compose import ComposedWords, compose, tokenize_words
-from sensetrain.senses.words.neighbours import Neighbours, neighbours, whole_words
+from sensetrain.senses.words.compose import ComposedWords, compose
+from sensetrain.senses.words.inspect import Inspector
+from sensetrain.senses.words.neighbours import Neighbours, neighbours
+from sensetrain.senses.words.word_tokens import ids_of_words, tokenize_words, whole_words
 from sensetrain.text.whole_words import Pieces, find_words
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "unit"]
@@ -98,7 +99,7 @@ def test_special_tokens_are_no_words(teacher: ModelFolder) -> None:
 def test_whoever_asks_for_them_is_told(teacher: ModelFolder, senses: Path) -> None:
     assert tokenize_words(teacher.tokenizer(), ["huge", "山", "bank山"]) == [[7, 8], [], []]
     with pytest.raises(UserError, match=r"\[words\]: words that the tokenizer cannot write: 山"):
-        word_ids(senses, ["big", "山"], teacher)
+        ids_of_words(senses, ["big", "山"], teacher)
     found = look_up(SenseDictionary.load(senses), ["big", "山", "huge"], teacher)
     assert found.origin == ["dictionary", "none", "composed"]
     with pytest.raises(UserError, match="no tokens to write '山' with"):

@@ -1,8 +1,8 @@
-"""What is in a dictionary for a word: each sense's size, what lies nearest to it, and where it occurs."""
+"""A word in, its senses out: the size of each, the tokens and words that are nearest to it, and where it occurs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,9 +15,10 @@ from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import read_manifest
 from sensetrain.models.folder import ModelFolder
 from sensetrain.senses.dictionary.contexts import Context, contexts_of
-from sensetrain.senses.dictionary.dictionary import MANIFEST, SenseDictionary, row_chunks
-from sensetrain.senses.words.compose import ComposedWords, compose_words, tokenize_words
-from sensetrain.text.whole_words import word_mark
+from sensetrain.senses.dictionary.dictionary import SenseDictionary, row_chunks
+from sensetrain.senses.dictionary.files import MANIFEST
+from sensetrain.senses.words.compose import ComposedWords, compose_words
+from sensetrain.senses.words.word_tokens import token_texts, tokenize_words
 
 Metric = Literal["cosine", "standardized"]
 
@@ -42,11 +43,11 @@ class Sense:
     """One sense.
 
     Attributes:
-        row: in the dictionary; None for a composed sense, which has no states of its own.
-        size: states in the cluster.
-        share: of the token's states.
-        nearest: most similar first.
-        contexts: occurrences nearest to the sense, nearest first; none without the corpus.
+        row: its number in the dictionary; None for a composed sense, which has no states of its own.
+        size: how many states are in the cluster.
+        share: which part of the token's states that is, 0 to 1.
+        nearest: tokens and words, most similar first.
+        contexts: occurrences whose states are nearest to the sense, nearest first; empty without the corpus.
     """
 
     row: int | None
@@ -61,7 +62,7 @@ class Entry:
     """A token, or a word composed of several.
 
     Attributes:
-        text: of the token, or the word.
+        text: of the token as in `token_texts`, or the word.
         tokens: its ids.
         senses: the largest first.
     """
@@ -76,11 +77,11 @@ class Inspection:
     """What a dictionary has for a word.
 
     Attributes:
-        word: as asked for.
+        word: that was looked up.
         tokens: the texts of its tokens.
-        without_senses: those of them that have no senses.
+        without_senses: those of the texts whose tokens have no senses.
         metric: of the similarities.
-        entries: the word composed, or each of its tokens that has senses.
+        entries: the composed word, or each of its tokens that has senses.
     """
 
     word: str
@@ -97,12 +98,12 @@ class Inspector:
     Attributes:
         dictionary: whose senses.
         tokenizer: the teacher's.
-        corpus: the artefact `tokens` that contexts are shown from, if any.
-        composed: words of several tokens: shown as such, and listed among the nearest.
-        metric: `cosine`, or `standardized`: the cosine after subtracting the mean of all states and dividing each
-            dimension by its spread, so that no few dimensions decide.
-        nearest: how many near tokens a sense.
-        examples: how many contexts a sense.
+        corpus: the artefact `tokens` that contexts are read from; None for no contexts.
+        composed: senses of words of several tokens: such a word is one entry, and they are listed among the nearest.
+        metric: `cosine`, or `standardized`: the cosine after the mean of all states is subtracted and each dimension
+            divided by its spread, so that the few dimensions with large values do not decide alone.
+        nearest: how many near tokens or words are listed for a sense.
+        examples: how many contexts are given for a sense.
     """
 
     dictionary: SenseDictionary
@@ -137,7 +138,7 @@ class Inspector:
         return cls(dictionary, teacher.tokenizer(), corpus, words, metric, nearest, examples)
 
     def inspect(self, word: str) -> Inspection:
-        """Everything about a word, tokenized as it stands inside a text.
+        """The senses of a word, tokenized as it stands inside a text.
 
         Raises:
             UserError: the word has no text, the tokenizer cannot write it, or none of its tokens has senses.
@@ -163,31 +164,32 @@ class Inspector:
         return Inspection(word, texts, missing, self.metric, entries)
 
     def _token(self, token: int) -> Entry:
+        """The entry of one token."""
         first, last = self.dictionary.offsets[token : token + 2].tolist()
         rows = sorted(range(first, last), key=lambda row: -int(self.dictionary.sizes[row]))
         total = int(self.dictionary.sizes[first:last].sum())
         near = self._near(self.dictionary.rows[rows], token=token)
-        shown: list[list[Context]] = [[] for _ in rows]
+        contexts: list[list[Context]] = [[] for _ in rows]
         if self.corpus is not None:
-            shown = contexts_of(self.dictionary, rows, self.corpus, self.tokenizer, most=self.examples)
+            contexts = contexts_of(self.dictionary, rows, self.corpus, self.tokenizer, limit=self.examples)
         senses = [
-            Sense(row, int(self.dictionary.sizes[row]), int(self.dictionary.sizes[row]) / total, listed, contexts)
-            for row, listed, contexts in zip(rows, near, shown, strict=True)
+            Sense(row, int(self.dictionary.sizes[row]), int(self.dictionary.sizes[row]) / total, nearest, around)
+            for row, nearest, around in zip(rows, near, contexts, strict=True)
         ]
         return Entry(token_texts(self.tokenizer, [token])[0], [token], senses)
 
     def _composed(self, word: str, ids: list[int]) -> Entry:
-        """The composed senses, as in the artefact where the word is in it."""
+        """The entry of a word of several tokens: as in the artefact `composed`, or composed now if it is not there."""
         assert self.composed is not None
         rows = self.composed.rows_of(word.lower())
         if not len(rows):
-            every, real = compose_words(self.dictionary, torch.tensor([ids]))
-            rows = every[0][real[0]]
+            padded, real = compose_words(self.dictionary, torch.tensor([ids]))
+            rows = padded[0][real[0]]
         near = self._near(rows, word=word.lower())
-        return Entry(word, ids, [Sense(None, None, None, listed, []) for listed in near])
+        return Entry(word, ids, [Sense(None, None, None, nearest, []) for nearest in near])
 
     def _near(self, rows: Tensor, *, token: int | None = None, word: str | None = None) -> list[list[Near]]:
-        """For each row the most similar tokens and composed words, without the one that it belongs to."""
+        """For each row the most similar tokens and composed words, without the token or word that it is a sense of."""
         scale = self._scale()
         best = similarity_to_owners(rows, self.dictionary.rows, self.dictionary.offsets, scale)
         if token is not None:
@@ -200,17 +202,24 @@ class Inspector:
                 others[:, self.composed.words.index(word)] = -torch.inf
             best = torch.cat([best, others], 1)
         values, index = best.topk(min(self.nearest, best.shape[1]))
+        # Owners without rows, and the token or word itself, are at -inf and left out.
         return [
-            [self._named(owner, tokens, value) for owner, value in zip(owners, similar, strict=True) if value >= -1.5]
-            for owners, similar in zip(index.tolist(), values.tolist(), strict=True)
+            [
+                self._named(owner, tokens, cosine)
+                for owner, cosine in zip(owners, cosines, strict=True)
+                if cosine >= -1.5
+            ]
+            for owners, cosines in zip(index.tolist(), values.tolist(), strict=True)
         ]
 
     def _named(self, owner: int, tokens: int, similarity: float) -> Near:
+        """The owner of a row with its text: the first `tokens` owners are tokens, the others composed words."""
         if owner < tokens or self.composed is None:
             return Near(token_texts(self.tokenizer, [owner])[0], owner, round(similarity, 4))
         return Near(self.composed.words[owner - tokens], None, round(similarity, 4))
 
     def _scale(self) -> Callable[[Tensor], Tensor]:
+        """What the metric does to rows before the cosine is taken."""
         if self.metric == "cosine":
             return lambda rows: rows
         mean, spread = self.dictionary.mean().float(), self.dictionary.spread
@@ -218,28 +227,28 @@ class Inspector:
         return lambda rows: (rows - mean) / spread
 
 
-def made_from(path: Path, dictionary: SenseDictionary, name: str, given: Path | None) -> Path | None:
-    """An artefact that a dictionary was made from.
+def made_from(path: Path, dictionary: SenseDictionary, kind: str, named: Path | None) -> Path | None:
+    """Find an artefact that a dictionary was made from.
 
     Args:
         path: the dictionary's folder.
-        dictionary: itself.
-        name: the artefact's kind: tokens, plan or states.
-        given: where it is; if None, it may lie beside the dictionary under the name of its kind.
+        dictionary: that lies there.
+        kind: of the artefact: tokens, plan or states.
+        named: the folder that the user names; None to look beside the dictionary, for a folder named as the kind.
 
     Returns:
-        None if none is given and none that fits lies there.
+        The artefact's folder; None if the user names none and the right one does not lie beside the dictionary.
 
     Raises:
-        UserError: the one given is not the one that the dictionary was made from.
+        UserError: the dictionary was not made from the artefact that the user names.
     """
-    artefact = path.resolve().parent / name if given is None else given
+    artefact = path.resolve().parent / kind if named is None else named
     try:
-        fingerprint = read_manifest(artefact, name).fingerprint
+        fingerprint = read_manifest(artefact, kind).fingerprint
         if dictionary.manifest is not None:
-            dictionary.manifest.require(path / MANIFEST, {name: fingerprint})
+            dictionary.manifest.require(path / MANIFEST, {kind: fingerprint})
     except UserError:
-        if given is not None:
+        if named is not None:
             raise
         return None
     return artefact
@@ -248,38 +257,23 @@ def made_from(path: Path, dictionary: SenseDictionary, name: str, given: Path | 
 def similarity_to_owners(
     queries: Tensor, rows: Tensor, offsets: Tensor, scale: Callable[[Tensor], Tensor] = lambda rows: rows
 ) -> Tensor:
-    """For each query and each owner of rows the greatest cosine of the query with one of the owner's rows.
+    """For each query and each owner the largest cosine of the query with any of the owner's rows.
 
     Args:
         queries: shape (q, width).
         rows: all rows, shape (n, width), read in chunks.
         offsets: int64, shape (owners + 1,): owner v has the rows offsets[v] to offsets[v + 1].
-        scale: what is done to queries and rows before.
+        scale: applied to queries and rows before the cosine is taken.
 
     Returns:
         fp32, shape (q, owners), -inf for an owner without rows.
     """
     normalize = torch.nn.functional.normalize
-    wanted = normalize(scale(queries.float()), dim=1)
+    scaled = normalize(scale(queries.float()), dim=1)
     owner = torch.repeat_interleave(offsets.diff())
     best = torch.full((len(queries), len(offsets) - 1), -torch.inf)
     for start, chunk in row_chunks(rows):
-        similarity = wanted @ normalize(scale(chunk), dim=1).T
+        similarity = scaled @ normalize(scale(chunk), dim=1).T
         whose = owner[start : start + len(chunk)].expand(len(queries), -1)
         best.scatter_reduce_(1, whose, similarity, "amax")
     return best
-
-
-def token_texts(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[str]:
-    """Tokens for people: as they are written, with + before a token inside a word (WordPiece keeps its ##).
-
-    Line breaks and tabs are written as in Python.
-    """
-    mark = word_mark(tokenizer)
-    texts = []
-    for token in ids:
-        piece = str(tokenizer.convert_ids_to_tokens(token))
-        text = str(tokenizer.decode([token]))
-        plain = text.strip(" ").replace("\n", "\\n").replace("\t", "\\t") or piece
-        texts.append(plain if not mark or piece.startswith(mark) else f"+{plain}")
-    return texts
