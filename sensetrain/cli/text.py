@@ -93,9 +93,9 @@ def generate(
 @flags_of(TasksSettings)
 def tasks(names: str, data: Path | None, out: Path, **values: Any) -> None:
     """Write training sets (arc, csqa, piqa, mmlu_pro, squadv2) as prompts and answers."""
-    from sensetrain.text.tasks.training import tasks as write
+    from sensetrain.text.tasks.training import write_tasks
 
-    made = write(names.split(","), data, out, TasksSettings.parse(**values))
+    made = write_tasks(names.split(","), data, out, TasksSettings.parse(**values))
     rows = []
     for name, facts in made.facts.items():
         rows += [(name, "read", facts["read"]), (name, "kept", facts["kept"])]

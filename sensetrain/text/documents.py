@@ -188,8 +188,8 @@ def _dump_pages(file: Path, workers: int | None) -> Iterator[Document]:
     # Imported here for the reason that `_json_lines` gives.
     from sensetrain.text.wikitext import articles
 
-    for title, text, reason in articles(file, workers):
-        yield Document(file, title, text or None, reason if text is None else "" if text else NO_TEXT)
+    for title, text, dropped in articles(file, workers):
+        yield Document(file, title, text or None, NO_TEXT if text == "" else dropped)
 
 
 def _document(

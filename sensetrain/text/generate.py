@@ -1,12 +1,11 @@
-"""Answers that the teacher writes itself, to train students on instead of the data's own (recipe `code` of DSKD).
+"""Prompts to the artefact `targets`: answers that the teacher writes, to train students on (recipe `code` of DSKD).
 
-Distillation on a teacher's outputs is Kim and Rush 2016, "Sequence-level knowledge distillation". A prompt is a text,
-or a chat up to its last answer; the answers come back in the same form, in JSON Lines that `tokenize` reads.
+Training on a teacher's outputs is Kim and Rush 2016, "Sequence-level knowledge distillation". A prompt is a text, or a
+chat up to its last answer. Prompts and answers are written as JSON Lines, which `tokenize` reads.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -42,18 +41,18 @@ from sensetrain.text.tokenize import text_inputs
 
 TARGETS = "targets.jsonl"
 ANSWER = "answer"
-"""Field of the answer to a text."""
+"""The field with the answer to a text."""
 
 _UNFINISHED, _EMPTY, _TOO_LONG = "answer not finished", "empty answer", "prompt too long"
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What the teacher is asked.
+    """A prompt as tokens.
 
     Attributes:
-        document: where it is from.
-        ids: its tokens.
+        document: the document that it was made from.
+        ids: the tokens.
     """
 
     document: Document
@@ -63,21 +62,22 @@ class Prompt:
 def generate(sources: Sequence[Source], teacher: ModelFolder, out: Path, settings: GenerateSettings) -> Manifest:
     """Write the teacher's answers into the artefact `targets`, in the order of their prompts.
 
-    Batches of prompts are shared by all processes that make it, and those that are written stay if it is interrupted.
+    All processes that make the artefact share the batches of prompts. Answers of finished batches are kept if the
+    processes are interrupted.
 
     Raises:
-        UserError: the teacher is an encoder, a chat does not fit its template, or no prompt or no answer is left.
+        UserError: the teacher is an encoder, a chat does not fit the chat template, or no prompt or no answer is left.
     """
     if teacher.is_encoder:
-        raise UserError("an encoder writes no text", path=teacher.path, remedy="take a decoder (Llama)")
+        raise UserError("an encoder writes no text", path=teacher.path, remedy="use a decoder, such as Llama")
     tokenizer = teacher.tokenizer()
     inputs = generate_inputs(sources, teacher)
     with agreed_compute(out, "targets", settings, inputs) as settings:
-        model = _without_habits(teacher.load(settings.compute), tokenizer)
+        model = _reset_generation_config(teacher.load(settings.compute), tokenizer)
         limit = longest_input(model)
         prompts, dropped = _prompts(sources, tokenizer, settings, limit)
         lengths = np.array([len(prompt.ids) for prompt in prompts])
-        # Prompts of one length share a batch, the longest first: little is padding, and what is too much shows soon.
+        # Sorted by length, so that batches have little padding; longest first, so that a lack of memory shows early.
         order = np.argsort(-lengths, kind="stable")
         batches = np.split(order, range(settings.batch_size, len(order), settings.batch_size))
 
@@ -88,13 +88,12 @@ def generate(sources: Sequence[Source], teacher: ModelFolder, out: Path, setting
                 partial.write_text(json.dumps(answers), encoding="utf-8")
 
         def finish(folder: Path) -> dict[str, Any]:
-            written: dict[int, str | None] = {}
+            answers: dict[int, str | None] = {}
             for number, batch in enumerate(batches):
-                answers = json.loads(_part(folder, number).read_text(encoding="utf-8"))
-                written.update(zip(batch.tolist(), answers, strict=True))
-            kept = _write(
-                folder / TARGETS, prompts, [written[index] for index in range(len(prompts))], settings, dropped
-            )
+                part = json.loads(_part(folder, number).read_text(encoding="utf-8"))
+                answers.update(zip(batch.tolist(), part, strict=True))
+            in_order = [answers[index] for index in range(len(prompts))]
+            kept = _write_targets(folder / TARGETS, prompts, in_order, settings, dropped)
             return {"teacher": teacher.name, "prompts": len(prompts), "kept": kept, "dropped": dict(dropped)}
 
         sizes = np.array([len(batch) for batch in batches])
@@ -108,13 +107,14 @@ def generate_inputs(sources: Sequence[Source], teacher: ModelFolder) -> dict[str
 
 
 def _part(folder: Path, number: int) -> Path:
+    """The file with the answers of a batch."""
     return folder / f".answers-{number}.json"
 
 
 def _prompts(
     sources: Sequence[Source], tokenizer: PreTrainedTokenizerBase, settings: GenerateSettings, limit: int | None
 ) -> tuple[list[Prompt], Counter[str]]:
-    """The prompts that leave room for an answer, and how many documents are none, by reason."""
+    """The prompts that leave room for an answer, and the number of dropped documents by reason."""
     prompts: list[Prompt] = []
     dropped: Counter[str] = Counter()
     tokenizer = without_eos(tokenizer)
@@ -122,8 +122,8 @@ def _prompts(
         if document.dropped:
             dropped[document.dropped] += 1
             continue
-        special = isinstance(document.content, str)
-        ids = tokenizer(prompt_of(document, tokenizer), add_special_tokens=special)["input_ids"]
+        is_text = isinstance(document.content, str)  # a chat's template has written its special tokens
+        ids = tokenizer(prompt_of(document, tokenizer), add_special_tokens=is_text)["input_ids"]
         if limit is not None and len(ids) + settings.max_new_tokens > limit:
             dropped[_TOO_LONG] += 1
         else:
@@ -137,11 +137,11 @@ def _prompts(
     return prompts, dropped
 
 
-def _without_habits(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """The model with nothing of its own generation settings (temperature, penalties) but what ends an answer."""
-    own: Any = model.generation_config
-    named = [] if own is None else np.atleast_1d(own.eos_token_id).tolist()
-    ends = sorted({end for end in (*named, tokenizer.eos_token_id) if end is not None})
+def _reset_generation_config(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """Replace the model's generation settings, such as temperature and penalties, by the tokens that end an answer."""
+    config: Any = model.generation_config
+    model_ends = [] if config is None else np.atleast_1d(config.eos_token_id).tolist()
+    ends = sorted({end for end in (*model_ends, tokenizer.eos_token_id) if end is not None})
     if not ends:
         raise UserError("neither model nor tokenizer names the token that ends an answer", field="eos_token_id")
     pad = ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id
@@ -153,40 +153,40 @@ def _without_habits(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) 
 def _answers(
     model: Any, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[list[int]], batch: int, settings: GenerateSettings
 ) -> list[str | None]:
-    """The answer to each prompt; None for one that is not finished within the most tokens."""
-    habits: Any = model.generation_config
+    """The answer to each prompt; None if it does not end within `max_new_tokens`."""
+    config: Any = model.generation_config
     width = max(len(ids) for ids in prompts)
-    # Padded on the left, so that the answers begin side by side.
-    ids = torch.tensor([[habits.pad_token_id] * (width - len(part)) + part for part in prompts])
-    mask = torch.tensor([[0] * (width - len(part)) + [1] * len(part) for part in prompts])
-    drawn = [_Drawn(settings, batch)] if settings.answer_temperature else []
-    written = model.generate(
+    # Padded on the left, so that all answers begin at the same position.
+    ids = torch.tensor([[config.pad_token_id] * (width - len(prompt)) + prompt for prompt in prompts])
+    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    sampler = [_GumbelNoise(settings, batch)] if settings.answer_temperature else []
+    generated = model.generate(
         ids.to(device()),
         attention_mask=mask.to(device()),
         max_new_tokens=settings.max_new_tokens,
         do_sample=False,
-        logits_processor=LogitsProcessorList(drawn),
+        logits_processor=LogitsProcessorList(sampler),
         tokenizer=tokenizer,
         stop_strings=["\n"] if settings.one_line else None,
     )
-    ends = torch.tensor(habits.eos_token_id)
-    finish = functools.partial(_finished, tokenizer=tokenizer, ends=ends, one_line=settings.one_line)
-    return [finish(row) for row in written[:, width:].cpu()]
+    ends = torch.tensor(config.eos_token_id)
+    return [_answer(row, tokenizer, ends, one_line=settings.one_line) for row in generated[:, width:].cpu()]
 
 
-def _finished(row: Tensor, tokenizer: PreTrainedTokenizerBase, ends: Tensor, *, one_line: bool) -> str | None:
-    """What a row says before its end; None if it has none."""
-    where = torch.isin(row, ends).nonzero()
-    text = str(tokenizer.decode(row[: int(where[0])] if len(where) else row, skip_special_tokens=True))
+def _answer(ids: Tensor, tokenizer: PreTrainedTokenizerBase, ends: Tensor, *, one_line: bool) -> str | None:
+    """The text before the first token or line feed that ends an answer; None if there is neither."""
+    positions = torch.isin(ids, ends).nonzero()
+    text = str(tokenizer.decode(ids[: int(positions[0])] if len(positions) else ids, skip_special_tokens=True))
     if one_line and "\n" in text:
         return text.split("\n", 1)[0]
-    return text if len(where) else None
+    return text if len(positions) else None
 
 
-class _Drawn(LogitsProcessor):
-    """Makes the most probable token a drawn one: with Gumbel noise on logits / T, arg-max draws from the softmax.
+class _GumbelNoise(LogitsProcessor):
+    """Adds Gumbel noise to logits / T, so that their arg-max is a sample of their softmax (the Gumbel-max trick).
 
-    `generate` draws from torch's global state, which batches that run side by side would share; this is a batch's own.
+    `generate` samples with torch's global generator, which batches that run at the same time would share. Here each
+    batch has its own.
     """
 
     def __init__(self, settings: GenerateSettings, batch: int) -> None:
@@ -196,18 +196,18 @@ class _Drawn(LogitsProcessor):
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         noise = -torch.empty(scores.shape).exponential_(generator=self._random).log()
-        drawn: Any = scores.float() / self._temperature + noise.to(scores.device)
-        return drawn  # type: ignore[no-any-return]
+        perturbed: Any = scores.float() / self._temperature + noise.to(scores.device)
+        return perturbed  # type: ignore[no-any-return]
 
 
-def _write(
+def _write_targets(
     file: Path,
     prompts: Sequence[Prompt],
     answers: Sequence[str | None],
     settings: GenerateSettings,
     dropped: Counter[str],
 ) -> int:
-    """Write the prompts that have an answer, and count the others."""
+    """Write the prompts that have an answer, count the others in `dropped`, and return how many were written."""
     kept = 0
     with file.open("w", encoding="utf-8") as handle:
         for prompt, answer in zip(prompts, answers, strict=True):
@@ -220,12 +220,13 @@ def _write(
         raise UserError(
             f"no answer is left: {dict(dropped)}",
             field="max_new_tokens",
-            remedy="raise it, or take --one-line for a teacher that is no chat model",
+            remedy="raise it, or use --one-line for a teacher that is no chat model",
         )
     return kept
 
 
 def _record(document: Document, answer: str, field: str) -> dict[str, Any]:
+    """A line of the targets: prompt and answer as two fields, or a chat with the answer as its last turn."""
     if isinstance(document.content, str):
         return {"id": document.id, field: document.content, ANSWER: answer}
     turns = turns_before_answer(document)

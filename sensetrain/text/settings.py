@@ -1,4 +1,4 @@
-"""Settings of the stages that make training text and tokens."""
+"""Settings of `tokenize`, `tasks` and `generate`, the stages that make training text and tokens."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Words as they stand in sequences of tokens, without the text: where each begins, and how many tokens it is.
+"""Sequences of tokens to the words in them: where each begins and how many tokens it has, without the text.
 
-A word is a run of tokens that are letters only and joined to each other; a tokenizer's word mark, punctuation, a digit
-or a blank ends it. What touches a digit or a part of a character is no word, and what a sequence's border cuts in two
-is left out. Words are casefolded: `Bank` and `bank` are one.
+A word is a run of joined tokens that are letters only. The tokenizer's word mark, punctuation, a digit or white space
+A word is a run of joined tokens that are letters only. A tokenizer's word mark, punctuation, a digit or white space
+left out. Words are casefolded: `Bank` and `bank` are one.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from transformers import PreTrainedTokenizerBase
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import numbered_lines
+from sensetrain.artefacts.ranges import offsets_of, ranges
 from sensetrain.models.settings import StateOf
 from sensetrain.text.sequences import PREFIX
 from sensetrain.text.tokens import DOCUMENTS
@@ -28,7 +29,7 @@ from sensetrain.text.tokens import DOCUMENTS
 WORDS = "words.parquet"
 
 FIRST_STATE = 1
-"""The first position of a sequence whose state stands for the token that follows it; see `occurrences`."""
+"""The first position of a sequence whose state is used for the token that follows it; `plan.occurrences` says why."""
 
 _MARKS = ("\u0120", "\u2581")  # how byte-level BPE and SentencePiece write a leading space
 
@@ -52,14 +53,14 @@ def word_prefix(tokenizer: PreTrainedTokenizerBase) -> str:
 
 @dataclass(frozen=True)
 class Pieces:
-    """What each token can be of a word.
+    """Of each token of a tokenizer, how it can be part of a word.
 
     Attributes:
-        texts: string: its text without mark; empty unless it is letters only.
+        texts: string, shape (vocabulary,): its text without word mark; empty unless it is letters only.
         letters: bool, shape (vocabulary,): whether it is letters only.
-        begins: bool, shape (vocabulary,): it does not belong to the token before it, whatever that is.
-        open_left, open_right: bool, shape (vocabulary,): whether a letter or digit next to it on that side would
-            belong to it: it begins or ends with one, or with a part of a character.
+        begins: bool, shape (vocabulary,): whether it is never joined to the token before it.
+        open_left, open_right: bool, shape (vocabulary,): whether it is joined to a letter or digit next to it on that
+            side: it begins or ends with a letter, a digit or a part of a character.
     """
 
     texts: pa.StringArray
@@ -70,7 +71,7 @@ class Pieces:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> Pieces:
-        """Look at each token of a tokenizer: byte-level BPE, SentencePiece or WordPiece."""
+        """The pieces of a tokenizer: byte-level BPE, SentencePiece or WordPiece."""
         mark, size = word_mark(tokenizer), len(tokenizer)
         names = tokenizer.convert_ids_to_tokens(list(range(size)))
         special = set(tokenizer.all_special_ids)
@@ -78,7 +79,7 @@ class Pieces:
         texts, begins = [], []
         for token, name in enumerate(names):
             name = name or ""
-            if token in unknown:  # some text: with WordPiece a whole word, else a part of one
+            if token in unknown:  # any text: a whole word in WordPiece, else a part of one
                 begins.append(not mark)
                 texts.append("\ufffd")
             elif token in special:
@@ -86,7 +87,7 @@ class Pieces:
                 texts.append("")
             elif mark:
                 begins.append(name.startswith(mark))
-                texts.append(_plain(tokenizer, token, name, mark))
+                texts.append(_text_without_mark(tokenizer, token, name, mark))
             else:
                 begins.append(not name.startswith("##"))
                 texts.append(name.removeprefix("##"))
@@ -100,8 +101,9 @@ class Pieces:
         )
 
 
-def _plain(tokenizer: PreTrainedTokenizerBase, token: int, name: str, mark: str) -> str:
-    """A token's text without its word mark. SentencePiece's decoder takes blanks away that are in the token's name."""
+def _text_without_mark(tokenizer: PreTrainedTokenizerBase, token: int, name: str, mark: str) -> str:
+    """The text of a token without its word mark; U+FFFD for a part of a character."""
+    # SentencePiece's decoder removes spaces, so its texts are taken from the names of the tokens.
     if mark == "\u2581":
         text = "\ufffd" if name.startswith("<0x") else name.replace(mark, " ")
     else:
@@ -118,14 +120,14 @@ def _joins(character: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Found:
+class Words:
     """Words in sequences, in the order of the text.
 
     Attributes:
         sequence: int64, shape (words,): index of the sequence.
-        position: int64, shape (words,): of the word's first token in it.
-        length: int64, shape (words,): how many tokens it is.
-        texts: string, shape (words,): as written.
+        position: int64, shape (words,): of the word's first token in the sequence.
+        length: int64, shape (words,): how many tokens the word has.
+        texts: string, shape (words,): the words as they are written.
     """
 
     sequence: npt.NDArray[np.int64]
@@ -141,48 +143,46 @@ def find_words(
     end: npt.NDArray[np.bool_],
     pieces: Pieces,
     prefix: npt.NDArray[np.int64] | int = 0,
-) -> Found:
+) -> Words:
     """All words of some sequences.
 
     Args:
-        ids: tokens of the sequences end to end.
-        offsets: shape (sequences + 1,).
-        start: whether each sequence begins its document.
-        end: whether it ends it.
+        ids: int32, shape (tokens,): the sequences end to end.
+        offsets: int64, shape (sequences + 1,).
+        start: bool, shape (sequences,): whether each sequence begins its document.
+        end: bool, shape (sequences,): whether it ends its document.
         pieces: of the tokenizer.
-        prefix: how many tokens stand before the document's in each.
+        prefix: int64, shape (sequences,): how many tokens of each sequence stand before the document's.
     """
-    size = np.diff(offsets)
-    own = offsets[:-1] + prefix
-    full = np.flatnonzero(size)
-    head, tail = np.zeros(len(ids), np.bool_), np.zeros(len(ids), np.bool_)
-    head[offsets[full]] = head[own[full]] = True
-    tail[offsets[full + 1] - 1] = True
-    # A run of joined tokens that stands at a border may go on beyond it.
-    cut = np.zeros(len(ids), np.bool_)
-    cut[own[full][~start[full]]] = True
-    cut &= ~pieces.begins[ids]
-    cut[offsets[full + 1][~end[full]] - 1] = True
-    joined = ~head & ~pieces.begins[ids] & pieces.open_left[ids]
+    nonempty = np.flatnonzero(np.diff(offsets))
+    sequence_first = offsets[nonempty]
+    sequence_last = offsets[nonempty + 1] - 1
+    document_first = (offsets[:-1] + prefix)[nonempty]
+    joined = ~pieces.begins[ids] & pieces.open_left[ids]
     joined[1:] &= pieces.open_right[ids[:-1]]
+    joined[sequence_first] = joined[document_first] = False
+    # A run at the border of a sequence inside a document may go on beyond it.
+    cut = np.zeros(len(ids), np.bool_)
+    cut[document_first[~start[nonempty]]] = True
+    cut &= ~pieces.begins[ids]
+    cut[sequence_last[~end[nonempty]]] = True
     first = np.flatnonzero(~joined)
     if not len(first):
-        return Found(first, first, first, pa.array([], pa.string()))
-    whole = np.logical_and.reduceat(pieces.letters[ids] & ~cut, first)
-    length = np.diff(first, append=len(ids))[whole]
-    first = first[whole]
+        return Words(first, first, first, pa.array([], pa.string()))
+    is_word = np.logical_and.reduceat(pieces.letters[ids] & ~cut, first)
+    length = np.diff(first, append=len(ids))[is_word]
+    first = first[is_word]
     sequence = np.searchsorted(offsets, first, side="right") - 1
-    return Found(sequence, first - offsets[sequence], length, _texts(ids, first, length, pieces))
+    return Words(sequence, first - offsets[sequence], length, _texts(ids, first, length, pieces))
 
 
 def _texts(
     ids: npt.NDArray[np.int32], first: npt.NDArray[np.int64], length: npt.NDArray[np.int64], pieces: Pieces
 ) -> pa.StringArray:
     """The text of each run of tokens."""
-    ends = np.cumsum(length)
-    index = np.arange(int(length.sum())) + np.repeat(first - (ends - length), length)
-    offsets = pa.array(np.concatenate([[0], ends]), pa.int32())
-    parts = pa.ListArray.from_arrays(offsets, pieces.texts.take(pa.array(ids[index])))
+    parts = pa.ListArray.from_arrays(
+        pa.array(offsets_of(length), pa.int32()), pieces.texts.take(pa.array(ids[ranges(first, length)]))
+    )
     joined: pa.StringArray = pc.binary_join(parts, "")
     return joined
 
@@ -192,10 +192,9 @@ class WordSource:
 
     Args:
         tokens: the artefact `tokens`.
-        tokenizer: the one they were made by.
-        state_of: `next`: a word's states are those that predict its tokens, so that one at the very beginning of a
-            sequence has none, nor one whose first state is the sequence's first (see `FIRST_STATE`); `same`: its
-            tokens' own.
+        tokenizer: the one that made them.
+        state_of: `same`: the states of a word are those of its tokens. `next`: they are those of the positions before
+            its tokens; a word whose first state would lie before `FIRST_STATE` is left out.
     """
 
     def __init__(self, tokens: Path, tokenizer: PreTrainedTokenizerBase, state_of: StateOf) -> None:
@@ -203,7 +202,7 @@ class WordSource:
         self._document_tokens = pq.read_table(tokens / DOCUMENTS, columns=["tokens"])["tokens"].to_numpy()
         self._shift = 1 if state_of == "next" else 0
 
-    def find(self, sequences: pa.RecordBatch) -> Found:
+    def find(self, sequences: pa.RecordBatch) -> Words:
         """The words of a batch of `tokens` that have states; `position` is that of the first state."""
         lists = sequences["input_ids"]
         offsets = np.asarray(lists.offsets, dtype=np.int64)
@@ -211,24 +210,24 @@ class WordSource:
         start = sequences["start"].to_numpy()
         prefix = prefix_of(sequences)
         end = start + np.diff(offsets) - prefix >= self._document_tokens[sequences["document"].to_numpy()]
-        found = find_words(ids, offsets - offsets[0], start == 0, end, self._pieces, prefix)
+        words = find_words(ids, offsets - offsets[0], start == 0, end, self._pieces, prefix)
         if not self._shift:
-            return found
-        there = found.position >= self._shift + FIRST_STATE
-        return Found(
-            found.sequence[there],
-            found.position[there] - self._shift,
-            found.length[there],
-            found.texts.filter(pa.array(there)),
+            return words
+        has_states = words.position >= self._shift + FIRST_STATE
+        return Words(
+            words.sequence[has_states],
+            words.position[has_states] - self._shift,
+            words.length[has_states],
+            words.texts.filter(pa.array(has_states)),
         )
 
     def occurrences(self, sequences: pa.RecordBatch, words: pa.StringArray, schema: pa.Schema) -> pa.RecordBatch:
-        """Where the words are: number, sequence, position of the first state and how many there are."""
+        """The occurrences of `words`: number of the word, sequence, position of the first state, number of states."""
         found = self.find(sequences)
         number = numbers_of(found.texts, words)
-        wanted = number >= 0
-        sequence = sequences["sequence"].to_numpy()[found.sequence[wanted]]
-        columns = [number[wanted], sequence, found.position[wanted], found.length[wanted].astype(np.int32)]
+        known = number >= 0
+        sequence = sequences["sequence"].to_numpy()[found.sequence[known]]
+        columns = [number[known], sequence, found.position[known], found.length[known].astype(np.int32)]
         return pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=schema)
 
     def vocabulary(self, batches: Iterable[pa.RecordBatch]) -> list[str]:
@@ -240,39 +239,39 @@ class WordSource:
 
 
 def prefix_of(sequences: pa.RecordBatch) -> npt.NDArray[np.int64]:
-    """How many tokens of each sequence stand before its document's; see `encoding.PREFIX`."""
+    """How many tokens of each sequence stand before its document's; see `sequences.PREFIX`."""
     if PREFIX.name not in sequences.schema.names:
         return np.zeros(len(sequences), dtype=np.int64)
     return np.asarray(sequences[PREFIX.name].to_numpy(), dtype=np.int64)
 
 
 def numbers_of(texts: pa.StringArray, words: pa.StringArray) -> npt.NDArray[np.int64]:
-    """For each text the index of the word that it is, case aside, or -1."""
-    coded = texts.dictionary_encode()
-    distinct = pa.array([text.casefold() for text in coded.dictionary.to_pylist()], pa.string())
-    number = pc.fill_null(pc.index_in(distinct, value_set=words), -1).to_numpy().astype(np.int64)
-    found: npt.NDArray[np.int64] = number[coded.indices.to_numpy()]
-    return found
+    """For each text the index in `words` of its casefolded form; -1 if it is not among them."""
+    # Texts repeat, so only distinct ones are casefolded and looked up.
+    encoded = texts.dictionary_encode()
+    distinct = pa.array([text.casefold() for text in encoded.dictionary.to_pylist()], pa.string())
+    index = pc.fill_null(pc.index_in(distinct, value_set=words), -1).to_numpy().astype(np.int64)
+    return np.asarray(index[encoded.indices.to_numpy()])
 
 
 def read_wanted(path: Path) -> list[str]:
-    """The words of a file, one a line, casefolded, sorted and each once.
+    """The words of a file with one word per line: casefolded, sorted, each once.
 
     Raises:
         UserError: the file cannot be read or has no word.
     """
     words = sorted({line.strip().casefold() for _, line in numbered_lines(path)})
     if not words:
-        raise UserError("no words", path=path, remedy="one word a line")
+        raise UserError("no words", path=path, remedy="write one word per line")
     return words
 
 
 def write_words(path: Path, words: Sequence[str]) -> None:
-    """Words with their numbers, as a dictionary of words and its plan carry them."""
+    """Write the words of a plan or a dictionary with their numbers."""
     pq.write_table(pa.table({"number": np.arange(len(words)), "word": pa.array(words, pa.string())}), path)
 
 
 def read_words(path: Path) -> list[str]:
-    """What `write_words` wrote: word i has the number i."""
+    """The words that `write_words` wrote; word i has the number i."""
     words: list[str] = pq.read_table(path)["word"].to_pylist()
     return words

@@ -1,1 +1,1 @@
-"""The benchmarks of DSKD 5.2: their files, cuts and prompts, for training and for evaluation alike."""
+"""The benchmarks of DSKD 5.2: files to records, splits, items and prompts, for training and evaluation."""

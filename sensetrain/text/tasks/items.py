@@ -1,7 +1,7 @@
-"""Benchmark records as questions and answers, and the prompts that they make, the same for training and evaluation.
+"""Benchmark records to questions with answers, and these to prompts, the same for training and evaluation.
 
-The form is that of DSKD 5.2: a chat of an instruction, examples as turns of their own, and the question; the answer is
-one letter, or for SQuAD a span of the context or `No answer`. The wording of the instructions is ours.
+A prompt has the format of DSKD 5.2: a chat of an instruction, examples as turns of their own, and the question. The
+answer is one letter, or for SQuAD a span of the context or `No answer`. The wording of the instructions is ours.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -36,13 +35,13 @@ class Item:
     """A question with its answer.
 
     Attributes:
-        id: its own, or of what it says.
+        id: that of the record, or a hash of its texts if it has none.
         question: without the choices.
-        answer: a letter, or a text.
-        choices: of a multiple-choice question.
-        context: what the answer is to be found in.
-        pool: where its examples come from: only items of the same pool.
-        accepted: every answer that counts as right.
+        answer: the letter of the right choice, or a text.
+        choices: of a multiple-choice question; else empty.
+        context: the text that contains the answer; empty if there is none.
+        pool: examples for this item are drawn only from items with the same pool.
+        accepted: every text that counts as the right answer; empty for multiple choice.
     """
 
     id: str
@@ -55,7 +54,7 @@ class Item:
 
     @property
     def letters(self) -> str:
-        """The letters of its choices."""
+        """One letter per choice."""
         return LETTERS[: len(self.choices)]
 
 
@@ -73,13 +72,13 @@ def _multiple_choice(record: Record) -> Item:
 def _piqa(record: Record) -> Item:
     choices = (record["sol1"], record["sol2"])
     question = f"{record['goal']}\nWhich of the two ways is better?"
-    return Item(_named(record["goal"], *choices), question, LETTERS[record["label"]], choices)
+    return Item(_hash_of(record["goal"], *choices), question, LETTERS[record["label"]], choices)
 
 
 def _mmlu(record: Record) -> Item:
     choices = tuple(record["choices"])
-    name = _named(record["subject"], record["question"], *choices)
-    return Item(name, record["question"], LETTERS[record["answer"]], choices, pool=record["subject"])
+    item_id = _hash_of(record["subject"], record["question"], *choices)
+    return Item(item_id, record["question"], LETTERS[record["answer"]], choices, pool=record["subject"])
 
 
 def _mmlu_pro(record: Record) -> Item:
@@ -96,12 +95,13 @@ def _squad(record: Record) -> Item:
         record["question"],
         accepted[0],
         context=record["context"],
-        pool=_named(record["title"], record["context"]),
+        pool=_hash_of(record["title"], record["context"]),
         accepted=accepted,
     )
 
 
-def _named(*parts: str) -> str:
+def _hash_of(*parts: str) -> str:
+    """A hash of texts, as an id."""
     return f"{key_of(chr(0).join(parts)):014x}"
 
 
@@ -116,7 +116,7 @@ _ITEMS: dict[str, Callable[[Record], Item]] = {
 
 
 def fewer_choices(item: Item, count: int, seed: int) -> Item:
-    """The right choice and count - 1 of the others, those with the smallest hash64(seed, item, choice), in order."""
+    """An item with `count` choices, in order: the right one and those with the smallest hash64(seed, item, choice)."""
     right = LETTERS.index(item.answer)
     others = [i for i in range(len(item.choices)) if i != right]
     order = np.argsort(hash64(seed, key_of(item.id), np.array(others)), kind="stable")
@@ -125,9 +125,9 @@ def fewer_choices(item: Item, count: int, seed: int) -> Item:
 
 
 class Examples:
-    """Draws examples for items from their pools: those with the smallest hash64(seed, item, example).
+    """Draws the examples of an item from its pool: those with the smallest hash64(seed, item, example).
 
-    So an item has the same examples whatever is asked before it, and no item is its own example.
+    So the examples of an item do not depend on the other items that are asked. No item is its own example.
     """
 
     def __init__(self, items: Sequence[Item], seed: int) -> None:
@@ -142,9 +142,10 @@ class Examples:
         pool = self._pools.get(item.pool, [])
         if not pool or not count:
             return []
-        draw = hash64(self._seed, key_of(item.id), self._keys[item.pool])
-        near = np.argpartition(draw, count)[: count + 1] if len(pool) > count + 1 else np.arange(len(pool))
-        ordered = near[np.argsort(draw[near], kind="stable")]
+        hashes = hash64(self._seed, key_of(item.id), self._keys[item.pool])
+        # One more than needed, since the item itself may be among them.
+        smallest = np.argpartition(hashes, count)[: count + 1] if len(pool) > count + 1 else np.arange(len(pool))
+        ordered = smallest[np.argsort(hashes[smallest], kind="stable")]
         return [pool[i] for i in ordered if pool[i].id != item.id][:count]
 
 
@@ -152,16 +153,16 @@ def chat_of(item: Item, examples: Sequence[Item]) -> list[Turn]:
     """The turns before the answer: instruction, examples with their answers, question."""
     turns = [_turn("system", _CHOOSE if item.choices else _EXTRACT)]
     context = ""
-    for asked in (*examples, item):
-        # Examples from the same context follow it, so it is not told twice.
-        told = "" if asked.context == context else f"Context: {asked.context}\n\n"
-        context = asked.context
-        turns += [_turn("user", told + _question(asked)), _turn("assistant", asked.answer)]
+    for shown in (*examples, item):
+        # A context that the turn before has is not repeated.
+        context_text = "" if shown.context == context else f"Context: {shown.context}\n\n"
+        context = shown.context
+        turns += [_turn("user", context_text + _question(shown)), _turn("assistant", shown.answer)]
     return turns[:-1]
 
 
 def text_of(item: Item, examples: Sequence[Item]) -> tuple[str, str]:
-    """The same for models without a chat template: what stands before the answer, and the answer with its space."""
+    """The prompt for models without a chat template, and the answer with the space before it."""
     turns = chat_of(item, examples)
     blocks = [turns[0]["content"]]
     for turn in turns[1:]:
@@ -173,6 +174,7 @@ def text_of(item: Item, examples: Sequence[Item]) -> tuple[str, str]:
 
 
 def _question(item: Item) -> str:
+    """The question with its choices, one per line."""
     if not item.choices:
         return f"Question: {item.question}"
     return "\n".join(
@@ -180,5 +182,5 @@ def _question(item: Item) -> str:
     )
 
 
-def _turn(role: str, content: str) -> dict[str, Any]:
+def _turn(role: str, content: str) -> Turn:
     return {"role": role, "content": content}

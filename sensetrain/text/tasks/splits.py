@@ -1,8 +1,8 @@
-"""A benchmark's splits, with a named seeded cut where only one is there.
+"""Local files or hub datasets to the splits of a benchmark; a single split is cut into two.
 
-`half-0`: the records are put into groups that belong together (PIQA: the same goal, SQuAD: the same article), the
-groups are ordered by hash64(0, group), and the first ones, until they hold half of the records, are `train`. The others
-are `validation`. So what is trained on or shown as an example is never evaluated.
+The cut `half-0`: records that belong together (PIQA: the same goal, SQuAD: the same article) form a group. Groups are
+ordered by hash64(0, group); the first ones, until they hold half of the records, are `train`, the others `validation`.
+So nothing that is trained on or shown as an example is evaluated.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ HALF = "half-0"
 _CUT_SEED = 0
 
 _GROUPS: dict[str, Callable[[Record], str]] = {
-    "piqa": lambda record: normal(record["goal"]),
+    "piqa": lambda record: normalized(record["goal"]),
     "squadv2": lambda record: str(record["title"]),
 }
-"""Benchmarks that are cut where they have no training split, and what of them must stay together."""
+"""Benchmarks that are cut if they have no training split, and what groups their records."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Splits:
     Attributes:
         task: its name.
         records: those of each split, in the hub's layout.
-        cut: name of the cut that made training and validation split out of one; "" if they are the benchmark's own.
+        cut: name of the cut that made `train` and `validation` of one split; empty if they are the benchmark's own.
         fingerprint: of the files, or of the dataset on the hub.
     """
 
@@ -51,10 +51,10 @@ class Splits:
         """The records of a split.
 
         Raises:
-            UserError: it is not there.
+            UserError: the benchmark has no such split.
         """
         if split not in self.records:
-            raise UserError(f"{self.task} has no split {split!r} here; there are: {', '.join(self.records)}")
+            raise UserError(f"{self.task} has no split {split!r}; there are: {', '.join(self.records)}")
         return self.records[split]
 
 
@@ -68,7 +68,7 @@ def local_splits(task: str, data: Path) -> Splits:
     hashes = [[split, file.name, sha256_of(file)] for split, members in files.items() for file in members]
     records = {split: read_split(task, members) for split, members in files.items()}
     if empty := next((split for split, found in records.items() if not found), None):
-        raise UserError(f"no record in the files of {task}", path=files[empty][0])
+        raise UserError(f"no records in the files of {task}", path=files[empty][0])
     if task in _GROUPS and records.keys() == {VALIDATION}:
         return Splits(task, half(records[VALIDATION], _GROUPS[task]), HALF, sha256_of_json(hashes))
     return Splits(task, records, "", sha256_of_json(hashes))
@@ -100,10 +100,10 @@ def half(records: Sequence[Record], group: Callable[[Record], str]) -> dict[str,
 
 
 def key_of(text: str) -> int:
-    """A number for a text, as `hash64` takes it."""
+    """A 56-bit hash of a text, as a key for `hash64`."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
 
-def normal(text: str) -> str:
-    """A text's letters and digits only, in lower case, by which repeated questions are found."""
+def normalized(text: str) -> str:
+    """The letters and digits of a text in lower case; equal questions are equal in this form."""
     return "".join(character for character in text.casefold() if character.isalnum())

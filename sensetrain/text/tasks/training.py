@@ -1,4 +1,4 @@
-"""The papers' training sets as prompts and answers, in JSON Lines that `tokenize` reads."""
+"""Benchmarks to the artefact `tasks`: the papers' training sets as prompts and answers, which `tokenize` reads."""
 
 from __future__ import annotations
 
@@ -18,10 +18,16 @@ from sensetrain.artefacts.manifest import Manifest, is_current, read_manifest
 from sensetrain.text.settings import TasksSettings
 from sensetrain.text.tasks.items import SHOTS, Examples, Item, chat_of, fewer_choices, item_of, text_of
 from sensetrain.text.tasks.records import DEV, TEST, TRAIN, VALIDATION, Record, has_files
-from sensetrain.text.tasks.splits import Splits, hub_splits, key_of, local_splits, normal
+from sensetrain.text.tasks.splits import Splits, hub_splits, key_of, local_splits, normalized
 
-NAMES = {"arc": "arc_challenge", "csqa": "commonsense_qa", "piqa": "piqa", "mmlu_pro": "mmlu_pro", "squadv2": "squadv2"}
-"""What the papers call the sets that they train on, and our names."""
+TRAINING_SETS = {
+    "arc": "arc_challenge",
+    "csqa": "commonsense_qa",
+    "piqa": "piqa",
+    "mmlu_pro": "mmlu_pro",
+    "squadv2": "squadv2",
+}
+"""The papers' names of the sets that they train on, and the names of the benchmarks."""
 
 EVALUATED = {
     "arc_challenge": (VALIDATION, TEST),
@@ -30,32 +36,34 @@ EVALUATED = {
     "mmlu": (DEV, TEST),
     "squadv2": (VALIDATION,),
 }
-"""Splits that are evaluated, or shown as examples there, and so must not be trained on."""
+"""Splits that are evaluated or shown as examples in evaluation, so that their questions must not be trained on."""
 
 _CHOICES = 4  # MMLU has four, MMLU-Pro mostly ten (DSKD 5.2)
 
 Load = Callable[[str, Sequence[str]], Splits]
 
 
-def tasks(names: Sequence[str], data: Path | None, out: Path, settings: TasksSettings) -> Manifest:
-    """Write the artefact `tasks`, one file a set.
+def write_tasks(names: Sequence[str], data: Path | None, out: Path, settings: TasksSettings) -> Manifest:
+    """Write the artefact `tasks`, one file per set.
 
     Args:
-        names: which sets, keys of NAMES.
+        names: which sets; keys of TRAINING_SETS.
         data: a folder with the benchmarks' files; the hub if None.
         out: where the artefact goes.
         settings: share, examples and seed.
 
     Raises:
-        UserError: a set is unknown, missing or damaged, or nothing of it is left.
+        UserError: a set is unknown, missing or damaged, or none of its items is left.
     """
-    if unknown := [name for name in names if name not in NAMES]:
-        raise UserError(f"no training set {unknown[0]!r}", field="tasks", remedy="take some of: " + ", ".join(NAMES))
+    if unknown := [name for name in names if name not in TRAINING_SETS]:
+        raise UserError(
+            f"no training set {unknown[0]!r}", field="tasks", remedy="take some of: " + ", ".join(TRAINING_SETS)
+        )
     load: Load = (lambda task, _: local_splits(task, data)) if data else hub_splits
-    evaluated = {task: load(task, EVALUATED[task]) for task in _to_keep_out(names, data)}
-    training = {name: _training(NAMES[name], evaluated, load) for name in names}
-    asked = {
-        normal(_question(record))
+    evaluated = {task: load(task, EVALUATED[task]) for task in _evaluated_tasks(names, data)}
+    training = {name: _training_splits(TRAINING_SETS[name], evaluated, load) for name in names}
+    evaluated_questions = {
+        normalized(_question(record))
         for task, splits in evaluated.items()
         for split in EVALUATED[task]
         for record in splits.records.get(split, ())
@@ -67,10 +75,10 @@ def tasks(names: Sequence[str], data: Path | None, out: Path, settings: TasksSet
         return read_manifest(out, "tasks")
     with making(out, "tasks", shape, inputs) as draft:
         for name, splits in training.items():
-            chosen = choose(NAMES[name], splits, asked, settings)
+            chosen = choose(TRAINING_SETS[name], splits, evaluated_questions, settings)
             if not chosen.kept:
                 raise UserError(f"no item of {name} is left: {dict(chosen.dropped)}", field="share")
-            _write(draft.folder / f"{name}.jsonl", NAMES[name], chosen, settings)
+            _write(draft.folder / f"{name}.jsonl", TRAINING_SETS[name], chosen, settings)
             draft.facts[name] = {
                 "read": chosen.read,
                 "kept": len(chosen.kept),
@@ -80,19 +88,21 @@ def tasks(names: Sequence[str], data: Path | None, out: Path, settings: TasksSet
     return read_manifest(out, "tasks")
 
 
-def _to_keep_out(names: Sequence[str], data: Path | None) -> list[str]:
-    """Benchmarks whose questions must not be trained on: those of the sets, and what else lies there."""
-    needed = {"mmlu" if name == "mmlu_pro" else NAMES[name] for name in names}
+def _evaluated_tasks(names: Sequence[str], data: Path | None) -> list[str]:
+    """Benchmarks whose questions must not be trained on: those of the sets, and others that have files in `data`."""
+    needed = {"mmlu" if name == "mmlu_pro" else TRAINING_SETS[name] for name in names}
     return [task for task in EVALUATED if task in needed or (data and has_files(task, data))]
 
 
-def _training(task: str, evaluated: Mapping[str, Splits], load: Load) -> Splits:
+def _training_splits(task: str, evaluated: Mapping[str, Splits], load: Load) -> Splits:
+    """The splits with the records to train on; they are loaded only if they are not among the evaluated ones."""
     if task in evaluated and TRAIN in evaluated[task].records:
         return evaluated[task]
-    return load(task, (_split(task),))
+    return load(task, (_training_split(task),))
 
 
-def _split(task: str) -> str:
+def _training_split(task: str) -> str:
+    """The split that is trained on; MMLU-Pro has only a test split."""
     return TEST if task == "mmlu_pro" else TRAIN
 
 
@@ -102,13 +112,13 @@ def _question(record: Record) -> str:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What of a set is trained on.
+    """The items of a set to train on.
 
     Attributes:
         kept: the items.
-        pool: what their examples are drawn from: these items and those that only the share leaves out.
-        dropped: reason: how many items.
-        read: how many there were; as many as are kept and dropped.
+        pool: the items that examples are drawn from: the kept ones and those that only `share` leaves out.
+        dropped: number of dropped items by reason.
+        read: number of items, kept and dropped.
     """
 
     kept: list[Item]
@@ -117,40 +127,40 @@ class Chosen:
     read: int
 
 
-def choose(task: str, splits: Splits, asked: Container[str], settings: TasksSettings) -> Chosen:
+def choose(task: str, splits: Splits, evaluated_questions: Container[str], settings: TasksSettings) -> Chosen:
     """Choose the items to train on.
 
     Args:
         task: name of the benchmark.
         splits: its records.
-        asked: questions that are evaluated, as `normal` writes them.
+        evaluated_questions: as `normalized` gives them.
         settings: share, examples and seed.
     """
     dropped: Counter[str] = Counter()
-    records = splits[_split(task)]
+    records = splits[_training_split(task)]
     pool = []
     for record in records:
         item = item_of(task, record)
-        if reason := _unfit(task, item, record, asked):
+        if reason := _reason_to_drop(task, item, record, evaluated_questions):
             dropped[reason] += 1
         else:
             pool.append(fewer_choices(item, _CHOICES, settings.seed) if task == "mmlu_pro" else item)
-    held = splits[VALIDATION] if splits.cut else ()
-    dropped[f"evaluated (cut {splits.cut})"] = len(held)
-    draw = uniform(settings.seed, np.array([key_of(item.id) for item in pool], dtype=np.int64))
-    kept = [item for item, number in zip(pool, draw, strict=True) if number < settings.share]
+    validation = splits[VALIDATION] if splits.cut else ()
+    dropped[f"evaluated (cut {splits.cut})"] = len(validation)
+    draws = uniform(settings.seed, np.array([key_of(item.id) for item in pool], dtype=np.int64))
+    kept = [item for item, draw in zip(pool, draws, strict=True) if draw < settings.share]
     dropped["not in the drawn share"] = len(pool) - len(kept)
     if task == "squadv2" and settings.shots != 0:
         examples = Examples(pool, settings.seed)
-        alone = {item.id for item in kept if not examples.of(item, 1)}
-        dropped["no other question in its paragraph"] = len(alone)
-        kept = [item for item in kept if item.id not in alone]
-    return Chosen(kept, pool, +dropped, len(records) + len(held))
+        without_example = {item.id for item in kept if not examples.of(item, 1)}
+        dropped["no other question in its paragraph"] = len(without_example)
+        kept = [item for item in kept if item.id not in without_example]
+    return Chosen(kept, pool, +dropped, len(records) + len(validation))
 
 
-def _unfit(task: str, item: Item, record: Record, asked: Container[str]) -> str:
-    """Why an item must not be trained on; "" if it may."""
-    if normal(_question(record)) in asked:
+def _reason_to_drop(task: str, item: Item, record: Record, evaluated_questions: Container[str]) -> str:
+    """Why an item must not be trained on; empty if it may be."""
+    if normalized(_question(record)) in evaluated_questions:
         return "its question is evaluated"
     if task == "mmlu_pro" and str(record["src"]).startswith("ori_mmlu"):
         return "from MMLU by its source"
@@ -160,7 +170,7 @@ def _unfit(task: str, item: Item, record: Record, asked: Container[str]) -> str:
 
 
 def _write(file: Path, task: str, chosen: Chosen, settings: TasksSettings) -> None:
-    """One line an item: the chat with its answer, and the same as prompt and answer."""
+    """Write one line per item: the chat with its answer, and the same as prompt and answer."""
     shots = SHOTS[task] if settings.shots is None else settings.shots
     examples = Examples(chosen.pool, settings.seed)
     with file.open("w", encoding="utf-8") as handle:

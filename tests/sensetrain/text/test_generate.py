@@ -20,7 +20,7 @@ from sensetrain.cli.main import cli
 from sensetrain.distill.card import write_card
 from sensetrain.models.folder import ModelFolder, find_model
 from sensetrain.pipeline import stages
-from sensetrain.text.generate import TARGETS, _Drawn
+from sensetrain.text.generate import TARGETS, _GumbelNoise
 from sensetrain.text.settings import GenerateSettings, TokenizeSettings
 from sensetrain.text.tokens import Tokens
 
@@ -123,7 +123,7 @@ def test_one_line_ends_at_the_end_of_the_line(teacher: ModelFolder, prompts: Pat
     fed = 0
     for batch, number in enumerate(order):
         ids = tokenizer(PROMPTS[number], return_tensors="pt")["input_ids"]
-        drawing = LogitsProcessorList([_Drawn(GenerateSettings(**drawn), batch)])
+        drawing = LogitsProcessorList([_GumbelNoise(GenerateSettings(**drawn), batch)])
         row = whole.generate(ids, max_new_tokens=130, do_sample=False, logits_processor=drawing)[0, ids.shape[1] :]
         ends = torch.isin(row, named).nonzero()
         first, feed, _ = tokenizer.decode(row[: int(ends[0])] if len(ends) else row).partition("\n")
@@ -142,7 +142,7 @@ def test_drawn_answers_are_the_seeds_and_nothing_elses(stopping: ModelFolder, pr
 
 def test_drawing_follows_the_softmax_at_the_temperature() -> None:
     logits = torch.tensor([[1.0, 0.0, -1.0, 3.0]]).expand(40000, 4)
-    drawn = _Drawn(GenerateSettings(answer_temperature=2.0), batch=3)(None, logits).argmax(1)
+    drawn = _GumbelNoise(GenerateSettings(answer_temperature=2.0), batch=3)(None, logits).argmax(1)
     share = torch.bincount(drawn, minlength=4) / len(drawn)
     torch.testing.assert_close(share, (logits[0] / 2).softmax(0), rtol=0, atol=0.01)
 

@@ -12,8 +12,8 @@ from lexgraph.common.errors import UserError
 from sensetrain.text.settings import TasksSettings
 from sensetrain.text.tasks.items import Examples, chat_of, fewer_choices, item_of, text_of
 from sensetrain.text.tasks.records import HUB, TRAIN, VALIDATION, read_multiple_choice
-from sensetrain.text.tasks.splits import local_splits, normal
-from sensetrain.text.tasks.training import EVALUATED, NAMES, tasks
+from sensetrain.text.tasks.splits import local_splits, normalized
+from sensetrain.text.tasks.training import EVALUATED, TRAINING_SETS, write_tasks
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def lines_of(folder: Path) -> dict[str, list[dict]]:
-    return {name: [json.loads(x) for x in (folder / f"{name}.jsonl").read_text().splitlines()] for name in NAMES}
+    return {
+        name: [json.loads(x) for x in (folder / f"{name}.jsonl").read_text().splitlines()] for name in TRAINING_SETS
+    }
 
 
 def check_nothing_evaluated(made: dict[str, list[dict]], data: Path) -> None:
@@ -31,7 +33,7 @@ def check_nothing_evaluated(made: dict[str, list[dict]], data: Path) -> None:
     for task, names in EVALUATED.items():
         splits = local_splits(task, data)
         for name in names:
-            evaluated |= {normal(item_of(task, record).question) for record in splits[name]}
+            evaluated |= {normalized(item_of(task, record).question) for record in splits[name]}
     assert len(evaluated) > 50
     for rows in made.values():
         for row in rows:
@@ -39,11 +41,11 @@ def check_nothing_evaluated(made: dict[str, list[dict]], data: Path) -> None:
                 if turn["role"] == "user":
                     asked = turn["content"].rsplit("Question: ", 1)[-1]
                     lines = asked.split("\nA. ")[0]
-                    assert normal(lines) not in evaluated
+                    assert normalized(lines) not in evaluated
 
 
 def test_every_item_is_kept_or_dropped_for_a_reason(data: Path, tmp_path: Path) -> None:
-    made = tasks(list(NAMES), data, tmp_path / "tasks", TasksSettings(share=1))
+    made = write_tasks(list(TRAINING_SETS), data, tmp_path / "tasks", TasksSettings(share=1))
     for name, rows in lines_of(tmp_path / "tasks").items():
         facts = made.facts[name]
         assert facts["kept"] == len(rows) > 0
@@ -62,7 +64,7 @@ def test_every_item_is_kept_or_dropped_for_a_reason(data: Path, tmp_path: Path) 
 
 @pytest.mark.realdata
 def test_nothing_of_the_real_benchmarks_is_evaluated_and_trained_on(real_data: Path, tmp_path: Path) -> None:
-    made = tasks(list(NAMES), real_data, tmp_path / "tasks", TasksSettings(share=1))
+    made = write_tasks(list(TRAINING_SETS), real_data, tmp_path / "tasks", TasksSettings(share=1))
     for facts in made.facts.values():
         assert facts["read"] == facts["kept"] + sum(facts["dropped"].values())
     assert made.facts["mmlu_pro"]["dropped"]["its question is evaluated"] == 6809
@@ -93,7 +95,7 @@ def test_a_benchmark_with_its_own_training_split_is_not_cut(data: Path, tmp_path
 
 
 def test_the_prompts_are_chats_with_examples_as_turns(data: Path, tmp_path: Path) -> None:
-    tasks(list(NAMES), data, tmp_path / "tasks", TasksSettings(share=1))
+    write_tasks(list(TRAINING_SETS), data, tmp_path / "tasks", TasksSettings(share=1))
     made = lines_of(tmp_path / "tasks")
     row = made["arc"][0]
     assert [turn["role"] for turn in row["messages"]] == ["system", *["user", "assistant"] * 6]
@@ -145,11 +147,11 @@ def test_text_and_chat_say_the_same(data: Path) -> None:
 
 
 def test_writing_again_changes_nothing_and_another_seed_does(data: Path, tmp_path: Path) -> None:
-    first = tasks(["arc"], data, tmp_path / "tasks", TasksSettings(share=0.5))
+    first = write_tasks(["arc"], data, tmp_path / "tasks", TasksSettings(share=0.5))
     stamp = (tmp_path / "tasks/arc.jsonl").stat().st_mtime_ns
-    assert tasks(["arc"], data, tmp_path / "tasks", TasksSettings(share=0.5)).fingerprint == first.fingerprint
+    assert write_tasks(["arc"], data, tmp_path / "tasks", TasksSettings(share=0.5)).fingerprint == first.fingerprint
     assert (tmp_path / "tasks/arc.jsonl").stat().st_mtime_ns == stamp
-    assert tasks(["arc"], data, tmp_path / "tasks", TasksSettings(share=0.5, seed=1)).files != first.files
+    assert write_tasks(["arc"], data, tmp_path / "tasks", TasksSettings(share=0.5, seed=1)).files != first.files
 
 
 def spoil(data: Path, name: str, text: str) -> None:
@@ -168,8 +170,8 @@ def spoil(data: Path, name: str, text: str) -> None:
         ("arc", "eval/arc/ARC-Challenge-Train.jsonl", '{"id": 1}\n', "ARC-Challenge-Train.jsonl:1 .*question"),
         ("arc", "eval/arc/ARC-Challenge-Train.jsonl", "\n{broken\n", "jsonl:2.*not valid JSON"),
         ("arc", "eval/arc/ARC-Challenge-Train.jsonl", "[]\n", "not an object"),
-        ("arc", "eval/arc/ARC-Challenge-Train.jsonl", "\n", "no record"),
-        ("csqa", "eval/commonsenseqa/dev_rand_split.jsonl", "", "no record"),
+        ("arc", "eval/arc/ARC-Challenge-Train.jsonl", "\n", "no records"),
+        ("csqa", "eval/commonsenseqa/dev_rand_split.jsonl", "", "no records"),
         ("piqa", "eval/piqa/valid-labels.lst", "0\n1\n", "label"),
         ("piqa", "eval/piqa/valid-labels.lst", "0\n" * 41, "41 labels for 40"),
         ("mmlu_pro", "eval/mmlu/test/anatomy_test.csv", "question,answer\na,0\n", "anatomy_test.csv:2.*choice0"),
@@ -180,7 +182,7 @@ def spoil(data: Path, name: str, text: str) -> None:
 def test_damaged_files_are_refused_by_name(tmp_path: Path, task: str, name: str, text: str, message: str) -> None:
     spoil(write_benchmarks(tmp_path), name, text)
     with pytest.raises(UserError, match=message):
-        tasks([task], tmp_path, tmp_path / "tasks", TasksSettings(share=1))
+        write_tasks([task], tmp_path, tmp_path / "tasks", TasksSettings(share=1))
     assert not (tmp_path / "tasks").exists()
 
 
@@ -189,7 +191,7 @@ def test_a_right_answer_that_is_no_choice_is_refused(tmp_path: Path) -> None:
     row = {**choices_row("arc", 4, 0), "answerKey": "E"}
     write_lines(tmp_path / "eval/arc/ARC-Challenge-Train.jsonl", [row])
     with pytest.raises(UserError, match="answerKey"):
-        tasks(["arc"], tmp_path, tmp_path / "tasks", TasksSettings(share=1))
+        write_tasks(["arc"], tmp_path, tmp_path / "tasks", TasksSettings(share=1))
 
 
 def test_a_file_of_questions_that_is_missing_is_refused(tmp_path: Path) -> None:
@@ -199,12 +201,12 @@ def test_a_file_of_questions_that_is_missing_is_refused(tmp_path: Path) -> None:
 
 def test_unknown_sets_and_missing_files_are_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no training set 'glue'"):
-        tasks(["arc", "glue"], data, tmp_path / "tasks", TasksSettings())
+        write_tasks(["arc", "glue"], data, tmp_path / "tasks", TasksSettings())
     with pytest.raises(UserError, match="no files of"):
-        tasks(["arc"], tmp_path, tmp_path / "tasks", TasksSettings())
+        write_tasks(["arc"], tmp_path, tmp_path / "tasks", TasksSettings())
     # MMLU-Pro without MMLU could not be filtered.
     (tmp_path / "eval").mkdir()
     (tmp_path / "eval/mmlu_pro").symlink_to(data / "eval/mmlu_pro")
     with pytest.raises(UserError, match="no files of mmlu "):
-        tasks(["mmlu_pro"], tmp_path, tmp_path / "tasks", TasksSettings())
+        write_tasks(["mmlu_pro"], tmp_path, tmp_path / "tasks", TasksSettings())
     assert set(EVALUATED) < set(HUB)
