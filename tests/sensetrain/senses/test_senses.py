@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 from lexgraph.common.errors import UserError
 from sensetrain.models.folder import ModelFolder
 from sensetrain.pipeline import stages
+from sensetrain.senses.cluster.assemble import nearest_members
 from sensetrain.senses.cluster.kmeans import kmeans
 from sensetrain.senses.cluster.padded_states import PaddedStates
-from sensetrain.senses.cluster.run import _nearest_members
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
 from sensetrain.senses.dictionary.files import EXAMPLES
 from sensetrain.senses.plan.plan import Plan
@@ -125,7 +125,7 @@ def test_examples_are_exact_beside_dimensions_that_all_states_share() -> None:
     counts[3], states[3, 30:] = 30, 0
     batch = PaddedStates(np.arange(20), counts, states)
     found = kmeans(states, counts, 4, np.arange(20), seed=0)
-    members = _nearest_members(batch, found)
+    members = nearest_members(batch, found)
     for token in range(20):
         for sense in range(4):
             own = torch.nonzero((found.labels[token] == sense) & (torch.arange(40) < counts[token])).flatten()
