@@ -24,7 +24,8 @@ from transformers import PreTrainedModel
 
 import lexgraph
 from sensetrain.models.folder import ModelFolder, find_model
-from sensetrain.models.forward import device, last_hidden_state, resolve_compute
+from sensetrain.models.forward import device, last_hidden_state
+from sensetrain.models.settings import resolve_compute
 from sensetrain.pipeline import stages
 from sensetrain.senses.plan.plan import Plan
 from sensetrain.senses.settings import CollectSettings, PlanSettings

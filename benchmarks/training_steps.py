@@ -30,7 +30,7 @@ from sensetrain.distill.teachers.cache import largest
 from sensetrain.distill.teachers.live import LiveTeacher
 from sensetrain.distill.trainer import DSKDTrainer
 from sensetrain.models.folder import ModelFolder, find_model
-from sensetrain.models.forward import logits_of
+from sensetrain.models.logits import logits_of
 from sensetrain.models.surgery import cut_student
 
 SEQUENCES, LENGTH, SENSES, EVERY = 4, 128, 10, 6

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from transformers import TrainerCallback
 
 from lexgraph.common.errors import UserError
-from sensetrain.models.cutting import some_logits
-from sensetrain.models.forward import body_of, require_known_logits
-from sensetrain.models.logits import LogitForm
+from sensetrain.models.forward import body_of
+from sensetrain.models.logits import LogitForm, require_known_logits, trial_logits
 from sensetrain.models.surgery import ALIGNMENT
 
 
@@ -34,7 +33,7 @@ class LastHiddenState:
         self.form = LogitForm.of(model.config)
         # OPT's and its kin's call the decoder inside the body, not the body.
         body_of(model).get_decoder().register_forward_hook(self._remember)
-        some_logits(model)
+        trial_logits(model)
         if self._states is None:
             raise UserError(f"{type(model).__name__} hides what its LM head reads; it is not supported", field="model")
         self._states = None

@@ -32,7 +32,7 @@ from sensetrain.distill.trainer import DSKDTrainer, KDTrainer
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.forward import check_length, device
 from sensetrain.models.settings import StudentSettings
-from sensetrain.models.surgery import begins_as, build_student, count_parameters, write_student
+from sensetrain.models.surgery import build_student, count_parameters, student_source, write_student
 from sensetrain.text.tokens import Tokens
 
 
@@ -57,7 +57,7 @@ def cut_inputs(teacher: ModelFolder, settings: StudentSettings) -> dict[str, str
 
 
 def _own_model(teacher: ModelFolder, settings: StudentSettings) -> dict[str, str]:
-    return {} if settings.student is None else {"student": begins_as(teacher, settings).fingerprint}
+    return {} if settings.student is None else {"student": student_source(teacher, settings).fingerprint}
 
 
 def student_settings(method: str, settings: StudentSettings) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def _train(
             )
             _save(student, state, teacher, draft)
             made = Manifest("student", draft.settings, inputs, draft.facts)
-            own = None if settings.student is None else begins_as(teacher, settings)
+            own = None if settings.student is None else student_source(teacher, settings)
             write_card(draft.folder, made, out.name, teacher, tokens.manifest, own)
             checkpoints.clear(draft.folder)
     return read_manifest(out, "student")

@@ -142,7 +142,8 @@ class DistilSettings(RunSettings, StudentSettings, RecipeSettings):
 
     def resolved(self) -> Self:
         """The same with the number type that `auto` stands for on this machine."""
-        from sensetrain.models.forward import device, resolve_compute
+        from sensetrain.models.forward import device
+        from sensetrain.models.settings import resolve_compute
 
         # On a CPU autocast gains nothing, even where bf16 is native.
         compute = "fp32" if self.compute == "auto" and device().type == "cpu" else resolve_compute(self.compute)

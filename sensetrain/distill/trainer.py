@@ -45,7 +45,7 @@ class KDTrainer(Trainer):
     """Trains a student on the teacher's probabilities: L = CE + alpha T^2 D (DSKD 4.1, where D is the KL).
 
     Args:
-        model: the student, with LoRA (`students.add_lora`) or without.
+        model: the student, with LoRA (`sensetrain.models.lora.add_lora`) or without.
         args: a `KDConfig`.
         teacher: what gives the teacher's part of a batch: a model folder, whose head reads a cache's states, or a
             `LiveTeacher`. If not given, a cache's states are read by the student's own head, which a cut shares.
@@ -285,7 +285,7 @@ def _require_plain(student: Any) -> None:
             raise UserError(
                 "the student is a PeftModel; LoRA is put on a plain model here",
                 field="model",
-                remedy="build_student(teacher, settings) with lora_rank, or students.add_lora(model, rank)",
+                remedy="build_student(teacher, settings) with lora_rank, or lora.add_lora(model, rank)",
             )
 
 

@@ -18,7 +18,8 @@ from sensetrain.artefacts.manifest import write_results
 from sensetrain.evaluate.harness import choice_accuracies, read_questions, require_harness
 from sensetrain.evaluate.settings import EvaluateSettings
 from sensetrain.models.folder import ModelFolder
-from sensetrain.models.forward import check_length, device, last_hidden_state, logits_of
+from sensetrain.models.forward import check_length, device, last_hidden_state
+from sensetrain.models.logits import logits_of
 from sensetrain.senses.plan.batches import plan_batches, sequences_by_batch
 from sensetrain.senses.states.teacher_pass import padded_ids
 from sensetrain.text.tasks.records import Record

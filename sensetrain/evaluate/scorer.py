@@ -23,7 +23,8 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import progress
 from sensetrain.evaluate.settings import HarnessSettings
 from sensetrain.models.folder import ModelFolder
-from sensetrain.models.forward import device, last_hidden_state, logits_of, longest_input
+from sensetrain.models.forward import device, last_hidden_state, longest_input
+from sensetrain.models.logits import logits_of
 from sensetrain.senses.plan.batches import plan_batches, sequences_by_batch
 from sensetrain.text.chats import apply_template
 from sensetrain.text.encoding import without_eos

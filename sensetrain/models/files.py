@@ -1,6 +1,6 @@
-"""A model folder's configuration and tokenizer, read as what a stranger may have written.
+"""A model's folder in, its configuration and tokenizer out, read as files that a stranger may have written.
 
-No code of theirs is run, and nobody is asked whether to; what is damaged or does not fit is named with its file.
+No code in them is run, and the user is never asked whether to run it. Errors name the file that is damaged or unfit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TOKENIZER_FILES = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekke
 
 
 def raw_config(folder: Path) -> dict[str, Any]:
-    """The configuration as it stands in its file.
+    """The configuration file's content, as JSON values.
 
     Raises:
         UserError: there is none, or it is damaged.
@@ -32,7 +32,7 @@ def raw_config(folder: Path) -> dict[str, Any]:
 
 
 def read_config(folder: Path) -> Any:
-    """The configuration, of a model of several parts the whole one.
+    """The configuration; of a model of several parts, that of the whole model.
 
     Raises:
         UserError: it cannot be read, or the model needs code of its own.
@@ -40,7 +40,7 @@ def read_config(folder: Path) -> Any:
     raw = raw_config(folder)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except Exception as error:  # each family has errors of its own for values that it cannot take
+    except Exception as error:  # each family raises errors of its own for values that it refuses
         _refuse_own_code(folder / CONFIG)
         raise UserError(
             f"the configuration cannot be read: {reason_of(error)}",
@@ -48,13 +48,13 @@ def read_config(folder: Path) -> Any:
             field=None if "model_type" in raw else "model_type",
             remedy="take the config.json that belongs to the model, of a family that transformers knows",
         ) from error
-    # How attention was computed when the model was saved says nothing about it, and may not be installed here.
+    # The attention kernel that was in use when the model was saved is no part of the model, and may not be installed.
     config._attn_implementation = None
     return config
 
 
 def read_tokenizer(folder: Path, rows: int) -> PreTrainedTokenizerBase:
-    """The tokenizer.
+    """The tokenizer in a model's folder.
 
     Args:
         folder: the model's.
@@ -75,7 +75,7 @@ def read_tokenizer(folder: Path, rows: int) -> PreTrainedTokenizerBase:
         check_no_pointer(file)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except Exception as error:  # a damaged file ends in errors of any kind, far inside the library
+    except Exception as error:  # the library raises errors of any type for a damaged file
         _refuse_own_code(folder / "tokenizer_config.json")
         raise UserError(
             f"no tokenizer can be loaded: {reason_of(error)}",
@@ -96,6 +96,7 @@ def read_tokenizer(folder: Path, rows: int) -> PreTrainedTokenizerBase:
 
 
 def _refuse_own_code(file: Path) -> None:
+    """Name code of its own as the reason why a model cannot be read, where that is the reason."""
     raw = read_json(file) if file.is_file() else None
     if isinstance(raw, dict) and raw.get("auto_map"):
         raise UserError(

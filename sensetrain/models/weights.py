@@ -1,4 +1,4 @@
-"""A model's weights: which files they are, whether they are whole, and whether the model got all of them.
+"""A model's folder in, the files of its weights out; and checks that a loaded model got all of its weights.
 
 Pickles (`pytorch_model.bin`) are read as plain tensors only (`weights_only`) and converted once, into our cache.
 """
@@ -26,7 +26,7 @@ from lexgraph.common.terminal import say
 _SAFE, _SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLE, _PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 _POINTER = b"version https://git-lfs"
-_AGAIN = "copy or download the model again"
+_COPY_AGAIN = "copy or download the model again"
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -50,7 +50,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def _named(folder: Path, single: str, index: str) -> list[Path]:
-    """The file, or those that the index names; nothing if there is neither."""
+    """The single file, or the files that the index names; none if there is neither."""
     if (folder / single).is_file():
         files = [folder / single]
     elif (folder / index).is_file():
@@ -59,7 +59,7 @@ def _named(folder: Path, single: str, index: str) -> list[Path]:
         return []
     for file in files:
         if not file.is_file():
-            raise UserError("a file of the weights is missing", path=file, remedy=_AGAIN)
+            raise UserError("a file of the weights is missing", path=file, remedy=_COPY_AGAIN)
         check_no_pointer(file)
     return files
 
@@ -68,7 +68,7 @@ def _shards(index: Path) -> list[str]:
     raw = read_json(index)
     places = raw.get("weight_map") if isinstance(raw, dict) else None
     if not isinstance(places, dict) or not places:
-        raise UserError("not an index of weights", path=index, field="weight_map", remedy=_AGAIN)
+        raise UserError("not an index of weights", path=index, field="weight_map", remedy=_COPY_AGAIN)
     names = {str(name) for name in places.values()}
     if foreign := sorted(name for name in names if Path(name).name != name):
         raise UserError(f"names a file outside its folder: {foreign[0]}", path=index, field="weight_map")
@@ -76,10 +76,10 @@ def _shards(index: Path) -> list[str]:
 
 
 def check_no_pointer(file: Path) -> None:
-    """Refuse what Git leaves in a file's place where LFS is not installed.
+    """Refuse a Git LFS pointer, which Git leaves in a file's place where LFS is not installed.
 
     Raises:
-        UserError: it is that.
+        UserError: the file is one.
     """
     with file.open("rb") as handle:
         if handle.read(len(_POINTER)) == _POINTER:
@@ -91,11 +91,11 @@ def _check_header(file: Path) -> None:
         with safe_open(file, framework="pt"):
             pass
     except (SafetensorError, OSError) as error:
-        raise UserError(f"damaged or cut off: {error}", path=file, remedy=_AGAIN) from None
+        raise UserError(f"damaged or cut off: {error}", path=file, remedy=_COPY_AGAIN) from None
 
 
 def _converted(folder: Path, pickles: Sequence[Path]) -> list[Path]:
-    """The same weights as safetensors in our cache, under the name of the pickles' content."""
+    """The same weights as safetensors, in a folder of our cache that is named by the hash of the pickles."""
     content = sha256_of_json({file.name: sha256_of(file) for file in pickles})
     target = cache_folder() / "converted" / content[:32]
     with alone_at(target, wait=True):
@@ -118,7 +118,7 @@ def _convert(pickles: Sequence[Path], folder: Path) -> None:
 
 
 def _tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of a pickle, none sharing memory with another."""
+    """The tensors of a pickle, each with memory of its own, as safetensors wants it."""
     remedy = "where you trust the file, load it and write it with save_pretrained"
     try:
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
@@ -127,7 +127,7 @@ def _tensors(file: Path) -> dict[str, Tensor]:
             "no checkpoint of plain tensors: it is damaged or holds code", path=file, remedy=remedy
         ) from None
     except Exception as error:
-        raise UserError(f"damaged or cut off: {reason_of(error)}", path=file, remedy=_AGAIN) from error
+        raise UserError(f"damaged or cut off: {reason_of(error)}", path=file, remedy=_COPY_AGAIN) from error
     if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
         raise UserError("no checkpoint of a model: names with tensors are expected", path=file, remedy=remedy)
     seen: set[int] = set()
@@ -142,7 +142,7 @@ def _tensors(file: Path) -> dict[str, Tensor]:
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Without transformers' report of keys that were missing or not used: who loads looks at them, or asked for it."""
+    """Suppress transformers' report of missing and unused weights, which those who load a model check themselves."""
     level = transformers.utils.logging.get_verbosity()
     transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
@@ -155,9 +155,9 @@ def check_loaded(info: Mapping[str, Any], path: Path, optional: Collection[str] 
     """Refuse a model that did not get all of its weights: random numbers would stand in for them.
 
     Args:
-        info: what `from_pretrained` says of loading.
+        info: what `from_pretrained` returns for `output_loading_info`.
         path: the model's folder.
-        optional: names of modules that may go without.
+        optional: names of modules whose weights may be missing.
 
     Raises:
         UserError: weights are missing or of another shape; the message names them.
@@ -185,14 +185,14 @@ def check_finite(model: nn.Module, path: Path) -> None:
     """Refuse weights that are NaN or infinite.
 
     Raises:
-        UserError: names the first.
+        UserError: there are some; the message names the first.
     """
     for name, weight in model.named_parameters():
         if weight.numel() and not torch.stack(torch.aminmax(weight.detach())).isfinite().all():
-            raise UserError("the weight has a number that is not finite", path=path, field=name, remedy=_AGAIN)
+            raise UserError("the weight has a number that is not finite", path=path, field=name, remedy=_COPY_AGAIN)
 
 
 def reason_of(error: BaseException) -> str:
-    """What an exception of another library says, on one line of bearable length."""
+    """The message of another library's exception, on one line of at most some 300 characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 300 else f"{text[:300]} ..."

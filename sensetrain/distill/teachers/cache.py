@@ -33,7 +33,8 @@ from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.settings import TeachSettings
 from sensetrain.distill.teachers.shards import Layout, Shard, row_bytes, shard_name, write_shard
 from sensetrain.models.folder import ModelFolder
-from sensetrain.models.forward import check_length, last_hidden_state, logits_of, state_width
+from sensetrain.models.forward import check_length, last_hidden_state, state_width
+from sensetrain.models.logits import logits_of
 from sensetrain.senses.plan.batches import plan_batches, sequences_by_batch
 from sensetrain.senses.states.collect import remedy_if_not_finite
 from sensetrain.senses.states.teacher_pass import padded_ids

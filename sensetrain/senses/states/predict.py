@@ -25,7 +25,8 @@ from sensetrain.artefacts.ranges import offsets_of, ranges
 from sensetrain.artefacts.shared_work import SharedWork, TensorUnits, work_together
 from sensetrain.artefacts.tensor_file import TensorFile
 from sensetrain.models.folder import ModelFolder
-from sensetrain.models.forward import check_length, last_hidden_state, logits_of
+from sensetrain.models.forward import check_length, last_hidden_state
+from sensetrain.models.logits import logits_of
 from sensetrain.senses.plan.batches import plan_batches, sequences_by_batch
 from sensetrain.senses.plan.predicted import PREDICTED, SCHEMA
 from sensetrain.senses.settings import PredictSettings

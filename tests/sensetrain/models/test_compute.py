@@ -18,8 +18,7 @@ from sensetrain.distill.settings import DistilSettings, TeachSettings
 from sensetrain.distill.teachers.live import LiveTeacher
 from sensetrain.evaluate import runs
 from sensetrain.evaluate.settings import HarnessSettings
-from sensetrain.models.forward import COMPUTE_VARIABLE, resolve_compute
-from sensetrain.models.settings import Compute
+from sensetrain.models.settings import COMPUTE_VARIABLE, Compute, resolve_compute
 from sensetrain.pipeline import stages
 from sensetrain.senses.settings import CollectSettings, PredictSettings
 from sensetrain.senses.states import teacher_pass

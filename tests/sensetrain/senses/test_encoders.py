@@ -28,7 +28,8 @@ from transformers import (
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import read_manifest
 from sensetrain.models.folder import ModelFolder, find_model
-from sensetrain.models.forward import is_encoder, last_hidden_state, logits_of, longest_input
+from sensetrain.models.forward import is_encoder, last_hidden_state, longest_input
+from sensetrain.models.logits import logits_of
 from sensetrain.models.surgery import cut_student
 from sensetrain.pipeline import stages
 from sensetrain.senses.dictionary.dictionary import SenseDictionary
