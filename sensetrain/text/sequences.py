@@ -125,3 +125,10 @@ def _loss_from(cuts: _Cuts, answer_starts: Sequence[int] | None) -> npt.NDArray[
         return np.minimum(first, cuts.size)
     answer = np.asarray(answer_starts, dtype=np.int64)[cuts.document] - cuts.start + cuts.prefix
     return np.asarray(np.clip(answer, first, cuts.size))
+
+
+def prefix_of(sequences: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    """How many tokens of each sequence stand before its document's; see PREFIX."""
+    if PREFIX.name not in sequences.schema.names:
+        return np.zeros(len(sequences), dtype=np.int64)
+    return np.asarray(sequences[PREFIX.name].to_numpy(), dtype=np.int64)

@@ -19,7 +19,7 @@ class TokenizeSettings(Settings):
         "all", description="Which tokens carry loss: all, or those of the answer (of a chat: its last turn)."
     )
     special_tokens: Literal["control", "text"] = Field(
-        "control", description="What a special token's name in a text is: that token, as the tokenizer has it, or text."
+        "control", description="How the name of a special token in a text is encoded: as that token, or as ordinary text."
     )
     sequence_length: int = Field(128, ge=8, description="Most tokens in one sequence.")
     heldout: float = Field(0.1, gt=0, lt=1, description="Share of documents held out for evaluation.")
@@ -30,11 +30,11 @@ class TokenizeSettings(Settings):
 class TasksSettings(Settings):
     """Settings of `tasks`: what of the benchmarks' training sets is written (DSKD 5.2)."""
 
-    share: float = Field(0.25, gt=0, le=1, description="Share of each set that is drawn (DSKD 5.2: 25%).")
+    share: float = Field(0.25, gt=0, le=1, description="Share of each set that is written (DSKD 5.2: 25%).")
     shots: int | None = Field(
         None, ge=0, description="Examples before a question; 5, and 1 for SQuAD (DSKD 5.2), if not given."
     )
-    seed: int = Field(0, ge=0, description="Decides items, distractors and examples.")
+    seed: int = Field(0, ge=0, description="Decides which items, distractors and examples are drawn.")
 
 
 class GenerateSettings(ForwardSettings):
@@ -42,16 +42,16 @@ class GenerateSettings(ForwardSettings):
 
     field: str = Field("prompt", description="Field or column with the prompt, or with a chat's messages.")
     max_new_tokens: int = Field(256, ge=1, description="Most tokens of an answer; longer ones are left out.")
-    one_line: bool = Field(False, description="An answer ends with its line: for teachers that are no chat models.")
+    one_line: bool = Field(False, description="End an answer at the end of its line; for teachers that are no chat models.")
     answer_temperature: float = Field(
-        0.0, ge=0, description="Temperature that answers are drawn with; 0: the most probable token."
+        0.0, ge=0, description="Sampling temperature of answers; 0: always the most probable token."
     )
     batch_size: int = Field(8, ge=1, description="Prompts in one forward pass.")
-    seed: int = Field(0, ge=0, description="Decides what is drawn.")
+    seed: int = Field(0, ge=0, description="Decides which answers are sampled.")
 
     @field_validator("field")
     @classmethod
-    def _is_not_written_over(cls, value: str) -> str:
+    def _is_no_field_of_the_result(cls, value: str) -> str:
         if value in ("id", "answer"):
             raise ValueError("the result has fields id and answer of its own: give the prompt another name")
         return value

@@ -23,7 +23,7 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.files import numbered_lines
 from sensetrain.artefacts.ranges import offsets_of, ranges
 from sensetrain.models.settings import StateOf
-from sensetrain.text.sequences import PREFIX
+from sensetrain.text.sequences import prefix_of
 from sensetrain.text.tokens import DOCUMENTS
 
 WORDS = "words.parquet"
@@ -238,13 +238,6 @@ class WordSource:
         return sorted(words)
 
 
-def prefix_of(sequences: pa.RecordBatch) -> npt.NDArray[np.int64]:
-    """How many tokens of each sequence stand before its document's; see `sequences.PREFIX`."""
-    if PREFIX.name not in sequences.schema.names:
-        return np.zeros(len(sequences), dtype=np.int64)
-    return np.asarray(sequences[PREFIX.name].to_numpy(), dtype=np.int64)
-
-
 def numbers_of(texts: pa.StringArray, words: pa.StringArray) -> npt.NDArray[np.int64]:
     """For each text the index in `words` of its casefolded form; -1 if it is not among them."""
     # Texts repeat, so only distinct ones are casefolded and looked up.
@@ -254,7 +247,7 @@ def numbers_of(texts: pa.StringArray, words: pa.StringArray) -> npt.NDArray[np.i
     return np.asarray(index[encoded.indices.to_numpy()])
 
 
-def read_wanted(path: Path) -> list[str]:
+def read_word_list(path: Path) -> list[str]:
     """The words of a file with one word per line: casefolded, sorted, each once.
 
     Raises:

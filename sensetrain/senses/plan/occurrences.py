@@ -35,7 +35,8 @@ from sensetrain.models.settings import StateOf
 from sensetrain.senses.plan.predicted import Predicted
 from sensetrain.senses.plan.training_sequences import WHOLE, Shard, sequences_per_batch, training_sequences
 from sensetrain.senses.settings import PlanSettings, Unit
-from sensetrain.text.whole_words import FIRST_STATE, WordSource, prefix_of, read_words
+from sensetrain.text.sequences import prefix_of
+from sensetrain.text.whole_words import FIRST_STATE, WordSource, read_words
 
 _TOKEN_SCHEMA = pa.schema([("token", pa.int64()), ("sequence", pa.int64()), ("position", pa.int64())])
 

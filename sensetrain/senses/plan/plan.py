@@ -29,7 +29,7 @@ from sensetrain.senses.plan.sample import ROWS, Sample
 from sensetrain.senses.plan.training_sequences import sequences_per_batch, training_sequences
 from sensetrain.senses.settings import PlanSettings
 from sensetrain.text.tokens import Tokens
-from sensetrain.text.whole_words import WORDS, WordSource, read_wanted, write_words
+from sensetrain.text.whole_words import WORDS, WordSource, read_word_list, write_words
 
 SAMPLES, TOKENS, BATCHES = "samples.parquet", "tokens.parquet", "batches.parquet"
 
@@ -41,7 +41,7 @@ def plan_inputs(tokens: Manifest, word_list: Path | None = None, predicted: Path
     """Fingerprints of what a plan is made from; see `plan`."""
     inputs = {"tokens": tokens.fingerprint, "tokenizer": tokens.inputs["tokenizer"]}
     if word_list is not None:
-        inputs["words"] = sha256_of_json(read_wanted(word_list))
+        inputs["words"] = sha256_of_json(read_word_list(word_list))
     if predicted is not None:
         predictions = read_predicted(predicted, tokens)
         inputs |= {"predicted": predictions.fingerprint, "teacher": predictions.inputs["teacher"]}
@@ -94,7 +94,7 @@ def _word_artefacts(
         source = WordSource(tokens, teacher.tokenizer(), settings.state_of)
         words = source.vocabulary(training_sequences(tokens, sequences_per_batch(tokens)))
     else:
-        words = read_wanted(word_list)
+        words = read_word_list(word_list)
     write_words(draft.folder / WORDS, words)
     draft.facts["words"] = len(words)
     return {"words": draft.folder / WORDS, "teacher": teacher.path}
