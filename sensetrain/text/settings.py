@@ -19,7 +19,8 @@ class TokenizeSettings(Settings):
         "all", description="Which tokens carry loss: all, or those of the answer (of a chat: its last turn)."
     )
     special_tokens: Literal["control", "text"] = Field(
-        "control", description="How the name of a special token in a text is encoded: as that token, or as ordinary text."
+        "control",
+        description="How the name of a special token in a text is encoded: as that token, or as ordinary text.",
     )
     sequence_length: int = Field(128, ge=8, description="Most tokens in one sequence.")
     heldout: float = Field(0.1, gt=0, lt=1, description="Share of documents held out for evaluation.")
@@ -42,7 +43,9 @@ class GenerateSettings(ForwardSettings):
 
     field: str = Field("prompt", description="Field or column with the prompt, or with a chat's messages.")
     max_new_tokens: int = Field(256, ge=1, description="Most tokens of an answer; longer ones are left out.")
-    one_line: bool = Field(False, description="End an answer at the end of its line; for teachers that are no chat models.")
+    one_line: bool = Field(
+        False, description="End an answer at the end of its line; for teachers that are no chat models."
+    )
     answer_temperature: float = Field(
         0.0, ge=0, description="Sampling temperature of answers; 0: always the most probable token."
     )

@@ -14,11 +14,10 @@ from chat_models import with_template
 
 from lexgraph.common.errors import UserError
 from sensetrain.models.folder import ModelFolder
-from sensetrain.text import tokenize as corpus
 from sensetrain.text.documents import documents
 from sensetrain.text.settings import TokenizeSettings
 from sensetrain.text.sources import HubDataset, text_files
-from sensetrain.text.tokenize import tokenize
+from sensetrain.text.tokenize import text_inputs, tokenize
 from sensetrain.text.tokens import DOCUMENTS, Tokens, token_files
 
 ROWS = [
@@ -158,12 +157,12 @@ def test_a_chat_that_no_template_fits_is_refused(tmp_path: Path, teacher: ModelF
 
 def test_another_chat_template_makes_other_tokens(teacher: ModelFolder, chatting: ModelFolder, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("Text.", encoding="utf-8")
-    first = corpus.text_inputs([tmp_path / "a.txt"], chatting)
+    first = text_inputs([tmp_path / "a.txt"], chatting)
     (chatting.path / "chat_template.jinja").write_text(TEMPLATE + " ", encoding="utf-8")
-    second = corpus.text_inputs([tmp_path / "a.txt"], ModelFolder("again", chatting.path))
+    second = text_inputs([tmp_path / "a.txt"], ModelFolder("again", chatting.path))
     assert first.keys() == second.keys()
     assert {name for name in first if first[name] != second[name]} == {"chat_template"}
-    assert "chat_template" not in corpus.text_inputs([tmp_path / "a.txt"], teacher)
+    assert "chat_template" not in text_inputs([tmp_path / "a.txt"], teacher)
 
 
 def test_a_wikitext_title_may_be_one_letter(tmp_path: Path) -> None:
@@ -215,8 +214,8 @@ def test_parts_are_closed_as_they_fill(
 ) -> None:
     """Several parts, and batches of one document, hold what one part does."""
     tokenize(text_files([corpus_folder]), teacher, tmp_path / "one", TokenizeSettings(sequence_length=32))
-    monkeypatch.setattr(corpus, "PART_TOKENS", 2000)
-    monkeypatch.setattr(corpus, "_DOCUMENT_ROWS", 2)
+    monkeypatch.setattr("sensetrain.text.tokenize.PART_TOKENS", 2000)
+    monkeypatch.setattr("sensetrain.text.tokenize._DOCUMENT_ROWS", 2)
     monkeypatch.setattr("sensetrain.text.encoding._CHARACTERS_AT_ONCE", 1)
     tokenize(text_files([corpus_folder]), teacher, tmp_path / "many", TokenizeSettings(sequence_length=32))
     assert len(token_files(tmp_path / "many")) > 2
