@@ -1,4 +1,7 @@
-"""What all settings have in common. Each room has its own in its `settings.py`; the command makes flags of them."""
+"""The base of all settings: values in, checked and frozen settings out.
+
+Each folder has its own settings in its `settings.py`; the command makes flags of them.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,20 @@ from lexgraph.common.errors import UserError
 
 Recipe = Literal["paper", "code"]
 
-NamedDefaults = Mapping[str, Mapping[str, Mapping[str, Any]]]
-"""Setting -> its choices -> the defaults that a choice stands for, as recipes and presets have them."""
+ChoiceDefaults = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""Setting, such as `recipe` -> its choices -> the defaults that a choice sets: other settings and their values."""
 
 
 class Settings(BaseModel):
-    """Base of all settings: unknown keys fail, values are checked, and nothing changes afterwards."""
+    """Base of all settings: unknown keys are refused, values are checked, and nothing can be changed afterwards."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    NAMED: ClassVar[NamedDefaults] = {}
-    """Of the class's own fields; those of its bases apply too.
+    CHOICE_DEFAULTS: ClassVar[ChoiceDefaults] = {}
+    """The defaults that a recipe or a preset sets in this class, in addition to those in its base classes.
 
-    They only replace defaults: what is given by flag, in a file or in Python stands, and a manifest has every value.
+    They replace defaults only: a value that is given by flag, in a file or in Python stays, and manifests name every
+    value.
     """
 
     @classmethod
@@ -36,42 +40,42 @@ class Settings(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            wrong = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-            raise UserError("; ".join(wrong), field="settings") from None
+            messages = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            raise UserError("; ".join(messages), field="settings") from None
 
     @classmethod
-    def named(cls) -> dict[str, dict[str, dict[str, Any]]]:
-        """`NAMED` of the class and of its bases together."""
-        found: dict[str, dict[str, dict[str, Any]]] = {}
+    def all_choice_defaults(cls) -> dict[str, dict[str, dict[str, Any]]]:
+        """`CHOICE_DEFAULTS` of the class and of its base classes together."""
+        merged: dict[str, dict[str, dict[str, Any]]] = {}
         for base in reversed(cls.__mro__):
-            for setting, choices in vars(base).get("NAMED", {}).items():
+            for setting, choices in vars(base).get("CHOICE_DEFAULTS", {}).items():
                 for choice, values in choices.items():
-                    found.setdefault(setting, {}).setdefault(choice, {}).update(values)
-        return found
+                    merged.setdefault(setting, {}).setdefault(choice, {}).update(values)
+        return merged
 
     @classmethod
-    def named_defaults(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The defaults that the recipe and the preset among `values` stand for.
+    def defaults_chosen_by(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The defaults that the recipe and the preset among `values` set.
 
-        An unknown name stands for nothing here: it is refused where values are checked.
+        An unknown choice sets none; it is refused when values are checked.
         """
-        found: dict[str, Any] = {}
-        for setting, choices in cls.named().items():
+        defaults: dict[str, Any] = {}
+        for setting, choices in cls.all_choice_defaults().items():
             if isinstance(values.get(setting), str):
-                found |= choices.get(values[setting], {})
-        return found
+                defaults |= choices.get(values[setting], {})
+        return defaults
 
     @model_validator(mode="before")
     @classmethod
-    def _with_named_defaults(cls, values: Any) -> Any:
-        return {**cls.named_defaults(values), **values} if isinstance(values, dict) else values
+    def _with_chosen_defaults(cls, values: Any) -> Any:
+        return {**cls.defaults_chosen_by(values), **values} if isinstance(values, dict) else values
 
     def shape(self) -> dict[str, Any]:
-        """The settings that shape the outcome, as JSON values for a manifest."""
+        """The settings that decide the result, as JSON values for a manifest."""
         return self.model_dump(mode="json")
 
 
 class RecipeSettings(Settings):
-    """Base of settings with a recipe: the paper's defaults, or those of its authors' scripts where they differ."""
+    """Base of settings with a recipe: the defaults of the paper, or of its authors' scripts where they differ."""
 
     recipe: Recipe = Field("paper", description="Defaults of the paper, or of what its authors' scripts run.")

@@ -1,6 +1,6 @@
-"""The sequences of a corpus as flat arrays on disk, beside their Parquet: read through a memory map, a page at a time.
+"""Parquet files of sequences in, the same as flat arrays on disk out, which are read through a memory map.
 
-What is in them is what is in Parquet; they are there so that a corpus of any length can be read at random.
+A memory map reads only the pages that are used, so sequences of a corpus of any length can be read in any order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _TYPES: dict[str, type[np.generic]] = {
     "loss_from": np.int32,
     "prefix": np.int32,
 }
-_ROWS = 4096
+_OPTIONAL = {"loss_from", "prefix"}
+_BATCH_ROWS = 4096
 
 
 def write_arrays(folder: Path, parts: Sequence[Path], heldout: npt.NDArray[np.bool_]) -> None:
@@ -37,38 +38,39 @@ def write_arrays(folder: Path, parts: Sequence[Path], heldout: npt.NDArray[np.bo
     (folder / FOLDER).mkdir()
     metadata = [pq.read_metadata(part) for part in parts]
     sequences = sum(part.num_rows for part in metadata)
-    sizes = {"ids": sum(map(_values, metadata)), "offsets": sequences + 1, "start": sequences, "heldout": sequences}
-    sizes |= dict.fromkeys({"loss_from", "prefix"} & set(pq.read_schema(parts[0]).names), sequences)
+    sizes = {"ids": sum(map(_count_ids, metadata)), "offsets": sequences + 1, "start": sequences, "heldout": sequences}
+    sizes |= dict.fromkeys(_OPTIONAL & set(pq.read_schema(parts[0]).names), sequences)
     arrays = {
         name: np.lib.format.open_memmap(folder / FOLDER / f"{name}.npy", "w+", _TYPES[name], (size,))
         for name, size in sizes.items()
     }
-    row = at = 0
+    row = first_id = 0
     for part in parts:
         with pq.ParquetFile(part) as file:
-            for batch in file.iter_batches(_ROWS):
+            for batch in file.iter_batches(_BATCH_ROWS):
                 lists, rows = batch["input_ids"], slice(row, row + len(batch))
-                ends = np.asarray(lists.offsets, dtype=np.int64)
-                ids = np.asarray(lists.values)[ends[0] : ends[-1]]
-                arrays["ids"][at : at + len(ids)] = ids
-                arrays["offsets"][rows] = at + ends[:-1] - ends[0]
+                # A batch is a slice of a longer column, so its offsets need not begin at 0.
+                offsets = np.asarray(lists.offsets, dtype=np.int64)
+                ids = np.asarray(lists.values)[offsets[0] : offsets[-1]]
+                arrays["ids"][first_id : first_id + len(ids)] = ids
+                arrays["offsets"][rows] = first_id + offsets[:-1] - offsets[0]
                 arrays["heldout"][rows] = heldout[batch["document"].to_numpy()]
-                for name in {"start", "loss_from", "prefix"} & sizes.keys():
+                for name in {"start", *_OPTIONAL} & sizes.keys():
                     arrays[name][rows] = batch[name].to_numpy()
-                row, at = rows.stop, at + len(ids)
-    arrays["offsets"][row] = at
+                row, first_id = rows.stop, first_id + len(ids)
+    arrays["offsets"][row] = first_id
     for array in arrays.values():
         array.flush()
 
 
-def _values(part: pq.FileMetaData) -> int:
-    """How many ids a file has; no sequence is empty, so each value of the column is one."""
+def _count_ids(part: pq.FileMetaData) -> int:
+    """How many token ids a file has. Parquet counts an empty list as a value too, but no sequence is empty."""
     column = part.schema.to_arrow_schema().get_field_index("input_ids")
     return sum(part.row_group(group).column(column).num_values for group in range(part.num_row_groups))
 
 
 def read_arrays(folder: Path) -> dict[str, npt.NDArray[Any]]:
     """The arrays by name, mapped: `ids`, `offsets`, `start`, `heldout`; `loss_from` and `prefix` if there are any."""
-    # Copy on write: PyTorch warns of arrays that cannot be written to.
+    # Copy on write ("c"): the files cannot change, and PyTorch does not warn as it does of read-only arrays.
     paths = [folder / FOLDER / f"{name}.npy" for name in _TYPES]
     return {path.stem: np.load(path, mmap_mode="c") for path in paths if path.exists()}

@@ -1,4 +1,4 @@
-"""Numbers to SVG text: the style that all pictures share, and the curves of a training."""
+"""Numbers in, SVG text out: the style that all pictures share, and the curves of trainings."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Ranges of integers of different lengths, put end to end: how rows that are grouped by owner are numbered and taken.
+"""Counts in, CSR offsets and row numbers out, for rows that are grouped by owner (a token, a document, a batch).
 
-In CSR form owner i has the rows offsets[i] to offsets[i + 1]; `offsets_of` makes the offsets from the counts, `ranges`
+In CSR form owner i has the rows offsets[i] to offsets[i + 1]. `offsets_of` makes the offsets from the counts, `ranges`
 the row numbers of any owners.
 """
 

@@ -1,6 +1,6 @@
-"""A safetensors file that is filled in place: made at its final size, written row by row.
+"""Rows of tensors in, one safetensors file out, which is made at its final size and filled row by row.
 
-The format is a length, a JSON header and raw little-endian data, so any safetensors reader opens the result.
+The format is a length, a JSON header and raw little-endian data.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ TYPES = {
 _NAMES = {"bf16": "BF16", "fp16": "F16", "fp32": "F32", "int32": "I32", "int64": "I64"}
 
 Layout = Mapping[str, tuple[str, tuple[int, ...]]]
-"""Name -> number type and shape."""
+"""Name of each tensor of a file -> number type, one of `TYPES`, and shape."""
 
 
 class TensorFile:
     """Tensors of known shapes in one safetensors file, writable by rows, by any number of processes and threads.
 
-    Rows are written and not mapped: over a network, a mapped page goes back whole, with other nodes' rows in it as
-    they were before. Writing is as fast (4,096 rows of 1,152 bytes: 0.02 s either way).
+    Rows are written by system calls, not through a memory map: over a network a mapped page is written back whole, and
+    would put old values in the place of other nodes' rows. It is as fast (4,096 rows of 1,152 bytes: 0.02 s either
+    way).
 
     Args:
         path: the file; made (sparse, zeros) unless it is there. Making it twice changes nothing.
@@ -47,29 +48,35 @@ class TensorFile:
             header[name] = {"dtype": _NAMES[kind], "shape": list(shape), "data_offsets": [end, end + size]}
             end += size
         text = json.dumps(header).encode()
-        text += b" " * (-len(text) % 8)  # the format wants its data aligned
+        text += b" " * (-len(text) % 8)  # the format asks for aligned data
         prefix = len(text).to_bytes(8, "little") + text
         self._handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
         os.ftruncate(self._handle, len(prefix) + end)
         self._write(memoryview(prefix), 0)
-        # Of each tensor: where it begins, the bytes of a row and its number type.
+        # Tensor -> the byte where it begins, the bytes of a row, its number type.
         self._places: dict[str, tuple[int, int, torch.dtype]] = {}
         for name, (kind, shape) in layout.items():
             begin = len(prefix) + header[name]["data_offsets"][0]  # type: ignore[operator]
             self._places[name] = (begin, int(np.prod(shape[1:])) * TYPES[kind].itemsize, TYPES[kind])
 
     def write(self, name: str, rows: npt.NDArray[np.int64], values: Tensor) -> None:
-        """Write `values` (n, ...) to `rows` (n,) of a tensor, rounded to its number type."""
+        """Write rows of a tensor, rounded to its number type.
+
+        Args:
+            name: of the tensor.
+            rows: their numbers, shape (n,).
+            values: shape (n, ...), on any device.
+        """
         begin, size, dtype = self._places[name]
         flat: npt.NDArray[np.uint8] = values.to("cpu", dtype).contiguous().reshape(-1).view(torch.uint8).numpy()
         view = memoryview(flat)  # type: ignore[arg-type]
-        # Rows that follow each other are one piece.
+        # Consecutive rows are written at once.
         bounds = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)] if len(rows) else []
         for first, last in pairwise(bounds):
             self._write(view[first * size : last * size], begin + int(rows[first]) * size)
 
     def flush(self) -> None:
-        """Have everything that was written on disk."""
+        """Have on disk what was written."""
         os.fsync(self._handle)
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ def flags_of(model: type[Settings]) -> Callable[[F], F]:
     """
 
     def decorate(function: F) -> F:
-        named = model.named()
+        choice_defaults = model.all_choice_defaults()
         for name, field in reversed(model.model_fields.items()):
             flag = f"--{name.replace('_', '-')}"
             switch = field.annotation is bool
@@ -37,9 +37,9 @@ def flags_of(model: type[Settings]) -> Callable[[F], F]:
                 default=field.default,
                 show_default=field.default not in (None, ()),
                 help=field.description,
-                is_eager=name in named,
+                is_eager=name in choice_defaults,
                 callback=(lambda context, parameter, value: _take_named(context, parameter, value, model))
-                if name in named
+                if name in choice_defaults
                 else None,
             )
             function = option(function)
@@ -84,7 +84,7 @@ def _click_type(annotation: Any) -> Any:
 
 def _take_named(context: click.Context, parameter: click.Parameter, value: Any, model: type[Settings]) -> Any:
     """Make what a recipe or preset stands for the defaults of the command's flags, below those of a file."""
-    implied = model.named_defaults({str(parameter.name): value})
+    implied = model.defaults_chosen_by({str(parameter.name): value})
     context.default_map = {**implied, **(context.default_map or {})}
     return value
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from sensetrain.models.settings import Compute, ForwardSettings, StudentSettings
-from sensetrain.settings import NamedDefaults, RecipeSettings, Settings
+from sensetrain.settings import ChoiceDefaults, RecipeSettings, Settings
 
 DivergenceName = Literal["kl", "reverse_kl", "jsd"]
 """KL(teacher || student), KL(student || teacher), or the generalised Jensen-Shannon divergence between them."""
@@ -28,7 +28,7 @@ Tail = Literal["bucket", "renormalise"]
 class CandidateSettings(RecipeSettings):
     """Which senses a position is compared with."""
 
-    NAMED: ClassVar[NamedDefaults] = {"recipe": {"code": {"own_negatives": True}}}
+    CHOICE_DEFAULTS: ClassVar[ChoiceDefaults] = {"recipe": {"code": {"own_negatives": True}}}
 
     kappa: int = Field(5, ge=1, description="Nearest positive and negative senses a position (DSKD 4.2: 5).")
     metric: Metric = Field("l2", description="Distance, when rows are chosen and in the loss (the paper: l2).")
@@ -88,7 +88,7 @@ class RunSettings(Settings):
 class DistilSettings(RunSettings, StudentSettings, RecipeSettings):
     """Settings of `kd`: L = CE + alpha T^2 D (DSKD 4.1: D is the KL), by AdamW with a cosine schedule."""
 
-    NAMED: ClassVar[NamedDefaults] = {
+    CHOICE_DEFAULTS: ClassVar[ChoiceDefaults] = {
         # What the authors' scripts run where it differs from the paper (docs/sensetrain.md). Their targets are written
         # by the teacher: here, those of the tokens in either recipe.
         "recipe": {
@@ -153,7 +153,7 @@ class DistilSettings(RunSettings, StudentSettings, RecipeSettings):
 class DSKDSettings(DistilSettings, CandidateSettings):
     """Settings of `dskd`: those of `kd` and the sense term (DSKD 4.2)."""
 
-    NAMED: ClassVar[NamedDefaults] = {
+    CHOICE_DEFAULTS: ClassVar[ChoiceDefaults] = {
         "recipe": {"code": {"positions": "two-pools", "max_neighbours": 25}},
         "preset": {"llama": {"beta_p": 1.0, "beta_n": 1.0}, "mistral": {"beta_p": 1.5, "beta_n": 1.5}},
     }

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from sensetrain.models.settings import ForwardSettings, StateOf
-from sensetrain.settings import NamedDefaults, RecipeSettings, Settings
+from sensetrain.settings import ChoiceDefaults, RecipeSettings, Settings
 
 Unit = Literal["token", "word"]
 """What has senses: a token, or a word, whose state is the mean of its tokens' states (SKD 4.3)."""
@@ -100,7 +100,7 @@ class ComposeSettings(Settings):
 class NeighboursSettings(RecipeSettings):
     """Settings of `neighbours`."""
 
-    NAMED: ClassVar[NamedDefaults] = {"recipe": {"code": {"max_neighbours": 25}}}
+    CHOICE_DEFAULTS: ClassVar[ChoiceDefaults] = {"recipe": {"code": {"max_neighbours": 25}}}
 
     max_neighbours: int | None = Field(
         None, ge=1, description="Most synonyms, and antonyms, of a word, drawn by hash; if not given, all (code: 25)."

@@ -22,7 +22,7 @@ def choices_row(name: str, count: int, answer: int, labels: str = LETTERS) -> di
 
 
 def write_benchmarks(data: Path) -> Path:
-    """A few items of every benchmark; where the real folder has one split only, so does this one."""
+    """Write a few items of every benchmark, in the splits that the real folder has."""
     arc = {"Train": 30, "Dev": 8, "Test": 12}
     for split, count in arc.items():
         rows = [choices_row(f"arc {split} {i}", 4 - (i == 2), i % 3) for i in range(count)]

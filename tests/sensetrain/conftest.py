@@ -1,4 +1,4 @@
-"""A teacher of a few thousand random weights with a real tokenizer, and a line run on it once."""
+"""A teacher of a few thousand random weights with a real tokenizer, and the pipeline's artefacts, made with it once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sensetrain.text.settings import TokenizeSettings
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Models this small gain nothing from threads, and lose much where the processors are shared."""
+    """Models this small gain nothing from threads, and become slow where test processes share the cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -74,7 +74,7 @@ def chatting(teacher: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @dataclass(frozen=True)
 class Line:
-    """The artefacts of a line run on the random teacher."""
+    """The artefacts of a run of the pipeline with the random teacher: `line.tokens` is the folder of its tokens."""
 
     folder: Path
     teacher: ModelFolder
@@ -91,7 +91,7 @@ class Line:
 def line(
     tmp_path_factory: pytest.TempPathFactory, teacher: ModelFolder, corpus_folder: Path, sample_graph: Path
 ) -> Line:
-    """Tokens to cache. Read its artefacts, do not write to them."""
+    """The artefacts from tokens to cache, which all tests share: read them, do not write to them."""
     run = Line(tmp_path_factory.mktemp("line"), teacher, sample_graph)
     tokenize = TokenizeSettings(sequence_length=48, heldout=0.2, seed=1)
     stages.tokenize_stage([corpus_folder], teacher, run.tokens, tokenize).ensure()

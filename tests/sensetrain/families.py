@@ -20,8 +20,8 @@ class Family:
 
     Attributes:
         config: name of its class.
-        settings: what it is made with.
-        keeps: layers that a student can keep.
+        settings: the arguments of that class.
+        keeps: which layers a student can keep: `ANY`, `FIRST` ones only, or `NONE`.
         lora: whether its layers have linear maps that LoRA can work on.
     """
 
@@ -41,12 +41,13 @@ class Family:
         return model.eval()
 
     def written(self, folder: Path, **settings: Any) -> Path:
-        """The folder with the model."""
+        """Save the model; its folder."""
         self.model(**settings).save_pretrained(folder)
         return folder
 
 
 def _of(config: str, keeps: str = ANY, **settings: Any) -> Family:
+    """A family whose configuration has Llama's names for its settings."""
     return Family(config, {**_USUAL, **settings}, keeps)
 
 
@@ -265,7 +266,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def table() -> str:
-    """The table of the documentation."""
+    """The table of families in the documentation (docs/distil.md)."""
     rows = [
         f"| {name} | {family.keeps} | {'yes' if family.lora and family.keeps != NONE else 'no'} |"
         for name, family in FAMILIES.items()

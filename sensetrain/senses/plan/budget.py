@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sensetrain.artefacts.hashing import U64, hash64
+from sensetrain.artefacts.hashing import hash64
 from sensetrain.artefacts.making import Draft
 from sensetrain.artefacts.ranges import offsets_of, ranges
 from sensetrain.senses.plan.occurrences import Occurrences, ends_of
@@ -215,7 +215,7 @@ class SamplePositions:
     ends: npt.NDArray[np.int64]
     positions: npt.NDArray[np.int64]
     sequences: npt.NDArray[np.int64]
-    highest: U64
+    highest: npt.NDArray[np.uint64]
 
     @classmethod
     def of(cls, sample: Sample, seed: int) -> SamplePositions:

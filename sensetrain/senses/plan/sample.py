@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sensetrain.artefacts.hashing import U64, hash64
+from sensetrain.artefacts.hashing import hash64
 from sensetrain.senses.plan.occurrences import Occurrences
 
 if TYPE_CHECKING:
@@ -135,7 +135,9 @@ class _BelowThreshold:
         sizes: int64, shape (largest token + 1,): how many of each token have passed so far.
     """
 
-    def __init__(self, occurrences: Occurrences, seed: int, thresholds: U64, ranked: npt.NDArray[np.bool_]) -> None:
+    def __init__(
+        self, occurrences: Occurrences, seed: int, thresholds: npt.NDArray[np.uint64], ranked: npt.NDArray[np.bool_]
+    ) -> None:
         self.sizes = np.zeros(len(thresholds), dtype=np.int64)
         self._occurrences, self._seed, self._thresholds, self._ranked = occurrences, seed, thresholds, ranked
 
@@ -170,7 +172,9 @@ def add_counts(counts: npt.NDArray[np.int64], values: npt.NDArray[np.int64]) -> 
     return added
 
 
-def hash_thresholds(counts: npt.NDArray[np.int64], max_samples: int, deviations: float = _DEVIATIONS) -> U64:
+def hash_thresholds(
+    counts: npt.NDArray[np.int64], max_samples: int, deviations: float = _DEVIATIONS
+) -> npt.NDArray[np.uint64]:
     """For each token a hash below which, except by bad luck, at least N = `max_samples` of its occurrences lie.
 
     Of c hashes about c p lie below the share p of their range, with a standard deviation of at most sqrt(c p).

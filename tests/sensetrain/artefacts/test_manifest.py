@@ -138,7 +138,7 @@ def test_current_means_same_kind_settings_and_inputs(tmp_path: Path) -> None:
 
 
 def test_an_artefact_is_replaced_by_one_of_its_kind_only(tmp_path: Path) -> None:
-    """A plan that is written over the states that it led to is a slip, and costs a teacher pass."""
+    """A plan written over states by mistake would cost another teacher pass."""
     make(tmp_path / "a")
     make(tmp_path / "a", "again", settings={"k": 5})
     refused = pytest.raises(UserError, match=r"this is 'plan', and 'states' would replace it")

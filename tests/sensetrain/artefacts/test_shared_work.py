@@ -1,4 +1,4 @@
-"""Any number of processes make one artefact, die and come back, and it is the one that a single process makes."""
+"""Any number of processes make one artefact, some are killed and started again; it is what one process makes alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from waiting import wait_for
 from sensetrain.pipeline import stages
 from sensetrain.senses.settings import PredictSettings
 
-# A process that computes slowly enough to be met at work.
+# A process so slow that another one finds it at work.
 SLOW = """
 import sys, time
 from sensetrain.artefacts import shared_work
@@ -32,7 +32,7 @@ teacher_pass.last_hidden_state = slow
 from sensetrain.cli.main import main; main()
 """
 
-# Processes one after another, forked so that they need not import everything anew.
+# Processes one after another, which are killed; forked, so that each need not import everything again.
 MORTAL = """
 import json, os, signal, sys, threading, time
 from sensetrain.artefacts import shared_work
@@ -60,7 +60,7 @@ for passes, moment in [*json.loads(sys.argv.pop(1)), (None, None)]:
 sys.exit(status)
 """
 
-# For each command two processes at once, one with a thread and one with two.
+# For each command two processes at once, one with one thread and one with two.
 TWINS = """
 import json, os, sys, time, torch
 from sensetrain.models import forward as models
@@ -110,8 +110,8 @@ def start(arguments: Sequence[str], **environment: str) -> subprocess.Popen[str]
     )
 
 
-def same(one: Path, other: Path) -> None:
-    """As `diff -r`: the same files, byte for byte, and nothing beside them."""
+def assert_same_folders(one: Path, other: Path) -> None:
+    """The same files, byte for byte, and no hidden files left beside `other`."""
     names = sorted(path.name for path in one.iterdir())
     assert names == sorted(path.name for path in other.iterdir())
     assert filecmp.cmpfiles(one, other, names, shallow=False)[1:] == ([], [])
@@ -119,7 +119,7 @@ def same(one: Path, other: Path) -> None:
 
 
 def test_two_processes_share_the_work(line, tmp_path: Path) -> None:
-    """One with a thread and one with two: what a sum is made of does not depend on it."""
+    """One has one thread and the other two: no sum depends on the number of threads."""
     out, cache, once, twice = (tmp_path / name for name in ("out", "cache", "predicted", "predicted2"))
     teacher = ["--teacher", str(line.teacher.path), "--tokens", str(line.tokens)]
     made_from = [f"--{name}={line.folder / folder}" for name, folder in MADE_FROM.items()]
@@ -135,7 +135,7 @@ def test_two_processes_share_the_work(line, tmp_path: Path) -> None:
     assert process.returncode == 0, errors
     assert errors.count("another process is at work here too") == 3
     for one, other in ((line.states, out), (line.cache, cache), (once, twice)):
-        same(one, other)
+        assert_same_folders(one, other)
 
 
 def test_torchrun_makes_the_same(line, tmp_path: Path) -> None:
@@ -144,23 +144,23 @@ def test_torchrun_makes_the_same(line, tmp_path: Path) -> None:
     out, errors = process.communicate()
     assert process.returncode == 0, errors
     assert out.count("states") == 1, "one table, not one a process"
-    same(line.states, tmp_path / "out")
+    assert_same_folders(line.states, tmp_path / "out")
 
 
 def test_a_stage_that_is_not_shared_is_made_by_one_process_and_awaited_by_the_others(line, tmp_path: Path) -> None:
-    """Also those of torchrun; each used to make it in the same unfinished folder."""
+    """The processes of torchrun too, which once all wrote to the same unfinished folder."""
     cluster = ["cluster", "--states", line.states, "--plan", line.plan, "--teacher", line.teacher.path, "--k", "4"]
     command = [*map(str, cluster), "--dtype", "fp32", "--out", str(tmp_path / "out")]
     process = start(["-m", "torch.distributed.run", "--nproc_per_node=2", "-m", "sensetrain", *command])
     _, errors = process.communicate()
     assert process.returncode == 0, errors
     assert errors.count("is up to date") == 1, "one made it, the other found it"
-    same(line.senses, tmp_path / "out")
+    assert_same_folders(line.senses, tmp_path / "out")
 
 
 @pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_processes_killed_at_random_go_on_and_end_the_same(times: int, line, tmp_path: Path) -> None:
-    """Each process but the last dies at a random moment in or after one of its first batches."""
+    """Each process but the last is killed at a random moment in or after one of its first batches."""
     chance = random.Random(times)
     lives = [(chance.randint(1, 1 + 12 // times), chance.uniform(0, 0.2)) for _ in range(times)]
     process = start(["-c", MORTAL, json.dumps(lives), *collect_command(line, tmp_path / "out")])
@@ -168,11 +168,11 @@ def test_processes_killed_at_random_go_on_and_end_the_same(times: int, line, tmp
     assert process.returncode == 0, errors
     assert out.splitlines().count("died") > times // 2, "they lived too long to be killed"
     assert "going on after" in errors, "they died too early to leave anything"
-    same(line.states, tmp_path / "out")
+    assert_same_folders(line.states, tmp_path / "out")
 
 
 def test_a_process_at_work_is_neither_disturbed_nor_needed(line, tmp_path: Path) -> None:
-    """Nobody removes what it works on; when it dies, another that waited for its batch does that batch itself."""
+    """No other process removes its unfinished folder; when it dies, one that waited for its batch does that batch."""
     command, claims = collect_command(line, tmp_path / "out"), tmp_path / ".out.claims"
     stuck = start([*slow(1000), *command], OMP_NUM_THREADS="1")
     wait_for(lambda: (tmp_path / ".out.partial/states.safetensors").exists(), stuck)
@@ -187,4 +187,4 @@ def test_a_process_at_work_is_neither_disturbed_nor_needed(line, tmp_path: Path)
     stuck.communicate()
     errors = lively.communicate()[1]
     assert lively.returncode == 0, errors
-    same(line.states, tmp_path / "out")
+    assert_same_folders(line.states, tmp_path / "out")

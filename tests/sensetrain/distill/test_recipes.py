@@ -18,8 +18,8 @@ CODE = {"alpha": 0.7, "temperature": 2.0, "warmup": 0.1, "weight_decay": 1e-3, "
 
 def test_every_recipe_and_preset_names_settings_that_exist() -> None:
     for settings in (NeighboursSettings, TeachSettings, DistilSettings, DSKDSettings):
-        assert settings.named()["recipe"]["code"]
-        for setting, choices in settings.named().items():
+        assert settings.all_choice_defaults()["recipe"]["code"]
+        for setting, choices in settings.all_choice_defaults().items():
             assert setting in settings.model_fields
             for values in choices.values():
                 assert set(values) <= set(settings.model_fields)

@@ -1,4 +1,4 @@
-"""Model folders in the forms that people have: what can work does, and what cannot says what is wrong and where."""
+"""Model folders in the forms that people have: they load, or the error says what is wrong with which file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small Llama, untied, so that a missing head is one."""
+    """A small Llama whose head is not tied to its embedding, so that the head can be missing."""
     folder = write_teacher(tmp_path_factory.mktemp("whole"))
     model = AutoModelForCausalLM.from_pretrained(folder, tie_word_embeddings=False)
     model.save_pretrained(folder)
@@ -218,7 +218,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
 def test_a_broken_checkpoint_is_a_clear_error(form: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     change, message = BROKEN[form]
     change(folder)
-    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n" * 9))  # whoever asks is answered
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n" * 9))  # a question would be answered with yes
     with pytest.raises(UserError, match=message) as caught:
         model = find_model(str(folder))
         assert model.tokenizer_fingerprint
@@ -268,7 +268,7 @@ def test_a_pickle_is_converted_once(folder: Path, tmp_path: Path, capsys: pytest
     safe = find_model(str(folder)).fingerprint
     pickled(folder)
     pickles = find_model(str(folder))
-    assert pickles.fingerprint == safe  # the same weights, whatever they lie in
+    assert pickles.fingerprint == safe  # the same weights in another format
     assert "converting" in capsys.readouterr().err
     find_model(str(folder)).load("fp32")
     assert "converting" not in capsys.readouterr().err

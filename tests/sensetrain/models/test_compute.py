@@ -76,7 +76,7 @@ def generated(line, out: Path, compute: Compute) -> Manifest:
 def test_auto_makes_what_its_number_type_makes(
     make: Callable[[object, Path, Compute], Manifest], native: Compute, line, tmp_path: Path
 ) -> None:
-    """The same files, and those of the other type are others (but for choices of tokens, which are mostly the same)."""
+    """The same files; states and logits in the other type differ (most choices of tokens do not)."""
     files = {}
     for compute in ("auto", "bf16", "fp32"):
         (tmp_path / compute).mkdir()
@@ -91,7 +91,7 @@ def collect_auto(line, out: Path, compute: Compute = "auto") -> stages.Stage:
 
 
 def test_auto_finds_what_auto_made_on_other_hardware(line, tmp_path: Path, monkeypatch) -> None:
-    """A login node and a GPU node do not start over from each other; a type that is named is what was computed in."""
+    """A login node and a GPU node do not redo each other's work; a type that is named must be the one used."""
     out = tmp_path / "out"
     monkeypatch.setenv(COMPUTE_VARIABLE, "bf16")
     made = collect_auto(line, out).ensure()
@@ -131,7 +131,7 @@ def test_an_unfinished_artefact_goes_on_with_the_type_that_it_began_with(line, t
 
 
 def test_processes_of_different_hardware_agree_on_one_type(tmp_path: Path, monkeypatch) -> None:
-    """Whoever comes first says which; a process that comes before the first one is at work finds it said already."""
+    """The first process decides; one that comes before the first is at work finds the decision on disk."""
     asked, named, out = CollectSettings(), CollectSettings(compute="fp32"), tmp_path / "out"
     monkeypatch.setenv(COMPUTE_VARIABLE, "bf16")
     with agreed_compute(out, "states", asked, {"plan": "p"}) as first:
@@ -155,7 +155,7 @@ def test_what_is_refused_before_it_begins_leaves_nothing(tmp_path: Path) -> None
 def test_a_teacher_beside_its_student_computes_in_what_the_manifest_says(
     compute: Compute, used: str, line, tmp_path: Path, monkeypatch
 ) -> None:
-    """Training on a CPU is in float32 unless bf16 is asked for, on processors that multiply bf16 as well."""
+    """Training on a CPU is in float32 unless bf16 is asked for, even on processors that multiply bf16."""
     monkeypatch.setenv(COMPUTE_VARIABLE, "bf16")
     types = []
 

@@ -1,4 +1,4 @@
-"""Families of decoders: their students are the teachers' own layers, or are refused; the documentation says which."""
+"""Families of decoders: a student is its teacher's layers, or is refused; the documentation says which."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from sensetrain.senses.settings import ClusterSettings, CollectSettings, Compose
 
 IDS = (torch.arange(40) * 7 % VOCABULARY)[None]
 NO_LINEAR_MAP = r"conv|A_log|router|\.gate\.weight|bias|\.mamba\.|rg_lru"
-"""Names of matrices that LoRA is not for: convolutions, routers of experts, experts' biases, recurrences."""
+"""Names of matrices that LoRA leaves out: convolutions, routers of experts, experts' biases, recurrences."""
 CUTS = {
     "first": ({"layers": 2}, [0, 1]),
     "spaced": ({"layers": 3, "keep": "spaced"}, [0, 2, 3]),
@@ -44,7 +44,7 @@ def logits(model) -> torch.Tensor:
 
 
 def own_layers(folder: Path, kept: list[int]) -> torch.Tensor:
-    """The logits of the teacher in plain transformers, where other layers hand on what they are given."""
+    """The logits of the teacher in plain transformers, where the layers that are not kept pass on their input."""
 
     def passed(module, arguments, named, output):
         given = arguments[0] if arguments else named["hidden_states"]
@@ -67,7 +67,7 @@ def test_a_student_is_its_teachers_own_layers_or_refused(name: str, tmp_path: Pa
         try:
             student = build_student(ModelFolder(name, folder), asked).eval()
         except UserError:
-            # Of Jamba's last layers some stand as they would in a shorter model.
+            # Some of Jamba's last layers are of the kind that a shorter model has in their place.
             assert cut in never or (family.keeps, cut) == (FIRST, "last")
             continue
         assert cut not in never
@@ -148,7 +148,7 @@ def test_a_family_that_cannot_be_cut_can_be_the_teacher_of_a_model_of_its_own(na
 
 @pytest.mark.parametrize("name", ["Granite", "OPT"])
 def test_the_whole_line_with_the_teacher_in_a_cache_and_beside_the_student(name: str, line, tmp_path: Path) -> None:
-    """A teacher with a scale of its own, and one with a projection after its last layer; the student is a cut."""
+    """A teacher that scales its logits, and one with a projection after its last layer; the student is a cut."""
     teacher = ModelFolder(name, FAMILIES[name].written(tmp_path / "teacher"))
     line.teacher.tokenizer().save_pretrained(teacher.path)
     at = {part: tmp_path / part for part in ("states", "senses", "composed", "neighbours", "cache", "cached", "live")}

@@ -1,4 +1,4 @@
-"""Sequences longer than a model has positions for: refused by every stage before a forward pass."""
+"""Sequences longer than a model has positions for are refused by every stage before a forward pass."""
 
 from __future__ import annotations
 

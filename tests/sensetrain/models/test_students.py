@@ -1,4 +1,4 @@
-"""Student surgery: what is kept, what is trained, and that the result is a plain checkpoint."""
+"""Student surgery: which layers are kept, which are trained, and that the result is a plain checkpoint."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def source(request, tmp_path: Path) -> ModelFolder:
     ],
 )
 def test_a_student_is_the_teachers_layers_in_a_row(source: ModelFolder, tmp_path: Path, settings, kept) -> None:
-    """Against the teacher with the other layers passed over by hand; saved and loaded again it is the same model."""
+    """Compared with the teacher without its other layers; saved and loaded again it is the same model."""
     student = build_student(source, StudentSettings(**settings)).eval()
     assert layers_to_keep(6, StudentSettings(**settings)) == kept
     student.save_pretrained(tmp_path / "student")
@@ -82,7 +82,7 @@ def test_a_student_is_the_teachers_layers_in_a_row(source: ModelFolder, tmp_path
     teacher = AutoModelForCausalLM.from_pretrained(source.path).eval()
     if getattr(teacher.config, "layer_types", None):
         assert again.config.layer_types == [teacher.config.layer_types[i] for i in kept]
-    for number in set(range(6)) - set(kept):  # a layer whose output is what it adds to is one that is not there
+    for number in set(range(6)) - set(kept):  # a layer that returns its input has no effect
         teacher.model.layers[number].register_forward_hook(lambda module, given, out: given[0])
     with torch.no_grad():
         wanted, mine, loaded = (m(IDS, use_cache=False).logits for m in (teacher, student, again))
@@ -173,7 +173,7 @@ def narrow(line, tmp_path: Path) -> Path:
 
 
 def test_a_student_of_another_width(line, narrow: Path, tmp_path: Path) -> None:
-    """W_align is learnt with the student and lies beside the checkpoint, which knows nothing of it."""
+    """W_align is trained with the student and saved in a file of its own beside the checkpoint."""
     settings = DSKDSettings(student=narrow, train_layers=2, epochs=0.2, learning_rate=1e-2)
     source = line.senses_source()
     made = train.dskd(line.cache, line.tokens, line.teacher, source, tmp_path / "out", settings)
@@ -197,7 +197,7 @@ def test_a_student_of_other_tokens_is_refused(line, other_teacher: ModelFolder, 
 
 
 def trained(line, folder: ModelFolder, out: Path, **settings) -> KDTrainer:
-    """A trainer from Python after two steps, with the teacher beside it."""
+    """A trainer after two steps, made in Python, with the teacher in memory."""
     config = KDConfig(str(out), max_steps=2, batch_size=2, compute="fp32", learning_rate=1e-2, **settings)
     tokens, none = Tokens.open(line.tokens), torch.zeros(700, dtype=torch.bool)
     trainer = KDTrainer(
@@ -254,7 +254,7 @@ def test_use_cache_is_the_teachers(line, use_cache: bool, tmp_path: Path) -> Non
 
 
 def test_a_student_that_is_another_once_saved_is_no_artefact(line, tmp_path: Path, monkeypatch) -> None:
-    """A weight that is lost on the way to the disk, and a setting."""
+    """A weight is lost when saving; a setting is changed when saving."""
     settings, real = StudentSettings(layers=2), LlamaForCausalLM.save_pretrained
 
     def loses(student, folder, state_dict, **options):
