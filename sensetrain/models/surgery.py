@@ -73,20 +73,20 @@ def build_student(teacher: ModelFolder, settings: StudentSettings) -> PreTrained
 
 
 def student_source(teacher: ModelFolder, settings: StudentSettings) -> ModelFolder:
-    """The model that the student is cut from: the teacher, or the one that is named.
+    """The model that the student is cut from: the teacher, or the model that `settings.student` names.
 
     Raises:
-        UserError: the named model has another tokenizer or vocabulary.
+        UserError: that model has another tokenizer or vocabulary than the teacher.
     """
     if settings.student is None:
         return teacher
     source = find_model(str(settings.student))
     if source.tokenizer_fingerprint != teacher.tokenizer_fingerprint:
         raise UserError("the student has another tokenizer than the teacher", path=source.path, field="tokenizer")
-    ours, theirs = source.config().vocab_size, teacher.config().vocab_size
-    if ours != theirs:
+    vocabulary, teacher_vocabulary = source.config().vocab_size, teacher.config().vocab_size
+    if vocabulary != teacher_vocabulary:
         raise UserError(
-            f"the student's head has {ours} tokens, the teacher's {theirs}",
+            f"the student's head has {vocabulary} tokens, the teacher's {teacher_vocabulary}",
             path=source.path,
             field="vocab_size",
             remedy="pad or cut the student's embeddings to the teacher's size (resize_token_embeddings)",
@@ -100,8 +100,8 @@ def layers_to_keep(total: int, settings: StudentSettings, *, whole: bool = False
     Evenly spaced ones are spread from the first to the last layer, both kept.
 
     Args:
-        total: how many there are.
-        settings: which of them.
+        total: how many layers the model has.
+        settings: which of them to keep.
         whole: where the settings give no number, keep all layers instead of the first half.
 
     Raises:
@@ -164,6 +164,7 @@ def write_student(student: PreTrainedModel, state: Mapping[str, Tensor], folder:
 
 
 def _require_same(student: PreTrainedModel, state: Mapping[str, Tensor], folder: Path) -> None:
+    """Refuse a checkpoint that loads as another model than the student."""
     kind: Any = type(student)
     with quiet_loading():
         loaded, info = kind.from_pretrained(folder, dtype=student.dtype, output_loading_info=True)
@@ -172,12 +173,14 @@ def _require_same(student: PreTrainedModel, state: Mapping[str, Tensor], folder:
     )
     wrong += [n for n, w in loaded.state_dict().items() if n not in state or not torch.equal(w, state[n].to(w))]
     if wrong:
-        raise UserError("the student is not what was trained once it is saved", path=folder, field=", ".join(wrong[:3]))
+        raise UserError(
+            "the saved student has other weights than the trained one", path=folder, field=", ".join(wrong[:3])
+        )
     # A sharded student cannot be run by one process, so its logits are not compared. The tolerance is wide, since a GPU
     # may multiply matrices at lower precision than the CPU, where the loaded model runs.
     is_sharded = any(isinstance(weight, DTensor) for weight in student.parameters())
     if not is_sharded and not same_logits(trial_logits(loaded), trial_logits(student), tolerance=0.02):
-        raise UserError("the student gives other logits once it is saved", path=folder, field="config.json")
+        raise UserError("the saved student gives other logits than the trained one", path=folder, field="config.json")
 
 
 def add_alignment(student: PreTrainedModel, width: int) -> None:
