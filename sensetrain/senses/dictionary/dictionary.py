@@ -29,7 +29,7 @@ _CHUNK_BYTES = 32 << 20
 class _Lookup(NamedTuple):
     """The senses of n tokens: token i has the `counts[i]` rows of `rows` from `first[i]` on.
 
-    The two sums are taken before anything goes to a GPU, so that nothing there has to be waited for.
+    `most` and `total` are taken on the CPU: to ask a GPU for them, one would have to wait for it.
     """
 
     rows: Tensor  # at least those of the distinct tokens
@@ -46,7 +46,7 @@ class _Lookup(NamedTuple):
 
 @dataclass(frozen=True)
 class SenseDictionary:
-    """Senses of tokens (DSKD 3.1), or of words (SKD 4.3), which then stand for tokens: word i is token i.
+    """Senses of tokens (DSKD 3.1) or of words (SKD 4.3). In a dictionary of words, word i takes the place of token i.
 
     Attributes:
         rows: bf16 or fp32, shape (senses, width): the centroids, grouped by token.
@@ -172,8 +172,8 @@ class SenseDictionary:
         Raises:
             IndexError: an id is not in the vocabulary.
         """
-        found = self._look_up(tokens, device)
-        return found.rows.index_select(0, _ranges(found.first, found.counts, found.total)), _offsets(found.counts)
+        lookup = self._look_up(tokens, device)
+        return lookup.rows.index_select(0, _ranges(lookup.first, lookup.counts, lookup.total)), _offsets(lookup.counts)
 
     def padded(self, tokens: Tensor, device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
         """The senses of some tokens as one padded tensor.
@@ -189,14 +189,14 @@ class SenseDictionary:
         Raises:
             IndexError: an id is not in the vocabulary.
         """
-        found = self._look_up(tokens, device)
-        slots = torch.arange(found.most, device=found.rows.device)
-        mask = slots < found.counts[:, None]
-        index = torch.where(mask, found.first[:, None] + slots, 0).reshape(-1)
-        padded = found.rows.index_select(0, index).reshape(*mask.shape, self.rows.shape[1])
-        if found.total < mask.numel():
+        lookup = self._look_up(tokens, device)
+        slots = torch.arange(lookup.most, device=lookup.rows.device)
+        mask = slots < lookup.counts[:, None]
+        index = torch.where(mask, lookup.first[:, None] + slots, 0).reshape(-1)
+        padded = lookup.rows.index_select(0, index).reshape(*mask.shape, self.rows.shape[1])
+        if lookup.total < mask.numel():
             padded.masked_fill_(~mask[..., None], 0)
-        shape = (*tokens.shape, found.most)
+        shape = (*tokens.shape, lookup.most)
         return padded.reshape(*shape, self.rows.shape[1]), mask.reshape(shape)
 
     def _look_up(self, tokens: Tensor, device: torch.device | str | None) -> _Lookup:
@@ -208,8 +208,8 @@ class SenseDictionary:
         if to.type == "cpu":  # nothing to move: rows are taken from the map at once
             first = self.offsets[ids]
             return _Lookup.of(self.rows, first, self.offsets[ids + 1] - first)
-        found = self._distinct(ids)
-        return found._replace(rows=found.rows.to(to), first=found.first.to(to), counts=found.counts.to(to))
+        lookup = self._distinct(ids)
+        return lookup._replace(rows=lookup.rows.to(to), first=lookup.first.to(to), counts=lookup.counts.to(to))
 
     def _distinct(self, ids: Tensor) -> _Lookup:
         """The senses of some tokens, those of each distinct token read once from the file."""

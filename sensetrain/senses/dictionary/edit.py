@@ -44,38 +44,40 @@ def merge(first_path: Path, second_path: Path, out: Path, *, prefer: Literal["fi
         prefer: `first` takes the first dictionary's senses of a token that has some in both; None refuses such tokens.
 
     Raises:
-        UserError: teacher, tokenizer, state_of or number type differ, or a token is in both.
+        UserError: teacher, tokenizer, state_of or number type differ, or a token has senses in both.
     """
     require_apart(out, (first_path, second_path))
     first, second = SenseDictionary.load(first_path, unit="token"), SenseDictionary.load(second_path, unit="token")
-    one, two = _manifest(first), _manifest(second)
-    two.require(second_path / MANIFEST, {name: one.inputs[name] for name in _SAME_INPUTS})
+    first_made, second_made = _manifest(first), _manifest(second)
+    second_made.require(second_path / MANIFEST, {name: first_made.inputs[name] for name in _SAME_INPUTS})
     for name in _SAME_SETTINGS:
-        if one.settings.get(name) != two.settings.get(name):
+        if first_made.settings.get(name) != second_made.settings.get(name):
             raise UserError(
-                f"{two.settings.get(name)}, but {first_path} has {one.settings.get(name)}",
+                f"{second_made.settings.get(name)}, but {first_path} has {first_made.settings.get(name)}",
                 path=second_path / MANIFEST,
                 field=f"settings.{name}",
                 remedy="sensetrain dictionary convert" if name == "dtype" else None,
             )
-    both = torch.nonzero((first.counts() > 0) & (second.counts() > 0)).flatten()
-    if len(both) and prefer is None:
+    overlap = torch.nonzero((first.counts() > 0) & (second.counts() > 0)).flatten()
+    if len(overlap) and prefer is None:
         raise UserError(
-            f"{len(both):,} tokens have senses in {first_path}, too; the first is {int(both[0])}",
+            f"{len(overlap):,} tokens have senses in {first_path}, too; the first is {int(overlap[0])}",
             path=second_path,
             remedy="--prefer first takes the first dictionary's senses",
         )
     choice = np.where(first.counts().numpy() > 0, 0, np.where(second.counts().numpy() > 0, 1, -1))
     # Example positions are of use only with the tokens that they are positions in.
-    keep = one.inputs.get("tokens") is not None and one.inputs.get("tokens") == two.inputs.get("tokens")
-    if not keep:
+    tokens = first_made.inputs.get("tokens")
+    keep_examples = tokens is not None and tokens == second_made.inputs.get("tokens")
+    if not keep_examples:
         say("merge: the dictionaries come from different tokens, so the result has no example positions")
-    settings = {name: value for name, value in one.settings.items() if two.settings.get(name) == value}
-    settings["merged"] = {"settings": [dict(one.settings), dict(two.settings)], "prefer": prefer}
-    inputs = {name: one.inputs[name] for name in (*_SAME_INPUTS, *(["tokens"] if keep else []))}
-    inputs |= {"first": one.fingerprint, "second": two.fingerprint}
-    facts = {"overlapping": len(both)}
-    return _write(out, [first, second], choice, _pooled_spread(first, second), settings, inputs, facts, examples=keep)
+    settings = {name: value for name, value in first_made.settings.items() if second_made.settings.get(name) == value}
+    settings["merged"] = {"settings": [dict(first_made.settings), dict(second_made.settings)], "prefer": prefer}
+    inputs = {name: first_made.inputs[name] for name in (*_SAME_INPUTS, *(["tokens"] if keep_examples else []))}
+    inputs |= {"first": first_made.fingerprint, "second": second_made.fingerprint}
+    facts = {"overlapping": len(overlap)}
+    spread = _pooled_spread(first, second)
+    return _write(out, [first, second], choice, spread, settings, inputs, facts, examples=keep_examples)
 
 
 def subset(path: Path, out: Path, tokens: Sequence[int]) -> Manifest:
