@@ -118,7 +118,7 @@ def _first_undecodable(file: Path) -> int | None:
 
 def _json_lines(file: Path, fields: Sequence[str]) -> Iterator[Document]:
     """One document per line that is not blank."""
-    # Imported here, so that training, which only reads tokens, loads none of lexgraph's libraries.
+    # Imported here, since many that import this module parse no files, and the reader loads duckdb.
     from lexgraph.sources.wiktionary_jsonl.lines import damage, lines_of
 
     for line, raw in enumerate(lines_of(file), start=1):
@@ -156,7 +156,7 @@ def _parquet_rows(file: Path, fields: Sequence[str]) -> Iterator[Document]:
                     row += 1
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(
-            f"the Parquet file is damaged at or behind row {row}: {error}", path=file, remedy="write it again"
+            f"the Parquet file is damaged at or after row {row}: {error}", path=file, remedy="write it again"
         ) from None
 
 
@@ -185,7 +185,7 @@ def _check_columns(path: Path | str, fields: Sequence[str], names: Sequence[str]
 
 def _dump_pages(file: Path, workers: int | None) -> Iterator[Document]:
     """One document per page; pages that are no articles are dropped."""
-    # Imported here for the reason that `_json_lines` gives.
+    # Imported here, since only dumps need mwparserfromhell.
     from sensetrain.text.wikitext import articles
 
     for title, text, dropped in articles(file, workers):

@@ -91,7 +91,7 @@ def encode(
         tokenizer: a fast one.
         limit: most tokens in all.
         add_special_tokens: whether a text gets the special tokens that the tokenizer puts around it, and an answer the
-            end-of-text token. Chats have those of their template in any case.
+            end-of-text token. Chats have only those that their template writes.
         find_answers: whether to find where answers begin.
         special_tokens_as_text: whether names of special tokens in a text are encoded as ordinary text. Not in chats,
             where they cannot be told from those that the template writes.

@@ -50,8 +50,8 @@ def sequences_of(
 ) -> pa.Table:
     """Cut documents into sequences; each begins with the last token of the one before it in the same document.
 
-    If a document begins with `prefix`, all of its sequences do. A model that was trained with BOS treats whatever token
-    stands first as BOS, and its states there are unlike all others.
+    If a document begins with `prefix`, all of its sequences do. A model that was trained with BOS treats any first
+    token as BOS, and its states there are unlike all others.
 
     Args:
         ids: the tokens of each document.
@@ -128,7 +128,7 @@ def _loss_from(cuts: _Cuts, answer_starts: Sequence[int] | None) -> npt.NDArray[
 
 
 def prefix_of(sequences: pa.RecordBatch) -> npt.NDArray[np.int64]:
-    """How many tokens of each sequence stand before its document's; see PREFIX."""
+    """How many tokens were put before the document's own in each sequence; see PREFIX."""
     if PREFIX.name not in sequences.schema.names:
         return np.zeros(len(sequences), dtype=np.int64)
     return np.asarray(sequences[PREFIX.name].to_numpy(), dtype=np.int64)

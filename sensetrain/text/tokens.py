@@ -38,8 +38,8 @@ class Tokens:
         start: int64, shape (sequences,): where in its document each sequence begins.
         heldout: bool, shape (sequences,).
         loss_from: int32, shape (sequences,): the first token of each that is a target; None if all but the first are.
-        prefix: int32, shape (sequences,): how many tokens stand before the document's, see `sequences.PREFIX`; None if
-            the tokenizer puts none there.
+        prefix: int32, shape (sequences,): how many tokens were put before the document's own, see
+            `sequences.PREFIX`; None if the tokenizer puts none before a text.
     """
 
     manifest: Manifest

@@ -152,7 +152,7 @@ def find_words(
         start: bool, shape (sequences,): whether each sequence begins its document.
         end: bool, shape (sequences,): whether it ends its document.
         pieces: of the tokenizer.
-        prefix: int64, shape (sequences,): how many tokens of each sequence stand before the document's.
+        prefix: int64, shape (sequences,): how many tokens were put before the document's own in each.
     """
     nonempty = np.flatnonzero(np.diff(offsets))
     sequence_first = offsets[nonempty]

@@ -69,7 +69,7 @@ _LEVEL = "\0"  # written before a heading, once per level; XML cannot contain it
 
 
 def articles(path: Path, workers: int | None = None) -> Iterator[Article]:
-    """The pages of a dump, in its order whatever the number of processes.
+    """The pages of a dump in its order, which does not depend on the number of processes.
 
     Args:
         path: a `pages-articles` dump, .xml or .xml.bz2.
@@ -135,7 +135,7 @@ def _visible_text(nodes: Iterable[Any], hidden: frozenset[str]) -> Iterator[str]
             yield node.normalize()
         elif isinstance(node, Tag):
             name = str(node.tag).strip().lower()
-            # List marks are tags without content that already stand at the beginning of a line.
+            # List marks are tags without content, already at the beginning of a line.
             line_break = "\n" if name in _BLOCK_TAGS and not node.wiki_markup else ""
             if name not in _HIDDEN_TAGS:
                 yield line_break

@@ -27,8 +27,6 @@ _EXTRACT = (
     f"If the context does not answer it, say: {NO_ANSWER}"
 )
 
-Turn = dict[str, str]
-
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -149,7 +147,7 @@ class Examples:
         return [pool[i] for i in ordered if pool[i].id != item.id][:count]
 
 
-def chat_of(item: Item, examples: Sequence[Item]) -> list[Turn]:
+def chat_of(item: Item, examples: Sequence[Item]) -> list[dict[str, str]]:
     """The turns before the answer: instruction, examples with their answers, question."""
     turns = [_turn("system", _CHOOSE if item.choices else _EXTRACT)]
     context = ""
@@ -182,5 +180,5 @@ def _question(item: Item) -> str:
     )
 
 
-def _turn(role: str, content: str) -> Turn:
+def _turn(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}

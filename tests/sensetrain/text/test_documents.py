@@ -126,7 +126,7 @@ def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
     damaged[len(whole) // 2 : len(whole) // 2 + 600] = bytes(600)
     (tmp_path / "hole.parquet").write_bytes(damaged)
     for name in ("cut", "hole"):
-        with pytest.raises(UserError, match=rf"{name}\.parquet: the Parquet file is damaged at or behind row \d+"):
+        with pytest.raises(UserError, match=rf"{name}\.parquet: the Parquet file is damaged at or after row \d+"):
             read(tmp_path / f"{name}.parquet")
 
 
