@@ -78,7 +78,7 @@ def test_commands_of_remedies_exist() -> None:
 
 
 def test_every_artefact_names_the_command_that_makes_it(all_flags: set[str]) -> None:
-    assert manifest._COMMAND.keys() == manifest.FORMATS.keys()
-    for command in manifest._COMMAND.values():
+    assert manifest._COMMANDS.keys() == manifest.FORMATS.keys()
+    for command in manifest._COMMANDS.values():
         assert missing("sensetrain", command.split()) is None
         assert set(_FLAG.findall(command)) <= all_flags

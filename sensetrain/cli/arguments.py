@@ -1,22 +1,25 @@
-"""Arguments that several commands have in common, and how a stage's counts are printed."""
+"""What several commands share: their options, running a stage and printing its counts."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import rich_click as click
 
 from lexgraph.common.terminal import print_table
 from sensetrain.pipeline.settings import Engine
 
+if TYPE_CHECKING:
+    from sensetrain.pipeline.stages import Stage
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class DictionaryPath(click.Path):
-    """A dictionary's folder, or a hub id, `owner/name`, which stands for the folder that it is fetched to."""
+    """A dictionary's folder. A hub id, `owner/name`, is downloaded first; the value is then the local folder."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path, file_okay=False)
@@ -25,7 +28,7 @@ class DictionaryPath(click.Path):
         """The folder.
 
         Raises:
-            UserError: the hub does not have it, or what it has is damaged.
+            UserError: the hub does not have the dictionary, or the downloaded one is damaged.
         """
         if isinstance(value, str) and "/" in value and not Path(value).exists():
             from sensetrain.senses.dictionary.hub import download, is_hub_id
@@ -46,19 +49,19 @@ def folder_option(name: str, default: str, help_: str) -> Callable[[F], F]:
 
 
 def dictionary_to_read(help_: str) -> Callable[[F], F]:
-    """The dictionary that is read."""
+    """The dictionary that the command reads."""
     return click.option(
         "--dictionary", type=DICTIONARY, default="senses", show_default=True, help=f"{help_} Or a hub id."
     )
 
 
 def out_option(default: str) -> Callable[[F], F]:
-    """The folder of a result."""
+    """The folder that the command writes."""
     return folder_option("out", default, "Where the result goes.")
 
 
 def teacher_option(help_: str = "A packaged model, a local folder or a hub id.") -> Callable[[F], F]:
-    """The teacher, or whose tokenizer is meant."""
+    """The teacher model; some commands only need its tokenizer."""
     return click.option("--teacher", default="smollm2", show_default=True, help=help_)
 
 
@@ -85,9 +88,14 @@ cache_option = click.option(
 )
 
 
-def print_facts(facts: Mapping[str, Any]) -> None:
-    """What a stage made, on stdout; of torchrun's processes the first says it."""
+def run_stage(stage: Stage) -> None:
+    """Make what a stage makes, unless it is up to date, and print its counts."""
+    print_counts(stage.ensure().facts)
+
+
+def print_counts(counts: Mapping[str, Any]) -> None:
+    """Counts by name, as a table on stdout. Of several processes (torchrun) only the first prints."""
     if os.environ.get("RANK", "0") != "0":
         return
-    rows = [(name, value if isinstance(value, int | float) else str(value)) for name, value in facts.items()]
+    rows = [(name, value if isinstance(value, int | float) else str(value)) for name, value in counts.items()]
     print_table(["what", "how many"], rows)

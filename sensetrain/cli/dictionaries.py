@@ -1,4 +1,4 @@
-"""The commands that look after dictionaries and look into them: `sensetrain dictionary ...`, `sensetrain inspect`."""
+"""Commands on finished dictionaries: `dictionary verify|merge|subset|convert|push`, and `inspect`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import rich_click as click
 from lexgraph.common.command import output_file
 from lexgraph.common.errors import UserError
 from lexgraph.common.terminal import print_table, say
-from sensetrain.cli.arguments import DICTIONARY, FILE, FOLDER, F, print_facts, teacher_option
+from sensetrain.cli.arguments import DICTIONARY, FILE, FOLDER, F, print_counts, teacher_option
 
 if TYPE_CHECKING:
     from sensetrain.senses.words.inspect import Entry
@@ -31,9 +31,9 @@ def dictionary() -> None:
 @dictionary_argument
 def verify(path: Path) -> None:
     """Check hash, shapes and every number of a dictionary."""
-    from sensetrain.senses.dictionary.verify import verify as check
+    from sensetrain.senses.dictionary.verify import verify as find_faults
 
-    faults = check(path)
+    faults = find_faults(path)
     if faults:
         print_table(["field", "what is wrong"], [(fault.field, fault.what) for fault in faults])
         raise UserError(
@@ -42,20 +42,22 @@ def verify(path: Path) -> None:
             field=faults[0].field,
             remedy="make it again",
         )
-    _report(path)
+    _print_dictionary_counts(path)
 
 
 @dictionary.command()
 @click.argument("first", type=DICTIONARY)
 @click.argument("second", type=DICTIONARY)
 @out_option
-@click.option("--prefer", type=click.Choice(["first"]), help="Which senses a token gets that has some in both.")
+@click.option(
+    "--prefer", type=click.Choice(["first"]), help="For a token with senses in both: keep those of the first."
+)
 def merge(first: Path, second: Path, out: Path, prefer: Any) -> None:
     """Merge two dictionaries of the same teacher and tokenizer."""
-    from sensetrain.senses.dictionary.edit import merge as run
+    from sensetrain.senses.dictionary.edit import merge as merge_dictionaries
 
-    run(first, second, out, prefer=prefer)
-    _report(out)
+    merge_dictionaries(first, second, out, prefer=prefer)
+    _print_dictionary_counts(out)
 
 
 @dictionary.command()
@@ -66,19 +68,19 @@ def merge(first: Path, second: Path, out: Path, prefer: Any) -> None:
 @teacher_option("Whose tokenizer cuts words.")
 def subset(path: Path, out: Path, ids: Path | None, words: str | None, teacher: str) -> None:
     """Keep the senses of some tokens."""
-    from sensetrain.senses.dictionary.edit import subset as run
+    from sensetrain.senses.dictionary.edit import subset as keep_tokens
     from sensetrain.senses.dictionary.edit import token_ids
     from sensetrain.senses.words.word_tokens import ids_of_words
 
     if ids is None and words is None:
         raise UserError("no tokens named", remedy="--tokens FILE or --words WORD,WORD")
-    wanted = [] if ids is None else token_ids(ids)
+    kept = [] if ids is None else token_ids(ids)
     if words is not None:
         from sensetrain.models.folder import find_model
 
-        wanted += ids_of_words(path, words.split(","), find_model(teacher))
-    run(path, out, wanted)
-    _report(out)
+        kept += ids_of_words(path, words.split(","), find_model(teacher))
+    keep_tokens(path, out, kept)
+    _print_dictionary_counts(out)
 
 
 @dictionary.command()
@@ -87,16 +89,16 @@ def subset(path: Path, out: Path, ids: Path | None, words: str | None, teacher: 
 @click.option("--dtype", type=click.Choice(["bf16", "fp32"]), required=True, help="Number type of the stored senses.")
 def convert(path: Path, out: Path, dtype: Any) -> None:
     """Store the senses in another number type."""
-    from sensetrain.senses.dictionary.edit import convert as run
+    from sensetrain.senses.dictionary.edit import convert as convert_dictionary
 
-    run(path, out, dtype)
-    _report(out)
+    convert_dictionary(path, out, dtype)
+    _print_dictionary_counts(out)
 
 
 @dictionary.command()
 @click.argument("path", metavar="DICTIONARY", type=FOLDER)
 @click.argument("repository")
-@teacher_option("What the dictionary was made by.")
+@teacher_option("The teacher whose states the dictionary holds.")
 @click.option("--data", help="The text that the states are of, and its licence, for the card.")
 @click.option("--licence", help="Licence of the dictionary, as the hub writes it, for the card.")
 @click.option("--private", is_flag=True, help="Make a new repository private.")
@@ -106,14 +108,17 @@ def push(
 ) -> None:
     """Upload a dictionary to the hub, as a dataset OWNER/NAME with a card."""
     from sensetrain.models.folder import find_model
-    from sensetrain.senses.dictionary.hub import push as run
+    from sensetrain.senses.dictionary.hub import push as upload
 
-    sent = run(path, repository, find_model(teacher), data=data, licence=licence, private=private, dry_run=dry_run)
-    print_table(["file", "bytes"], list(sent.files.items()))
-    say(f"{'nothing uploaded; it would go' if dry_run else 'uploaded'} to the dataset {sent.repository}")
+    uploaded = upload(
+        path, repository, find_model(teacher), data=data, licence=licence, private=private, dry_run=dry_run
+    )
+    print_table(["file", "bytes"], list(uploaded.files.items()))
+    say(f"{'nothing uploaded; it would go' if dry_run else 'uploaded'} to the dataset {uploaded.repository}")
 
 
-def _made_from(name: str, what: str) -> Callable[[F], F]:
+def _source_option(name: str, what: str) -> Callable[[F], F]:
+    """An artefact that the dictionary was made from, found beside it by its usual name."""
     return click.option(
         f"--{name}", type=FOLDER, help=f"{what}; if not given, the folder {name} beside the dictionary, if it fits."
     )
@@ -125,9 +130,9 @@ def _made_from(name: str, what: str) -> Callable[[F], F]:
     "--dictionary", "path", type=DICTIONARY, default="senses", show_default=True, help="A dictionary, or a hub id."
 )
 @teacher_option("Whose tokenizer cuts words.")
-@_made_from("tokens", "Tokens to show contexts from")
-@_made_from("plan", "Plan of the states")
-@_made_from("states", "States to draw")
+@_source_option("tokens", "Tokens to show contexts from")
+@_source_option("plan", "Plan of the states")
+@_source_option("states", "States to draw")
 @click.option("--composed", type=FOLDER, help="Composed words: shown as one, and listed among the nearest.")
 @click.option("--neighbours", type=FOLDER, help="Neighbours: draws the word among its synonyms.")
 @click.option(
@@ -137,11 +142,15 @@ def _made_from(name: str, what: str) -> Callable[[F], F]:
     show_default=True,
     help="Similarity of senses; standardized: cosine after each dimension is centred and divided by its spread.",
 )
-@click.option("--nearest", type=click.IntRange(1), default=8, show_default=True, help="Near tokens a sense.")
-@click.option("--examples", type=click.IntRange(0, 4), default=1, show_default=True, help="Contexts a sense.")
+@click.option(
+    "--nearest", type=click.IntRange(1), default=8, show_default=True, help="Most similar tokens shown for each sense."
+)
+@click.option(
+    "--examples", type=click.IntRange(0, 4), default=1, show_default=True, help="Contexts shown for each sense."
+)
 @click.option(
     "--format",
-    "shape",
+    "output_format",
     type=click.Choice(["table", "json"]),
     default="table",
     show_default=True,
@@ -153,7 +162,7 @@ def _made_from(name: str, what: str) -> Callable[[F], F]:
     type=click.Choice(["pca", "tsne"]),
     default="pca",
     show_default=True,
-    help="How points come into the plane; tsne needs scikit-learn.",
+    help="Projection of the states to two dimensions; tsne needs scikit-learn.",
 )
 def inspect(
     word: str,
@@ -167,7 +176,7 @@ def inspect(
     metric: Any,
     nearest: int,
     examples: int,
-    shape: str,
+    output_format: str,
     html: Path | None,
     picture: Any,
 ) -> None:
@@ -176,20 +185,20 @@ def inspect(
     from sensetrain.senses.words.inspect import Inspector, made_from
 
     inspector = Inspector.open(path, find_model(teacher), tokens, composed, metric, nearest, examples)
-    found = inspector.inspect(word)
+    inspection = inspector.inspect(word)
     if html is not None:
         from sensetrain.report.inspection import PictureSources, write_page
 
         sources = {"states": states, "plan": plan}
         paths = {name: made_from(path, inspector.dictionary, name, given) for name, given in sources.items()}
-        write_page(found, inspector, PictureSources(**paths, neighbours=neighbours, method=picture), html)
-    if shape == "json":
-        click.echo(json.dumps(asdict(found), ensure_ascii=False, indent=2))
+        write_page(inspection, inspector, PictureSources(**paths, neighbours=neighbours, method=picture), html)
+    if output_format == "json":
+        click.echo(json.dumps(asdict(inspection), ensure_ascii=False, indent=2))
         return
-    for entry in found.entries:
-        print_table(["sense", "states", "share", "nearest", "where it occurs"], _lines(entry), title=_title(entry))
-    if found.without_senses:
-        say(f"without senses: {', '.join(found.without_senses)}")
+    for entry in inspection.entries:
+        print_table(["sense", "states", "share", "nearest", "where it occurs"], _rows(entry), title=_title(entry))
+    if inspection.without_senses:
+        say(f"without senses: {', '.join(inspection.without_senses)}")
     if html is not None:
         say(f"page: {html}")
 
@@ -200,23 +209,24 @@ def _title(entry: Entry) -> str:
     return f"{entry.text}: token{'s' if len(entry.tokens) > 1 else ''} {ids}, {senses}"
 
 
-def _lines(entry: Entry) -> list[tuple[object, ...]]:
-    lines: list[tuple[object, ...]] = []
+def _rows(entry: Entry) -> list[tuple[object, ...]]:
+    """A table row for each sense, with its first context; further contexts stand in rows of their own below it."""
+    rows: list[tuple[object, ...]] = []
     for number, sense in enumerate(entry.senses, 1):
         near = ", ".join(f"{other.text} {other.similarity:.2f}" for other in sense.nearest)
-        shown = [f"…{context.before}[{context.token.strip()}]{context.after}…" for context in sense.contexts]
+        contexts = [f"…{context.before}[{context.token.strip()}]{context.after}…" for context in sense.contexts]
         share = None if sense.share is None else f"{sense.share:.0%}"
-        lines.append((number, sense.size, share, near, shown[0] if shown else None))
-        lines += [(None, None, None, None, text) for text in shown[1:]]
-    return lines
+        rows.append((number, sense.size, share, near, contexts[0] if contexts else None))
+        rows += [(None, None, None, None, text) for text in contexts[1:]]
+    return rows
 
 
-def _report(path: Path) -> None:
-    """What a dictionary says of itself, on stdout."""
+def _print_dictionary_counts(path: Path) -> None:
+    """Print the counts in a dictionary's manifest."""
     from sensetrain.artefacts.manifest import read_manifest
     from sensetrain.senses.dictionary.files import MANIFEST
 
-    print_facts(read_manifest(path, "senses", name=MANIFEST).facts)
+    print_counts(read_manifest(path, "senses", name=MANIFEST).facts)
 
 
 COMMANDS = (dictionary, inspect)

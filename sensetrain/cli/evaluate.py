@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from lexgraph.common.command import output_file, output_files
 from lexgraph.common.files import replacing
 from lexgraph.common.terminal import print_table, say
 from sensetrain.cli.arguments import FILE, FOLDER, dictionary_to_read, teacher_option
-from sensetrain.cli.options import flags_of
+from sensetrain.cli.options import settings_command
 from sensetrain.evaluate.settings import EvaluateSettings, HarnessSettings
 from sensetrain.models.settings import ForwardSettings
 
@@ -21,14 +21,13 @@ if TYPE_CHECKING:
     from sensetrain.models.folder import ModelFolder
 
 
-@click.command()
+@settings_command(HarnessSettings)
 @click.argument("names", metavar="MODEL...", nargs=-1, required=True)
 @click.option("--tokens", type=FOLDER, default="tokens", show_default=True, help="Tokens that `tokenize` made.")
 @click.option("--questions", type=FILE, help="Multiple-choice questions in ARC's JSON Lines.")
 @click.option("--tasks", help="Tasks of lm-evaluation-harness, instead of tokens and questions: arc_challenge,wikitext")
 @click.option("--data", type=FOLDER, help="Folder with the tasks' files; the Hugging Face hub if not given.")
 @output_file("--out", default="results.json", show_default=True, help="Where the results go, as JSON.")
-@flags_of(HarnessSettings)
 def evaluate(
     names: Sequence[str],
     tokens: Path,
@@ -36,28 +35,27 @@ def evaluate(
     tasks: str | None,
     data: Path | None,
     out: Path,
-    **values: Any,
+    settings: HarnessSettings,
 ) -> None:
     """Measure models: held-out perplexity and multiple-choice accuracy, or tasks of lm-evaluation-harness."""
-    # The harness's bars are not ours; its library reads this when it is first imported, as transformers does.
+    # Hides the progress bars of the harness and of transformers: tqdm reads this when it is first imported.
     os.environ.setdefault("TQDM_DISABLE", "1")
     from sensetrain.models.folder import find_model
 
-    settings = HarnessSettings.parse(**values)
-    plain = EvaluateSettings.parse(**{name: values[name] for name in EvaluateSettings.model_fields})
-    if not tasks and (data or settings != HarnessSettings.parse(**plain.model_dump())):
+    heldout = EvaluateSettings(**settings.model_dump(include=set(EvaluateSettings.model_fields)))
+    if not tasks and (data or settings != HarnessSettings(**heldout.model_dump())):
         raise click.UsageError("--data, --protocol, --shots, --seeds and --max-length do nothing without --tasks.")
     if tasks and questions:
-        raise click.UsageError("--questions and --tasks are two ways: give one of them.")
+        raise click.UsageError("--questions and --tasks do not go together: give one of them.")
     models = [find_model(name) for name in names]
     if tasks:
-        _tasks(models, tasks.split(","), data, out, settings)
+        _evaluate_tasks(models, tasks.split(","), data, out, settings)
     else:
-        _heldout(models, tokens, questions, out, plain)
+        _evaluate_heldout(models, tokens, questions, out, heldout)
     say(f"results: {out}")
 
 
-def _heldout(
+def _evaluate_heldout(
     models: Sequence[ModelFolder], tokens: Path, questions: Path | None, out: Path, settings: EvaluateSettings
 ) -> None:
     from sensetrain.evaluate.heldout import evaluate as measure
@@ -65,39 +63,45 @@ def _heldout(
     results = measure(models, tokens, questions, out, settings)
     print_table(
         ["model", "perplexity", "accuracy", "accuracy_norm"],
-        [(r.model, f"{r.perplexity:.4g}", _share(r.accuracy), _share(r.accuracy_norm)) for r in results],
+        [
+            (r.model, f"{r.perplexity:.4g}", _accuracy_text(r.accuracy), _accuracy_text(r.accuracy_norm))
+            for r in results
+        ],
     )
 
 
-def _share(value: float | None) -> str:
+def _accuracy_text(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def _tasks(
+def _evaluate_tasks(
     models: Sequence[ModelFolder], tasks: Sequence[str], data: Path | None, out: Path, settings: HarnessSettings
 ) -> None:
     from sensetrain.evaluate.runs import evaluate_tasks
 
-    found = evaluate_tasks(models, tasks, data, out, settings)
-    columns = ["task", "metric", "model", "value", "95% interval", "items"]
-    print_table(columns, [(r["task"], r["metric"], r["model"], *_interval(r)) for r in found["results"]])
-    if found["differences"]:
-        print_table(
-            ["task", "metric", "model less model", *columns[3:]],
-            [(r["task"], r["metric"], f"{r['first']} - {r['second']}", *_interval(r)) for r in found["differences"]],
-        )
+    evaluated = evaluate_tasks(models, tasks, data, out, settings)
+    measured = ["value", "95% interval", "items"]
+    results = [(row["task"], row["metric"], row["model"], *_measured(row)) for row in evaluated["results"]]
+    print_table(["task", "metric", "model", *measured], results)
+    differences = [
+        (row["task"], row["metric"], f"{row['first']} - {row['second']}", *_measured(row))
+        for row in evaluated["differences"]
+    ]
+    if differences:
+        print_table(["task", "metric", "model less model", *measured], differences)
 
 
-def _interval(row: dict[str, Any]) -> tuple[str, str, int]:
-    between = "" if row["low"] is None else f"{row['low']:.4g} to {row['high']:.4g}"
-    return f"{row['value']:.4g}", between, row["items"]
+def _measured(row: Mapping[str, Any]) -> tuple[str, str, int]:
+    """Value, interval and number of items of a result, as the table shows them; a single item has no interval."""
+    interval = "" if row["low"] is None else f"{row['low']:.4g} to {row['high']:.4g}"
+    return f"{row['value']:.4g}", interval, row["items"]
 
 
 _dictionary_option = dictionary_to_read("A dictionary of words or of tokens.")
 _RESULTS = {"help": "Also write the results as JSON."}
 
 
-@click.command()
+@settings_command(ForwardSettings)
 @_dictionary_option
 @click.option(
     "--sets",
@@ -109,9 +113,8 @@ _RESULTS = {"help": "Also write the results as JSON."}
 @output_files(
     {"--write-words": {"help": "Only write the sets' words, one a line, for `plan --words`."}, "--out": _RESULTS}
 )
-@flags_of(ForwardSettings)
 def similarity(
-    dictionary: Path, sets: Path, teacher: str, write_words: Path | None, out: Path | None, **values: Any
+    dictionary: Path, sets: Path, teacher: str, write_words: Path | None, out: Path | None, settings: ForwardSettings
 ) -> None:
     """Measure Spearman's correlation with people's word similarities (SKD 4.3)."""
     from sensetrain.evaluate.similarity import read_sets, words_of
@@ -126,7 +129,6 @@ def similarity(
     from sensetrain.evaluate.similarity import table
     from sensetrain.models.folder import find_model
 
-    settings = ForwardSettings.parse(**values)
     result = measure(dictionary, sets, find_model(teacher), settings, out)
     print_table(*table(result))
     print_table(["senses of words", "words"], sorted(result.words.items()))
@@ -134,7 +136,7 @@ def similarity(
         say(f"results: {out}")
 
 
-@click.command()
+@settings_command(ForwardSettings)
 @_dictionary_option
 @click.option(
     "--data",
@@ -144,14 +146,13 @@ def similarity(
 )
 @teacher_option("The dictionary's teacher.")
 @output_file("--out", **_RESULTS)
-@flags_of(ForwardSettings)
-def wic(dictionary: Path, data: Path, teacher: str, out: Path | None, **values: Any) -> None:
-    """Measure whether the same sense means the same nearest row, on Word in Context."""
+def wic(dictionary: Path, data: Path, teacher: str, out: Path | None, settings: ForwardSettings) -> None:
+    """Measure accuracy on Word in Context: the sense is the same if both states have the same nearest row."""
     from sensetrain.evaluate.wic import table
     from sensetrain.evaluate.wic import wic as measure
     from sensetrain.models.folder import find_model
 
-    result = measure(dictionary, data, find_model(teacher), ForwardSettings.parse(**values), out)
+    result = measure(dictionary, data, find_model(teacher), settings, out)
     print_table(["on validation", "accuracy"], table(result), title=f"{result.items} items")
     if out is not None:
         say(f"results: {out}")

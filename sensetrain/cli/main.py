@@ -1,10 +1,9 @@
-"""The `sensetrain` command: the group, and the commands that belong to no room."""
+"""The `sensetrain` command: the group of all commands, and `fetch`, `report` and `demo`."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import rich_click as click
 
@@ -14,7 +13,7 @@ from sensetrain import __version__
 from sensetrain.cli import dictionaries, distil, senses, text
 from sensetrain.cli import evaluate as evaluation
 from sensetrain.cli.arguments import FOLDER, out_option, teacher_option
-from sensetrain.cli.options import flags_of
+from sensetrain.cli.options import settings_command
 from sensetrain.pipeline.settings import DemoSettings
 
 # torch and transformers are imported inside the commands, so that --help is quick.
@@ -45,35 +44,36 @@ def report(folder: Path, *, overwrite: bool) -> None:
     stdout.print(str(write_report(folder, overwrite=overwrite)))
 
 
-@cli.command()
+@settings_command(DemoSettings)
 @out_option("demo")
 @teacher_option()
-@flags_of(DemoSettings)
-def demo(out: Path, teacher: str, **values: Any) -> None:
-    """Run the whole line: dumps in, two distilled students and a report out."""
-    # Stages show their own bars; tqdm, which the harness uses, reads this when it is first imported.
+def demo(out: Path, teacher: str, settings: DemoSettings) -> None:
+    """Run the whole pipeline: from dumps to two distilled students and a report."""
+    # Stages show their own progress. This hides the harness's: tqdm reads it when it is first imported.
     os.environ.setdefault("TQDM_DISABLE", "1")
     from sensetrain.pipeline.demo import run_demo
 
-    run_demo(out, teacher, DemoSettings.parse(**values))
+    run_demo(out, teacher, settings)
 
 
-for _command in (*text.COMMANDS, *senses.COMMANDS, *dictionaries.COMMANDS, *distil.COMMANDS, *evaluation.COMMANDS):
-    cli.add_command(_command)
+cli.add_command(demo)
+for _module in (text, senses, dictionaries, distil, evaluation):
+    for _command in _module.COMMANDS:
+        cli.add_command(_command)
 
 
 def main() -> None:
     """Run the command."""
-    _wait_patiently()
+    _shorten_openmp_spin()
     run(cli, "sensetrain")
 
 
-def _wait_patiently() -> None:
-    """Have OpenMP's threads spin only briefly where they wait for each other, unless the user says how they wait.
+def _shorten_openmp_spin() -> None:
+    """Let OpenMP's threads spin only briefly when they wait for each other, unless the user has set how they wait.
 
-    A thread that spins beside other work takes the core that the thread it waits for needs: training takes twice as
-    long and more. So short a spin costs nothing on an idle machine (benchmarks/wait_policy.py, docs/log.md). OpenMP
-    reads this once, when torch is imported.
+    On a busy machine, a spinning thread takes the core that the thread it waits for needs: training takes more than
+    twice as long. On an idle machine, a short spin costs nothing (benchmarks/wait_policy.py, docs/log.md). OpenMP reads
+    the variable once, when torch is imported.
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = "10000"

@@ -1,4 +1,17 @@
-"""Command-line flags made from settings, so that a setting is described in one place, and files that hold flags."""
+"""Commands whose flags are made from settings: a setting is described in one place, and a YAML file can hold flags.
+
+A value comes from the first of these that has it:
+
+1. the flag on the command line,
+2. the file that `--config` names,
+3. the recipe and the preset (`Settings.CHOICE_DEFAULTS`), chosen by a flag or in the file,
+4. the default of the settings' field.
+
+Click merges them: where a flag is not given, it takes the value from `Context.default_map`. So 2 and 3 go there before
+click processes the flags. Then `--help` shows the defaults that apply, click converts paths of the file as it converts
+those of flags, and required options may stand in the file. docs/log.md says why this is neither pydantic-settings nor
+jsonargparse.
+"""
 
 from __future__ import annotations
 
@@ -6,118 +19,150 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import rich_click as click
 import yaml
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from lexgraph.common.errors import UserError
 from sensetrain.settings import Settings
 
-F = TypeVar("F", bound=Callable[..., Any])
 
+def settings_command(settings_class: type[Settings]) -> Callable[[Callable[..., None]], click.Command]:
+    """As `click.command()`, with a flag for each field of the settings and `--config`.
 
-def flags_of(model: type[Settings]) -> Callable[[F], F]:
-    """A decorator that adds a flag for each field of `model`; the command receives them as keyword arguments.
-
-    It adds `--config` too: a YAML file with any of the command's flags, which flags given beside it override.
+    The function receives the checked settings as the keyword argument `settings`.
     """
 
-    def decorate(function: F) -> F:
-        choice_defaults = model.all_choice_defaults()
-        for name, field in reversed(model.model_fields.items()):
-            flag = f"--{name.replace('_', '-')}"
-            switch = field.annotation is bool
-            option = click.option(
-                f"{flag}/--no-{flag[2:]}" if switch else flag,
-                name,
-                type=_click_type(field.annotation),
-                is_flag=switch,
-                default=field.default,
-                show_default=field.default not in (None, ()),
-                help=field.description,
-                is_eager=name in choice_defaults,
-                callback=(lambda context, parameter, value: _take_named(context, parameter, value, model))
-                if name in choice_defaults
-                else None,
-            )
-            function = option(function)
-        config = click.option(
-            "--config",
-            type=click.Path(path_type=Path, dir_okay=False),
-            callback=lambda context, _, file: _take_file(context, file, model),
-            expose_value=False,
-            is_eager=True,
-            help="A YAML file with any of these flags; flags given here override it.",
-        )
-        return config(function)
+    def decorate(function: Callable[..., None]) -> click.Command:
+        command: click.Command = click.command(cls=SettingsCommand, settings_class=settings_class)(function)
+        return command
 
     return decorate
 
 
-class _Listed(click.ParamType[tuple[Any, ...]]):
-    """Values separated by commas, or a list in a file; the settings say what each must be."""
+class SettingsCommand(click.RichCommand):
+    """A command that takes its own options, those of a settings class, and all of them from a file as well."""
+
+    def __init__(
+        self, *args: Any, settings_class: type[Settings], params: list[click.Parameter], **kwargs: Any
+    ) -> None:
+        flags = [_flag(name, field) for name, field in settings_class.model_fields.items()]
+        super().__init__(*args, params=[*params, _config_option(), *flags], **kwargs)
+        self.settings_class = settings_class
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Find the defaults that the file, the recipe and the preset set, then process the flags.
+
+        Raises:
+            UserError: the file cannot be read, or does not fit.
+        """
+        if not ctx.resilient_parsing:  # shell completion takes incomplete lines, and wants no errors
+            ctx.default_map = self._defaults(ctx, args)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command with checked settings.
+
+        Raises:
+            UserError: some values do not fit: all of them are listed.
+        """
+        values = {name: ctx.params.pop(name) for name in self.settings_class.model_fields}
+        ctx.params["settings"] = self.settings_class.parse(**values)
+        return super().invoke(ctx)
+
+    def _defaults(self, ctx: click.Context, args: list[str]) -> dict[str, Any]:
+        """What stands for flags that are not on the command line, by parameter name; fields' defaults are left out."""
+        flags, _, _ = self.make_parser(ctx).parse_args(args=list(args))  # as text; click converts them later
+        config = next(parameter for parameter in self.params if parameter.name == "config")
+        file = config.type_cast_value(ctx, flags.get("config"))
+        from_file = {} if file is None else self._read_config(file)
+        return {**self.settings_class.defaults_chosen_by({**from_file, **flags}), **from_file}
+
+    def _read_config(self, file: Path) -> dict[str, Any]:
+        """The values of a file, by parameter name.
+
+        Raises:
+            UserError: it is no YAML mapping, has keys that are no flags, or values that do not fit: all at once.
+        """
+        parameters = {flag.lstrip("-").replace("-", "_"): p.name for p in self.params for flag in p.opts}
+        del parameters["config"]
+        content = {key.replace("-", "_"): value for key, value in _read_yaml(file).items()}
+        errors = [f"{key}: no flag of {self.name}" for key in content if key not in parameters]
+        values = {str(parameters[key]): value for key, value in content.items() if key in parameters}
+        errors += _field_errors(self.settings_class, values)
+        if errors:
+            raise UserError("; ".join(errors), path=file, field="settings")
+        return values
+
+
+def _config_option() -> click.Option:
+    return click.Option(
+        ["--config"],
+        type=click.Path(path_type=Path, dir_okay=False),
+        expose_value=False,
+        help="A YAML file with any of these flags; flags given here override it.",
+    )
+
+
+def _flag(name: str, field: FieldInfo) -> click.Option:
+    """The flag of a settings field; a switch also has its `--no-` form."""
+    kebab = name.replace("_", "-")
+    switch = field.annotation is bool
+    return click.RichOption(
+        [f"--{kebab}/--no-{kebab}" if switch else f"--{kebab}", name],
+        type=_click_type(field.annotation),
+        is_flag=switch,
+        default=field.default,
+        show_default=field.default not in (None, ()),
+        help=field.description,
+    )
+
+
+class _CommaList(click.ParamType[tuple[Any, ...]]):
+    """Values separated by commas, or a list in a file; the settings convert and check each value."""
 
     name = "list"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """The values as they are, without empty ones."""
         parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
         return tuple(part for part in parts if part != "")
 
 
 def _click_type(annotation: Any) -> Any:
-    """The click type of a field: numbers, choices, paths and lists; an optional field takes what it would hold."""
+    """The click type of a field: number, choice, path or list. An optional field has the type of its value."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        parts = [part for part in typing.get_args(annotation) if part is not type(None)]
-        if len(parts) > 1:  # a number or a word: the settings tell them apart
+        members = [member for member in typing.get_args(annotation) if member is not type(None)]
+        if len(members) > 1:  # such as a number or "auto": the settings tell them apart
             return str
-        annotation = parts[0]
+        annotation = members[0]
     if typing.get_origin(annotation) is typing.Literal:
         return click.Choice(typing.get_args(annotation))
     if typing.get_origin(annotation) is tuple:
-        return _Listed()
+        return _CommaList()
     if annotation is Path:
         return click.Path(path_type=Path)
     return annotation
 
 
-def _take_named(context: click.Context, parameter: click.Parameter, value: Any, model: type[Settings]) -> Any:
-    """Make what a recipe or preset stands for the defaults of the command's flags, below those of a file."""
-    implied = model.defaults_chosen_by({str(parameter.name): value})
-    context.default_map = {**implied, **(context.default_map or {})}
-    return value
-
-
-def _take_file(context: click.Context, file: Path | None, model: type[Settings]) -> None:
-    """Make what the file says the defaults of the command's flags.
-
-    Raises:
-        UserError: keys that are no flags, or values that do not fit: all of them at once.
-    """
-    if file is None:
-        return
-    names = {flag.lstrip("-").replace("-", "_"): p.name for p in context.command.params for flag in p.opts}
-    del names["config"]
-    stated = {key.replace("-", "_"): value for key, value in _read_yaml(file).items()}
-    wrong = [f"{key}: no flag of {context.command.name}" for key in stated if key not in names]
-    given = {str(names[key]): value for key, value in stated.items() if key in names}
-    wrong += _misfits(model, {name: value for name, value in given.items() if name in model.model_fields})
-    if wrong:
-        raise UserError("; ".join(wrong), path=file, field="settings")
-    context.default_map = {**(context.default_map or {}), **given}
-
-
-def _misfits(model: type[Settings], values: Mapping[str, Any]) -> list[str]:
-    """What is wrong with single values; what only several of them decide is judged once the flags are in."""
+def _field_errors(settings_class: type[Settings], values: Mapping[str, Any]) -> list[str]:
+    """What is wrong with single fields. How fields fit together is checked later, when the flags are known too."""
     try:
-        model(**values)
+        settings_class(**{name: value for name, value in values.items() if name in settings_class.model_fields})
     except ValidationError as error:
         return [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors() if e["loc"]]
     return []
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
+    """The mapping that a file holds; empty if the file is.
+
+    Raises:
+        UserError: the file does not exist, is no YAML, or holds no mapping of text to values.
+    """
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

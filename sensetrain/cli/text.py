@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import rich_click as click
 
 from lexgraph.common.terminal import print_table
-from sensetrain.cli.arguments import FOLDER, engine_option, out_option, print_facts, teacher_option
-from sensetrain.cli.options import flags_of
+from sensetrain.cli.arguments import FOLDER, engine_option, out_option, run_stage, teacher_option
+from sensetrain.cli.options import settings_command
 from sensetrain.pipeline.settings import Engine
 from sensetrain.text.settings import GenerateSettings, TasksSettings, TokenizeSettings
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _of_sources(function: F) -> F:
-    """The options that say where documents are read from."""
+def _source_options(function: F) -> F:
+    """Options for where documents are read from."""
     for option in (
         click.option("--split", default="train", show_default=True, help="Which split of the datasets."),
         click.option(
@@ -43,7 +43,8 @@ def _of_sources(function: F) -> F:
     return function
 
 
-def _datasets(paths: Sequence[Path], datasets: Sequence[str], split: str) -> list[HubDataset]:
+def _hub_datasets(paths: Sequence[Path], datasets: Sequence[str], split: str) -> list[HubDataset]:
+    """The datasets by name and split; there must be some source."""
     if not paths and not datasets:
         raise click.UsageError("Nothing to read: give --text or --dataset.")
     from sensetrain.text.sources import HubDataset
@@ -51,53 +52,54 @@ def _datasets(paths: Sequence[Path], datasets: Sequence[str], split: str) -> lis
     return [HubDataset(name, split) for name in datasets]
 
 
-@click.command()
-@_of_sources
+@settings_command(TokenizeSettings)
+@_source_options
 @teacher_option()
 @out_option("tokens")
 @engine_option
-@flags_of(TokenizeSettings)
 def tokenize(
-    paths: Sequence[Path], datasets: Sequence[str], split: str, teacher: str, out: Path, engine: Engine, **values: Any
+    paths: Sequence[Path],
+    datasets: Sequence[str],
+    split: str,
+    teacher: str,
+    out: Path,
+    engine: Engine,
+    settings: TokenizeSettings,
 ) -> None:
     """Cut text into sequences of token ids."""
-    named = _datasets(paths, datasets, split)
+    hub_datasets = _hub_datasets(paths, datasets, split)
     from sensetrain.models.folder import find_model
     from sensetrain.pipeline import stages
 
-    settings = TokenizeSettings.parse(**values)
-    print_facts(stages.tokenize_stage(paths, find_model(teacher), out, settings, named, engine).ensure().facts)
+    run_stage(stages.tokenize_stage(paths, find_model(teacher), out, settings, hub_datasets, engine))
 
 
-@click.command()
-@_of_sources
+@settings_command(GenerateSettings)
+@_source_options
 @teacher_option()
 @out_option("targets")
-@flags_of(GenerateSettings)
 def generate(
-    paths: Sequence[Path], datasets: Sequence[str], split: str, teacher: str, out: Path, **values: Any
+    paths: Sequence[Path], datasets: Sequence[str], split: str, teacher: str, out: Path, settings: GenerateSettings
 ) -> None:
     """Let the teacher write the answers to prompts or chats, for students to be trained on."""
-    named = _datasets(paths, datasets, split)
+    hub_datasets = _hub_datasets(paths, datasets, split)
     from sensetrain.models.folder import find_model
     from sensetrain.pipeline import stages
 
-    settings = GenerateSettings.parse(**values)
-    print_facts(stages.generate_stage(paths, find_model(teacher), out, settings, named).ensure().facts)
+    run_stage(stages.generate_stage(paths, find_model(teacher), out, settings, hub_datasets))
 
 
-@click.command()
+@settings_command(TasksSettings)
 @click.argument("names", metavar="SET,SET,...")
 @click.option("--data", type=FOLDER, help="Folder with the benchmarks' files; the Hugging Face hub if not given.")
 @out_option("tasks")
-@flags_of(TasksSettings)
-def tasks(names: str, data: Path | None, out: Path, **values: Any) -> None:
+def tasks(names: str, data: Path | None, out: Path, settings: TasksSettings) -> None:
     """Write training sets (arc, csqa, piqa, mmlu_pro, squadv2) as prompts and answers."""
     from sensetrain.text.tasks.training import write_tasks
 
-    made = write_tasks(names.split(","), data, out, TasksSettings.parse(**values))
+    written = write_tasks(names.split(","), data, out, settings)
     rows = []
-    for name, facts in made.facts.items():
+    for name, facts in written.facts.items():
         rows += [(name, "read", facts["read"]), (name, "kept", facts["kept"])]
         rows += [(name, f"dropped: {reason}", count) for reason, count in facts["dropped"].items()]
     print_table(["set", "items", "how many"], rows)
