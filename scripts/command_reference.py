@@ -1,6 +1,6 @@
 """Write docs/commands.md from the two commands themselves: `python scripts/command_reference.py`, or `-` to print it.
 
-The page is made of click's command objects, not of what --help prints, so terminal, colours and boxes do not matter.
+It is made from click's command objects, not from the output of --help, so it does not depend on the terminal.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _option(option: click.Option, context: click.Context) -> str:
 
 
 def _row(*cells: str | None) -> str:
-    """A table row; line breaks and bars inside cells are tamed."""
+    """A table row: each cell on one line, with its bars escaped."""
     return "| " + " | ".join(" ".join((cell or "").split()).replace("|", r"\|") for cell in cells) + " |"
 
 

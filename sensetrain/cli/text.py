@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from lexgraph.common.terminal import print_table
-from sensetrain.cli.arguments import FOLDER, engine_option, out_option, run_stage, teacher_option
+from sensetrain.cli.arguments import FOLDER, F, engine_option, out_option, run_stage, teacher_option
 from sensetrain.cli.options import settings_command
 from sensetrain.pipeline.settings import Engine
 from sensetrain.text.settings import GenerateSettings, TasksSettings, TokenizeSettings
 
 if TYPE_CHECKING:
     from sensetrain.text.sources import HubDataset
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _source_options(function: F) -> F:
