@@ -152,7 +152,7 @@ def require_same_layers(cut: PreTrainedModel, config: Any, kept: Sequence[int], 
             difference = _difference(module, original, new, old)
             if difference:
                 at = f"{name}.{difference}".strip(".")
-                raise _not_cut(cut, path, kept, f"layer {old} would be another one ({at})")
+                raise _not_cut(cut, path, kept, f"layer {old} would be built differently ({at})")
 
 
 def _difference(module: nn.Module, original: nn.Module, new: int, old: int) -> str | None:
