@@ -11,7 +11,7 @@ import sys
 import torch
 from training_steps import Steps, paired, ratio
 
-from sensetrain.distill.losses.plain import sense_sum
+from sensetrain.distill.losses.sense_term import sense_sum
 
 WEIGHTS = {"beta_p": 1.0, "beta_n": 1.0, "gamma": 1.0}
 
@@ -43,7 +43,7 @@ def main(rounds: int, teacher: str) -> None:
 def _alone(steps: Steps, cached: dict[str, torch.Tensor]) -> dict[str, float]:
     """CPU seconds of the term by itself, which two nearly equal steps tell only roughly, and of a plain loop."""
     given = steps.live.of_batch(steps.plain, senses=True)
-    teacher = given.teacher.states.clone()[steps.plain["sampled"]]  # type: ignore[union-attr]
+    teacher = given.distribution.states.clone()[steps.plain["sampled"]]  # type: ignore[union-attr]
     targets = steps.ids[:, 1:].reshape(-1)[steps.plain["sampled"]]
     states = torch.randn(teacher.shape, requires_grad=True)
     positive, negative = (cached[side][steps.plain["sampled"]].long() for side in ("positive", "negative"))

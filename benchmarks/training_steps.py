@@ -21,9 +21,9 @@ from torch import Tensor
 
 import lexgraph
 from sensetrain.artefacts.hashing import hash64
+from sensetrain.distill.batches import two_pools
 from sensetrain.distill.candidates import Candidates, merged
 from sensetrain.distill.config import DSKDConfig
-from sensetrain.distill.data import two_pools
 from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.settings import DSKDSettings
 from sensetrain.distill.teachers.cache import largest
@@ -94,8 +94,8 @@ class Steps:
         every = {**self.plain, "sampled": torch.ones_like(self.plain["sampled"])}
         with torch.no_grad():
             given = self.live.of_batch(every, senses=True)
-            columns = {name: rows.int() for name, rows in given.rows.items()}
-            states: Tensor = given.teacher.states  # type: ignore[union-attr]
+            columns = {name: rows.int() for name, rows in given.sense_rows.items()}
+            states: Tensor = given.distribution.states  # type: ignore[union-attr]
             if top_k is None:
                 return {**self.plain, **columns, "teacher_states": states.bfloat16()}
             logprobs = (logits_of(self.live.model, states) / self.settings.temperature).log_softmax(1)

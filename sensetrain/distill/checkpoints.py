@@ -1,4 +1,4 @@
-"""States that an interrupted training goes on from. They lie inside the unfinished student and go once it is whole."""
+"""States of an interrupted training, which `--resume` reads. They lie in the unfinished student until it is whole."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ _RUNS = "runs"
 
 
 def folder_of(student: Path) -> Path:
-    """Where they lie, in the folder of the student in the making."""
+    """The folder of the states, inside that of the unfinished student."""
     return student / _FOLDER
 
 
-def kept(settings: DistilSettings) -> bool:
-    """Whether a training with these settings keeps any."""
+def keeps_any(settings: DistilSettings) -> bool:
+    """Whether a training with these settings keeps states."""
     return bool(settings.save_steps) or settings.patience is not None
 
 
 def prepare(out: Path, settings: Mapping[str, Any], inputs: Mapping[str, str], *, resume: bool) -> None:
-    """Look at what an interrupted training left; states that can be gone on with are never removed.
+    """Check what an interrupted training left. States that can be resumed from are never removed.
 
     Raises:
-        UserError: there are states, and they are not to be gone on with, or were of other settings or inputs, which the
-            message names; or another process is at work on it.
+        UserError: there are states without `resume`, or they were made with other settings or inputs, which the message
+            names; or another process is training there.
     """
     if not resume:
         if (partial_of(out) / PURPOSE).is_file():
-            # The first process looks alone: a training at work elsewhere is no interrupted one.
+            # Only the first process takes the lock: where a training is at work, it is not an interrupted one.
             with alone_at(out) if torchrun.rank() == 0 else nullcontext():
                 _refuse_states(out)
                 if torchrun.rank() == 0:
@@ -84,8 +84,8 @@ def _refuse_states(out: Path) -> None:
 
 
 @contextmanager
-def full_disk_is_said(out: Path, settings: DistilSettings) -> Iterator[None]:
-    """Turn what libraries raise where a disk is full into an error that says how the training goes on.
+def explained_full_disk(out: Path, settings: DistilSettings) -> Iterator[None]:
+    """Turn what libraries raise on a full disk into an error that says how to resume.
 
     Raises:
         UserError: there is no room for a state or the student.
@@ -96,7 +96,7 @@ def full_disk_is_said(out: Path, settings: DistilSettings) -> Iterator[None]:
         number = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         if not number and not any(sign in str(error) for sign in _FULL):
             raise
-        state = last(folder_of(partial_of(out))) if kept(settings) else None
+        state = last(folder_of(partial_of(out))) if keeps_any(settings) else None
         after = "" if state is None else f" with --resume: it goes on after step {step_of(state)}"
         raise UserError(
             "no room to write the student or a state of its training",
@@ -106,20 +106,20 @@ def full_disk_is_said(out: Path, settings: DistilSettings) -> Iterator[None]:
 
 
 def write_state(state: TrainerState, student: Path) -> None:
-    """Trainer's state, without how long it took and where it was kept: the same training gives the same file."""
+    """Write Trainer's state without times and paths, so that the same training gives the same file."""
     log = [entry for entry in state.log_history if "train_runtime" not in entry]
     replace(state, log_history=log, best_model_checkpoint=None).save_to_json(str(student / _STATE))
 
 
 def clear(student: Path) -> None:
-    """Remove them: the student is whole. What TensorBoard reads stays."""
+    """Remove the states of a whole student. TensorBoard's files stay."""
     if (folder_of(student) / _RUNS).exists():
         (folder_of(student) / _RUNS).replace(student / _RUNS)
     shutil.rmtree(folder_of(student), ignore_errors=True)
 
 
 def last(folder: Path) -> Path | None:
-    """The last state that is whole; a process that died while writing one leaves one that is not."""
+    """The last whole state: a process that died while writing one leaves it unfinished."""
     return next((path for path in sorted(folder.glob("checkpoint-*"), key=step_of, reverse=True) if _whole(path)), None)
 
 
@@ -129,7 +129,7 @@ def step_of(checkpoint: Path) -> int:
 
 
 def _whole(checkpoint: Path) -> bool:
-    """Trainer writes its own state last."""
+    """Whether a state is complete: Trainer writes this file last."""
     try:
         return (checkpoint / _STATE).exists() and int(read_json(checkpoint / _STATE)["global_step"]) >= 0
     except UserError:

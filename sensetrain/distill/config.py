@@ -129,7 +129,7 @@ class KDConfig(TrainingArguments):
 
     Attributes:
         settings: the former.
-        beside: what is kept of a step that fails goes beside this path; it is `output_dir` if nothing else is said.
+        failed_step_beside: a step that is not finite is kept in a file beside this path; `output_dir` by default.
 
     Raises:
         UserError: settings that do not fit, all of them at once.
@@ -138,7 +138,7 @@ class KDConfig(TrainingArguments):
     settings_type: ClassVar[type[DistilSettings]] = DistilSettings
     if TYPE_CHECKING:  # no flags
         settings: DistilSettings
-        beside: Path
+        failed_step_beside: Path
 
     def __init__(
         self, output_dir: str | Path | None = None, settings: DistilSettings | None = None, **values: Any
@@ -155,7 +155,7 @@ class KDConfig(TrainingArguments):
         for name, value in self.settings.model_dump(mode="json").items():
             if name not in TrainingArguments.__dataclass_fields__:
                 setattr(self, name, value)
-        self.beside = Path(output_dir)
+        self.failed_step_beside = Path(output_dir)
         self.device  # noqa: B018  # decides n_gpu as a side effect
         self._n_gpu = min(1, self.n_gpu)  # several cards in one process would be nn.DataParallel
 

@@ -1,4 +1,7 @@
-"""What senses a position may be compared with, and which of them it is: the rows nearest to the teacher's state."""
+"""Dictionary, composed words and neighbours in; for each position the sense rows nearest to the teacher's state out.
+
+Where neighbours that do not fit the settings are refused: `check_senses`.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from sensetrain.distill.candidates import (
     own_candidates,
     positive_candidates,
 )
-from sensetrain.distill.settings import CandidateSettings, Metric
+from sensetrain.distill.settings import CandidateSettings, DSKDSettings, Metric
 from sensetrain.models.folder import ModelFolder
 from sensetrain.senses.dictionary.dictionary import SenseDictionary, combined_rows
 from sensetrain.senses.words.compose import ComposedWords
@@ -131,3 +134,36 @@ class SenseSource:
             gap = self.rows[part[:, 0]].double() - self.rows[part[:, 1]].double()
             distances.append((gap if scale is None else gap * scale).square().mean(1))
         return float(torch.cat(distances).quantile(quantile))
+
+
+def check_senses(senses: SenseSource, settings: DSKDSettings) -> None:
+    """Refuse neighbours that were made with another limit than the settings have.
+
+    Raises:
+        UserError: they were; the message names the field.
+    """
+    if settings.max_neighbours is not None:
+        require_same("max_neighbours", senses.max_neighbours, settings.max_neighbours, None, "neighbours")
+
+
+def require_same(name: str, made_with: object, setting: object, path: Path | None, command: str) -> None:
+    """Refuse an artefact that was made with another setting than the student's.
+
+    Args:
+        name: of the setting.
+        made_with: its value in the artefact's manifest.
+        setting: its value in the student's settings.
+        path: the artefact.
+        command: what makes it.
+
+    Raises:
+        UserError: the two differ.
+    """
+    if made_with != setting:
+        flag = f"--{name.replace('_', '-')}"
+        raise UserError(
+            f"made with {name} {made_with}, but the student's is {setting}",
+            path=path,
+            field=f"settings.{name}",
+            remedy=f"give both the same {flag} (or --recipe), or make the artefact again: sensetrain {command}",
+        )

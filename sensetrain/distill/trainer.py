@@ -14,31 +14,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback
 from transformers.utils.import_utils import is_peft_available
 
 from lexgraph.common.errors import UserError
-from sensetrain.distill.agreement import check_senses
+from sensetrain.distill.batches import IGNORE, MODEL_INPUTS, StepOrder, WithFiller, collate
 from sensetrain.distill.config import METRIC, DSKDConfig, KDConfig
-from sensetrain.distill.data import IGNORE, collate
-from sensetrain.distill.hooks import Course, LastHiddenState, Terms
 from sensetrain.distill.losses.chunked import head_loss
 from sensetrain.distill.losses.divergence import Divergence
-from sensetrain.distill.losses.plain import sense_sum
-from sensetrain.distill.order import Filled, StepOrder
-from sensetrain.distill.replay import load_step, save_step
-from sensetrain.distill.sense_source import SenseSource
+from sensetrain.distill.losses.sense_term import sense_sum
+from sensetrain.distill.sense_source import SenseSource, check_senses
 from sensetrain.distill.settings import DistilSettings, DSKDSettings
+from sensetrain.distill.student_states import LastHiddenState
 from sensetrain.distill.teachers.base import TopK
-from sensetrain.distill.teachers.live import BatchTeacher, CachedTeacher, OfBatch
+from sensetrain.distill.teachers.live import CachedTeacher, Teacher, TeacherOutput
+from sensetrain.distill.training_log import LossTerms, load_step, save_step
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.forward import state_width
 from sensetrain.models.surgery import ALIGNMENT, add_alignment, write_student
-
-Batch = dict[str, Tensor]
-
-_OF_MODEL = ("input_ids", "attention_mask", "position_ids")
-"""What of a batch the student's forward pass takes."""
 
 
 class KDTrainer(Trainer):
@@ -47,9 +40,9 @@ class KDTrainer(Trainer):
     Args:
         model: the student, with LoRA (`sensetrain.models.lora.add_lora`) or without.
         args: a `KDConfig`.
-        teacher: what gives the teacher's part of a batch: a model folder, whose head reads a cache's states, or a
-            `LiveTeacher`. If not given, a cache's states are read by the student's own head, which a cut shares.
-        trainer: arguments of `transformers.Trainer`; `train_dataset` as `CachedSequences`, `eval_dataset` as
+        teacher: where the teacher's part of a batch is from: a model folder, whose head is applied to a cache's states,
+            or a `LiveTeacher`. If not given, the student's own head is, which a cut shares with its teacher.
+        trainer: arguments of `transformers.Trainer`; `train_dataset` as `TrainingSequences`, `eval_dataset` as
             `HeldoutSequences`.
     """
 
@@ -59,18 +52,18 @@ class KDTrainer(Trainer):
     train_dataset: Any
 
     def __init__(
-        self, *, model: Any, args: KDConfig, teacher: BatchTeacher | ModelFolder | None = None, **trainer: Any
+        self, *, model: Any, args: KDConfig, teacher: Teacher | ModelFolder | None = None, **trainer: Any
     ) -> None:
         _require_plain(model)
         if teacher is None and args.settings.student is not None and args.settings.alpha:
             raise UserError(
-                "a student that is no cut does not have the teacher's head",
+                "a student that is no cut of the teacher does not have the teacher's head",
                 field="teacher",
                 remedy="give the trainer the teacher: teacher=find_model(...)",
             )
         use_cache = model.config.use_cache
         super().__init__(model=model, args=args, **{"data_collator": collate, **trainer})
-        # Trainer turns it off for good; here each forward pass says so itself, and the checkpoint keeps what it was.
+        # Trainer turns it off in the configuration, which the checkpoint would keep; `_forward` turns it off itself.
         model.config.use_cache = use_cache
         self.settings = args.settings
         # Both tell Trainer that compute_loss divides by the global counts itself.
@@ -81,15 +74,15 @@ class KDTrainer(Trainer):
             teacher = CachedTeacher.of(teacher, self.settings.tail)
         self.teacher = teacher or CachedTeacher(self._last.head, self.settings.tail, self._last.form)
         self.divergence = Divergence(self.settings.divergence, self.settings.jsd_beta)
-        self.terms = Terms()
-        self._batches: list[Batch] = []
+        self.terms = LossTerms()
+        self._batches: list[dict[str, Tensor]] = []
         self._step_loss = torch.zeros((), device=args.device)
         self._order: StepOrder | None = None
         if self.is_fsdp_enabled:
             self._leave_head_whole()
-        self.add_callback(Course(self))
+        self.add_callback(_TrainingCallback(self))
 
-    def get_train_dataloader(self) -> DataLoader[Batch]:
+    def get_train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Batches of this process; see `StepOrder`."""
         loader, self._order = self._loader(self.train_dataset, self.args.train_batch_size, self.args.seed)
         return loader
@@ -106,25 +99,29 @@ class KDTrainer(Trainer):
         return batches, self.accelerator.reduce(counts, reduction="sum")
 
     def compute_loss(  # type: ignore[override]  # the count is a pair here: targets and sampled positions
-        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Tensor | None = None
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | None = None,
     ) -> Any:
         """This batch's share of the step's loss."""
         if num_items_in_batch is None:
             num_items_in_batch = torch.stack([(inputs["labels"] != IGNORE).sum(), inputs["sampled"].sum()])
         targets, sampled = num_items_in_batch.clamp_min(1)
         outputs, states, aligned = self._forward(model, inputs)
-        given = self._of_teacher(inputs)
+        output = self._teacher_output(inputs)
         loss, ce, kl = head_loss(
             states,
             self._last.head,
             inputs["labels"][inputs["labels"] != IGNORE],
-            given.teacher,
+            output.distribution,
             temperature=self.settings.temperature,
             alpha=self.settings.alpha,
             form=self._last.form,
             divergence=self.divergence,
         )
-        further = self.further_terms(aligned, given, inputs, sampled)
+        further = self.further_terms(aligned, output, inputs, sampled)
         loss = loss / targets + sum(further.values())
         self.terms.add({"ce": ce / targets, "kl": kl / targets, **further}, inputs)
         self._step_loss += loss.detach()
@@ -132,23 +129,25 @@ class KDTrainer(Trainer):
         loss = loss * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
 
-    def _of_teacher(self, inputs: Batch) -> OfBatch:
-        """The teacher's part of the batch; it is not asked where no term of the loss has it."""
+    def _teacher_output(self, inputs: dict[str, Tensor]) -> TeacherOutput:
+        """The teacher's part of the batch. The teacher does not run where no term of the loss needs it."""
         if self.settings.alpha or self.has_sense_term:
             return self.teacher.of_batch(inputs, senses=self.has_sense_term)
-        return OfBatch(_nothing(inputs["labels"][inputs["labels"] != IGNORE]), {})
+        return TeacherOutput(_no_teacher(inputs["labels"][inputs["labels"] != IGNORE]), {})
 
     @property
     def has_sense_term(self) -> bool:
         """Whether the loss needs P' and N'."""
         return False
 
-    def further_terms(self, states: Tensor, given: OfBatch, inputs: Batch, sampled: Tensor) -> dict[str, Tensor]:
+    def further_terms(
+        self, states: Tensor, output: TeacherOutput, inputs: dict[str, Tensor], sampled: Tensor
+    ) -> dict[str, Tensor]:
         """Terms beyond CE and the divergence, already divided by their counts.
 
         Args:
             states: the student's at all targets, in the teacher's width.
-            given: the teacher's part of the batch.
+            output: the teacher's part of the batch.
             inputs: the batch.
             sampled: how many positions of the step carry the sense term.
         """
@@ -167,7 +166,7 @@ class KDTrainer(Trainer):
             targets = inputs["labels"][inputs["labels"] != IGNORE]
             _, states, _ = self._forward(model, inputs)
             _, ce, _ = head_loss(
-                states, self._last.head, targets, _nothing(targets), temperature=1.0, alpha=0.0, form=self._last.form
+                states, self._last.head, targets, _no_teacher(targets), temperature=1.0, alpha=0.0, form=self._last.form
             )
             total += torch.stack([ce, torch.full_like(ce, len(targets))]).to(total)
         nll, count = self.accelerator.reduce(total, reduction="sum").tolist()
@@ -203,7 +202,7 @@ class KDTrainer(Trainer):
         bad = (~torch.isfinite(self._step_loss + size)).float()
         if not float(self.accelerator.reduce(bad, reduction="sum")):
             return
-        beside = self.args.beside
+        beside = self.args.failed_step_beside
         file = beside.with_name(f"{beside.name}-step-{step}-process-{self.args.process_index}.safetensors")
         facts = {"step": step, "epoch": math.floor(self.state.epoch or 0), "loss": str(float(self._step_loss))}
         save_step(file, self._batches, self.model, {**facts, "settings": self.settings.shape()})
@@ -215,9 +214,9 @@ class KDTrainer(Trainer):
         )
 
     def replay(self, file: Path) -> list[float]:
-        """The loss of each batch of a step that `check_step` kept, with the weights of then.
+        """The loss of each batch of a step that `check_step` kept, with the weights of that time.
 
-        Each is divided by the counts of its own batch, so that the one at fault shows.
+        Each is divided by the counts of its own batch, so that the batch at fault shows.
         """
         batches, weights, _ = load_step(file)
         self.model.load_state_dict(weights, strict=False)
@@ -227,7 +226,7 @@ class KDTrainer(Trainer):
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write the student as a plain checkpoint: with LoRA in its weights, W_align beside it, and the tokenizer."""
         if _internal_call and output_dir is not None:
-            # A state that a training goes on from needs them apart.
+            # A state to resume from keeps LoRA and W_align apart.
             super().save_model(output_dir, _internal_call)
             return
         state = self.full_state()
@@ -243,21 +242,23 @@ class KDTrainer(Trainer):
         state: dict[str, Tensor] = self.accelerator.get_state_dict(self.model)
         return state
 
-    def _forward(self, model: nn.Module, inputs: Batch) -> tuple[Any, Tensor, Tensor]:
+    def _forward(self, model: nn.Module, inputs: dict[str, Tensor]) -> tuple[Any, Tensor, Tensor]:
         """The model's outputs and the states of all targets, as the head reads them and in the teacher's width."""
-        given = {name: inputs[name] for name in _OF_MODEL if name in inputs}
-        # The logits of one position are asked for, since none cannot be: the loss applies the head itself, in chunks.
-        outputs = model(**given, use_cache=False, logits_to_keep=1)
+        columns = {name: inputs[name] for name in MODEL_INPUTS if name in inputs}
+        # Trainer needs logits; one position is the cheapest. The loss applies the head itself, in chunks.
+        outputs = model(**columns, use_cache=False, logits_to_keep=1)
         states, aligned = self._last.take()
         has_target = inputs["labels"] != IGNORE
-        # Autocast leaves the final norm in float32; the head's product is the largest of all.
+        # Autocast leaves the final norm in float32, but the product with the head, the largest of all, must be in bf16.
         narrow = states.to(torch.bfloat16) if self.args.bf16 else states
         return outputs, narrow[has_target], aligned[has_target]
 
-    def _loader(self, dataset: Any, batch_size: int, seed: int | None) -> tuple[DataLoader[Batch], StepOrder]:
+    def _loader(
+        self, dataset: Any, batch_size: int, seed: int | None
+    ) -> tuple[DataLoader[dict[str, Tensor]], StepOrder]:
         order = StepOrder(len(dataset), batch_size, self.args.process_index, self.args.world_size, seed)
         loader = DataLoader(
-            Filled(dataset),
+            WithFiller(dataset),
             batch_sampler=order,
             collate_fn=self.data_collator,
             num_workers=self.args.dataloader_num_workers,
@@ -277,7 +278,7 @@ class KDTrainer(Trainer):
 
 
 def _require_plain(student: Any) -> None:
-    """Refuse a model in peft's wrapper: what is trained and saved here is the model inside."""
+    """Refuse a model in peft's wrapper: the trainer trains and saves the plain model."""
     if is_peft_available():
         from peft import PeftModel
 
@@ -289,25 +290,44 @@ def _require_plain(student: Any) -> None:
             )
 
 
-def _nothing(targets: Tensor) -> TopK:
-    """In the teacher's place where the weight of the divergence is 0."""
+def _no_teacher(targets: Tensor) -> TopK:
+    """A stand-in for the teacher where the weight of the divergence is 0."""
     return TopK(targets[:, None], torch.zeros_like(targets[:, None], dtype=torch.float32))
+
+
+class _TrainingCallback(TrainerCallback):
+    """Tells the trainer when an epoch or a step begins, also where a training resumes in the middle of an epoch."""
+
+    def __init__(self, trainer: Any) -> None:
+        self._trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Logged terms are means over the steps of this run."""
+        self._trainer.terms.start(state.global_step)
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Order and sampled positions depend on the epoch; Trainer counts 1.5 in the middle of the second."""
+        self._trainer.set_epoch(math.floor(state.epoch or 0))
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """A step that is not finite must not change the weights."""
+        self._trainer.check_step(state.global_step + 1)
 
 
 class DSKDTrainer(KDTrainer):
     """KD and the semantic consistency loss towards the chosen senses (DSKD 4.2).
 
     Args:
-        senses: what states are pulled to and pushed from; only the rows of the current batch go to the student's
-            device. With the settings they say the margin and the scale of the distances, and where a student is of
-            another width W_align is put into it.
+        senses: the rows that states are pulled to and pushed from; only those of the current batch go to the student's
+            device. With the settings they decide the margin and the scale of the distances. A student of another
+            width gets W_align.
         trainer: arguments of `KDTrainer`; `args` is a `DSKDConfig`.
 
     Attributes:
         gamma: the margin.
 
     Raises:
-        UserError: the neighbours were made with another limit than the settings say.
+        UserError: the neighbours were made with another `max_neighbours` than the settings have.
     """
 
     args: DSKDConfig
@@ -328,15 +348,17 @@ class DSKDTrainer(KDTrainer):
         """Not with both weights at zero: that is KD, to the bit."""
         return bool(self.settings.beta_p or self.settings.beta_n)
 
-    def further_terms(self, states: Tensor, given: OfBatch, inputs: Batch, sampled: Tensor) -> dict[str, Tensor]:
+    def further_terms(
+        self, states: Tensor, output: TeacherOutput, inputs: dict[str, Tensor], sampled: Tensor
+    ) -> dict[str, Tensor]:
         """The sense term over the sampled positions."""
         if not self.has_sense_term:
             return {}
         total = sense_sum(
             states[inputs["sampled"]],
             self.rows,
-            given.rows["positive"].long(),
-            given.rows["negative"].long(),
+            output.sense_rows["positive"].long(),
+            output.sense_rows["negative"].long(),
             beta_p=self.settings.beta_p,
             beta_n=self.settings.beta_n,
             gamma=self.gamma,

@@ -16,9 +16,8 @@ from lexgraph.common.terminal import say
 from sensetrain.artefacts import torchrun
 from sensetrain.artefacts.making import replaceable_files
 from sensetrain.artefacts.manifest import MANIFEST, Manifest, is_current, read_manifest
-from sensetrain.distill import agreement
 from sensetrain.distill import run as train
-from sensetrain.distill.sense_source import SenseSource
+from sensetrain.distill.sense_source import SenseSource, check_senses
 from sensetrain.distill.settings import DistilSettings, DSKDSettings, TeachSettings
 from sensetrain.distill.teachers import cache as teacher_cache
 from sensetrain.models.folder import ModelFolder
@@ -336,10 +335,10 @@ def _student_inputs(
     """
     tokens_manifest = read_manifest(tokens, "tokens")
     if senses is not None and isinstance(settings, DSKDSettings):
-        agreement.check_senses(senses, settings)
+        check_senses(senses, settings)
     if cache is None:
         return train.live_inputs(tokens_manifest, teacher, senses, settings)
     cache_manifest = read_manifest(cache, "cache")
-    train.check_inputs(cache_manifest, cache, tokens_manifest, teacher, senses)
-    agreement.check_cache(cache_manifest, cache, settings, teacher.config().vocab_size)
+    teacher_cache.check_cache_inputs(cache_manifest, cache, tokens_manifest, teacher, senses)
+    teacher_cache.check_cache(cache_manifest, cache, settings, teacher.config().vocab_size)
     return train.student_inputs(cache_manifest, teacher, settings)

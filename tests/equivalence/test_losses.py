@@ -17,7 +17,8 @@ from sensetrain.distill.losses import chunked as head_module
 from sensetrain.distill.losses.chunked import head_loss
 from sensetrain.distill.losses.divergence import Divergence
 from sensetrain.distill.losses.logit_block import Objective, ce_and_listed_
-from sensetrain.distill.losses.plain import cross_entropy_sum, divergence_sum, sense_sum
+from sensetrain.distill.losses.plain import cross_entropy_sum, divergence_sum
+from sensetrain.distill.losses.sense_term import sense_sum
 from sensetrain.distill.teachers.base import Sampled, TeacherStates, TopK
 from sensetrain.models.logits import LogitForm
 

@@ -9,8 +9,7 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, GemmaConfig, GPT2Config, LlamaConfig, MistralConfig, Qwen2Config
 
 from lexgraph.common.errors import UserError
-from sensetrain.distill.data import IGNORE, collate
-from sensetrain.distill.packing import PackedCollate, packed, require_boundaries
+from sensetrain.distill.batches import IGNORE, PackedCollate, collate, packed, require_boundaries
 
 LENGTHS = (9, 3, 14, 2, 5, 6, 2)
 SMALL = {

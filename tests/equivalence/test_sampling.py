@@ -16,7 +16,7 @@ from scipy.stats import chi2
 
 from sensetrain.artefacts.hashing import hash64, splitmix64, uniform
 from sensetrain.artefacts.making import making
-from sensetrain.distill.data import two_pools
+from sensetrain.distill.batches import two_pools
 from sensetrain.senses.plan import sample as sampling
 from sensetrain.senses.plan.occurrences import OCCURRENCE, Occurrences, occurrences_of
 from sensetrain.senses.plan.sample import draw_sample, rebatched

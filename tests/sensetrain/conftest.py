@@ -14,8 +14,8 @@ from random_teacher import write_teacher
 from tokenizers.processors import TemplateProcessing
 
 import lexgraph
+from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.settings import TeachSettings
-from sensetrain.distill.teachers.cache import SenseSource
 from sensetrain.models.folder import ModelFolder, find_model
 from sensetrain.pipeline import stages
 from sensetrain.senses.settings import ClusterSettings, CollectSettings, ComposeSettings, PlanSettings

@@ -2,7 +2,7 @@
 
 The LM head is applied to a chunk of positions at a time, and the chunk's gradient with respect to the states is taken
 at once, while its logits are at hand: the [positions, vocabulary] tensors of a batch never exist, and no matrix
-product is done twice. Equal to `losses.cross_entropy_sum` and `losses.divergence_sum` under autograd, to rounding.
+product is done twice. Equal to `plain.cross_entropy_sum` and `plain.divergence_sum` under autograd, to rounding.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lexgraph.common.errors import UserError
 from sensetrain.distill.losses.divergence import KL, Divergence
 from sensetrain.distill.losses.logit_block import Objective, ce_, ce_and_full_, ce_and_listed_
-from sensetrain.distill.teachers.base import Sampled, Teacher, TeacherStates, TopK
+from sensetrain.distill.teachers.base import Sampled, TeacherDistribution, TeacherStates, TopK
 from sensetrain.models.logits import PLAIN, LogitForm
 
 _CHUNK_BYTES = {"cpu": 24 << 20, "cuda": 256 << 20}
@@ -29,7 +29,7 @@ def head_loss(
     states: Tensor,
     head: nn.Module,
     targets: Tensor,
-    teacher: Teacher,
+    teacher: TeacherDistribution,
     *,
     temperature: float,
     alpha: float,
@@ -42,7 +42,7 @@ def head_loss(
         states: the student's last hidden states, shape (n, d).
         head: the LM head, a linear layer.
         targets: int64, shape (n,).
-        teacher: what the teacher says of the same positions.
+        teacher: its distribution at the same positions.
         temperature: T.
         alpha: weight of the divergence; at 0 it is not computed.
         form: how the student's logits come from the head; the teacher's states bring their own.
@@ -75,10 +75,10 @@ def check_vocabulary(student: Any, teacher: Any) -> None:
     Raises:
         UserError: they have different numbers of rows.
     """
-    ours, theirs = len(student.weight), len(teacher.weight)
-    if ours != theirs:
+    student_size, teacher_size = len(student.weight), len(teacher.weight)
+    if student_size != teacher_size:
         raise UserError(
-            f"the student's head has {ours} tokens, the teacher's {theirs}",
+            f"the student's head has {student_size} tokens, the teacher's {teacher_size}",
             field="vocab_size",
             remedy="bring the student's embeddings to the teacher's size (resize_token_embeddings)",
         )
@@ -98,7 +98,7 @@ class _HeadLoss(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor | None,
         targets: Tensor,
-        teacher: Teacher,
+        teacher: TeacherDistribution,
         objective: Objective,
         form: LogitForm,
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -110,18 +110,18 @@ class _HeadLoss(torch.autograd.Function):
         matrix = weight.to(states.dtype)
         for part in _slices(len(states), _chunk_rows(weight, wide)):
             logits = _logits(states[part], weight, bias, form)
-            said = _said(teacher, part, logits) if objective.alpha else None
+            distribution = _distribution_of(teacher, part, logits) if objective.alpha else None
             # The products want many rows at a time, everything else wants few.
             for rows in _slices(len(logits), _of_device(_BLOCK_ROWS, weight)):
-                block, wanted = logits[rows], targets[part][rows]
+                block, at_rows = logits[rows], targets[part][rows]
                 slope = form.slope(block)
-                if said is None:
-                    ce = ce + ce_(block, wanted)
+                if distribution is None:
+                    ce = ce + ce_(block, at_rows)
                 else:
                     of_ce, of_kl = (
-                        ce_and_full_(block, wanted, said[rows], objective)
-                        if isinstance(said, Tensor)
-                        else ce_and_listed_(block, wanted, said.part(rows, wide), objective)
+                        ce_and_full_(block, at_rows, distribution[rows], objective)
+                        if isinstance(distribution, Tensor)
+                        else ce_and_listed_(block, at_rows, distribution.part(rows, wide), objective)
                     )
                     ce, kl = ce + of_ce, kl + of_kl
                 if form != PLAIN:
@@ -161,8 +161,8 @@ def _chunk_rows(weight: Tensor, dtype: torch.dtype) -> int:
     return max(1, _of_device(_CHUNK_BYTES, weight) // (len(weight) * dtype.itemsize))
 
 
-def _said(teacher: Teacher, part: slice, logits: Tensor) -> TopK | Sampled | Tensor:
-    """What the teacher says of a chunk: its logits over the whole vocabulary where its states are given."""
+def _distribution_of(teacher: TeacherDistribution, part: slice, logits: Tensor) -> TopK | Sampled | Tensor:
+    """The teacher's distribution at a chunk of positions: where its states are given, its logits of all tokens."""
     if not isinstance(teacher, TeacherStates):
         return teacher.part(part, logits.dtype)
     weight: Any = teacher.head.weight

@@ -18,9 +18,6 @@ from torch import Tensor
 
 from sensetrain.distill.settings import DivergenceName
 
-NEVER = -1e4
-"""Log-probability of an outcome that the teacher rules out: finite, so that times its probability it is zero."""
-
 
 @dataclass(frozen=True)
 class Divergence:

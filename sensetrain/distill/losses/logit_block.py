@@ -1,5 +1,7 @@
 """CE and T^2 D of a block of logits, with the gradient of CE + alpha T^2 D in place of the logits.
 
+A trailing underscore says, as in torch, that a function overwrites the logits.
+
 Both losses exponentiate all logits, at temperature 1 and T. A block is passed over as few times as torch's functions
 allow: the gradient of either is a multiple, row by row, of its exponentials, corrected at some tokens.
 """
@@ -48,7 +50,7 @@ def ce_(logits: Tensor, targets: Tensor) -> Tensor:
 def ce_and_listed_(
     logits: Tensor, targets: Tensor, teacher: TopK | Sampled, objective: Objective
 ) -> tuple[Tensor, Tensor]:
-    """Sums of CE and of T^2 D from a list of tokens, as in `losses.divergence_sum`; the gradient replaces the logits.
+    """Sums of CE and of T^2 D from a list of tokens, as in `plain.divergence_sum`; the gradient replaces the logits.
 
     Args:
         logits: shape (n, vocabulary).
@@ -80,27 +82,29 @@ def ce_and_listed_(
     return (largest + total.log() - at_target).sum(), temperature**2 * value
 
 
-def ce_and_full_(logits: Tensor, targets: Tensor, theirs: Tensor, objective: Objective) -> tuple[Tensor, Tensor]:
+def ce_and_full_(
+    logits: Tensor, targets: Tensor, teacher_logits: Tensor, objective: Objective
+) -> tuple[Tensor, Tensor]:
     """Sums of CE and of T^2 D over the whole vocabulary; the gradient replaces the logits. Overwrites the teacher's.
 
     Args:
         logits: shape (n, vocabulary).
         targets: int64, shape (n,).
-        theirs: the teacher's logits, shape (n, vocabulary).
+        teacher_logits: the teacher's logits, shape (n, vocabulary).
         objective: the weights.
     """
     temperature, weight = objective.temperature, objective.alpha * objective.temperature
     if objective.divergence.name != "kl":
-        value, gradient = _any_divergence(logits, theirs, objective)
+        value, gradient = _any_divergence(logits, teacher_logits, objective)
         ce = ce_(logits, targets)
         logits.add_(gradient, alpha=weight)
         return ce, temperature**2 * value
     at_target = logits.gather(1, targets[:, None])
-    wanted = theirs.sub_(theirs.amax(1, keepdim=True)).div_(temperature)
-    p = wanted.exp()
+    scaled = teacher_logits.sub_(teacher_logits.amax(1, keepdim=True)).div_(temperature)
+    p = scaled.exp()
     p_total = p.sum(1, keepdim=True)
     # The student's logits with the same shift, before they are overwritten: log p - log q but for a term a row.
-    gap = wanted.sub_(logits, alpha=1 / temperature)
+    gap = scaled.sub_(logits, alpha=1 / temperature)
     plain, soft, largest = _exponentials_(logits, temperature)
     total, soft_total = plain.sum(1, keepdim=True), soft.sum(1, keepdim=True)
     expected = gap.mul_(p).sum(1, keepdim=True) / p_total
@@ -142,7 +146,7 @@ def _outcomes(
     Args:
         log_q: the student's at the listed tokens, shape (n, K).
         log_q_rest: of all others together, shape (n, 1).
-        listed: what the teacher says.
+        listed: the teacher's distribution.
         vocabulary: how many tokens there are.
         divergence: D.
     """
@@ -156,9 +160,9 @@ def _outcomes(
     return value, others - total, slopes - log_q.exp() * total
 
 
-def _any_divergence(logits: Tensor, theirs: Tensor, objective: Objective) -> tuple[Tensor, Tensor]:
+def _any_divergence(logits: Tensor, teacher_logits: Tensor, objective: Objective) -> tuple[Tensor, Tensor]:
     """D over the whole vocabulary and its gradient with respect to the logits divided by T."""
     student = (logits / objective.temperature).log_softmax(1)
-    wanted = (theirs / objective.temperature).log_softmax(1)
-    value, slopes = objective.divergence.values(wanted, student).sum(), objective.divergence.slopes(wanted, student)
+    teacher = (teacher_logits / objective.temperature).log_softmax(1)
+    value, slopes = objective.divergence.values(teacher, student).sum(), objective.divergence.slopes(teacher, student)
     return value, slopes.sub_(student.exp_().mul_(slopes.sum(1, keepdim=True)))

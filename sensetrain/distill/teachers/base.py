@@ -1,4 +1,4 @@
-"""What the teacher says of some positions, in the forms that the losses take."""
+"""The teacher's distribution at some positions, in the three forms that the losses take."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sensetrain.distill.losses.divergence import NEVER
 from sensetrain.models.logits import PLAIN, LogitForm
+
+NEVER = -1e4
+"""Log-probability of an outcome that the teacher rules out: finite, so that times its probability it is zero."""
 
 
 @dataclass(frozen=True)
@@ -84,4 +86,16 @@ class TeacherStates:
     form: LogitForm = PLAIN
 
 
-Teacher = TopK | Sampled | TeacherStates
+TeacherDistribution = TopK | Sampled | TeacherStates
+
+
+def log_rest(logprobs: Tensor, ids: Tensor) -> Tensor:
+    """Log of the probability of all tokens but the listed ones, shape (n,).
+
+    A sum over the others, not one less the listed ones: of a small rest that would leave rounding only.
+
+    Args:
+        logprobs: of every token, shape (n, vocabulary).
+        ids: int64, shape (n, K): the listed tokens, fewer than all.
+    """
+    return logprobs.scatter(1, ids, -torch.inf).logsumexp(1)

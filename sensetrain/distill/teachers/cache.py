@@ -1,7 +1,8 @@
-"""What students need of the teacher, computed once: for each target its distribution and the chosen senses.
+"""The teacher cache: tokens, teacher and senses in; for each target its distribution and its nearest sense rows out.
 
 Students then train without the teacher in memory, as often as wanted. Columns have one row for each target of a
 training sequence, which are its tokens but the first; they are stored in `shards`.
+A cache that does not fit the student is refused by `check_cache_inputs` and `check_cache`.
 
 The distribution is kept as the teacher's last hidden state, from which the head gives all of it, as its K largest
 log-probabilities, or as K tokens drawn from it. At the temperature of 2 the 64 largest hold a fifth of SmolLM2's
@@ -28,10 +29,10 @@ from sensetrain.artefacts.hashing import uniform
 from sensetrain.artefacts.manifest import Manifest, read_manifest
 from sensetrain.artefacts.number_type import agreed_compute
 from sensetrain.artefacts.shared_work import FileUnits, SharedWork, work_together
-from sensetrain.distill.losses.plain import log_rest
-from sensetrain.distill.sense_source import SenseSource
-from sensetrain.distill.settings import TeachSettings
-from sensetrain.distill.teachers.shards import Layout, Shard, row_bytes, shard_name, write_shard
+from sensetrain.distill.sense_source import SenseSource, require_same
+from sensetrain.distill.settings import CandidateSettings, DistilSettings, DSKDSettings, TeachSettings
+from sensetrain.distill.teachers.base import log_rest
+from sensetrain.distill.teachers.shards import CacheShard, Layout, row_bytes, shard_name, write_shard
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.forward import check_length, last_hidden_state, state_width
 from sensetrain.models.logits import logits_of
@@ -43,8 +44,9 @@ from sensetrain.text.tokens import TRAIN, Tokens
 _SHARD_TARGETS = 8192  # what an interruption loses, and what a thread has in memory
 _HEAD_POSITIONS = 1024  # positions whose logits exist at once
 _LITTLE = 0.9  # of the probability: with less than this listed, the user is told
+_CANDIDATE_SETTINGS = sorted(set(CandidateSettings.model_fields) - {"recipe"})
 
-Ints = npt.NDArray[np.int64]
+Int64Array = npt.NDArray[np.int64]
 
 
 def teach_inputs(tokens: Manifest, teacher: ModelFolder, senses: SenseSource) -> dict[str, str]:
@@ -98,7 +100,7 @@ def teach(tokens_path: Path, teacher: ModelFolder, senses: SenseSource, out: Pat
         return work_together(job, out, "cache", settings.shape(), inputs)
 
 
-def target_offsets(tokens: Tokens, sequences: Ints) -> Ints:
+def target_offsets(tokens: Tokens, sequences: Int64Array) -> Int64Array:
     """Where the targets of each sequence begin, shape (sequences + 1,)."""
     return np.concatenate([[0], np.cumsum((tokens.lengths() - tokens.first_targets())[sequences])])
 
@@ -112,20 +114,20 @@ def _layout(model: PreTrainedModel, settings: TeachSettings) -> Layout:
     """The columns of the cache; see `TeacherCache`."""
     if settings.top_k is not None and settings.top_k > _vocabulary(model):
         raise UserError(f"the vocabulary has {_vocabulary(model)} tokens, not {settings.top_k}", field="top_k")
-    said: dict[str, tuple[str, tuple[int, ...]]]
+    distribution: dict[str, tuple[str, tuple[int, ...]]]
     if settings.top_k is not None:
         listed = (settings.top_k,)
-        said = {"top_ids": ("int32", listed), "top_logprobs": ("fp16", listed), "tail_logprob": ("fp32", ())}
+        distribution = {"top_ids": ("int32", listed), "top_logprobs": ("fp16", listed), "tail_logprob": ("fp32", ())}
     elif settings.samples is not None:
         drawn = (settings.samples,)
-        said = {"sampled_ids": ("int32", drawn), "sampled_logprobs": ("fp16", drawn)}
+        distribution = {"sampled_ids": ("int32", drawn), "sampled_logprobs": ("fp16", drawn)}
     else:
-        said = {"states": ("bf16", (state_width(model),))}
+        distribution = {"states": ("bf16", (state_width(model),))}
     chosen = ("int32", (settings.kappa,))
-    return {**{f"teacher_{name}": kind for name, kind in said.items()}, "positive": chosen, "negative": chosen}
+    return {**{f"teacher_{name}": kind for name, kind in distribution.items()}, "positive": chosen, "negative": chosen}
 
 
-def _shards(offsets: Ints) -> Iterator[tuple[int, int]]:
+def _shards(offsets: Int64Array) -> Iterator[tuple[int, int]]:
     """Ranges of sequences that are a shard each."""
     start = 0
     while start < len(offsets) - 1:
@@ -139,7 +141,7 @@ def _coverage(files: list[Path], settings: TeachSettings) -> dict[str, float]:
     """How much of the teacher's probability the listed tokens hold: what is not listed trains as one mass only."""
     if settings.top_k is None:
         return {}
-    shares = [1 - columns["teacher_tail_logprob"].exp() for file in files for columns in Shard.open(file)]
+    shares = [1 - columns["teacher_tail_logprob"].exp() for file in files for columns in CacheShard.open(file)]
     share = float(torch.cat(shares).mean())
     if share < _LITTLE:
         say(
@@ -151,14 +153,14 @@ def _coverage(files: list[Path], settings: TeachSettings) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class _TeacherPass:
-    """Runs the teacher over sequences and keeps what the cache keeps."""
+    """Runs the teacher over sequences and makes the columns of the cache."""
 
     model: PreTrainedModel
     tokens: Tokens
     senses: SenseSource
     settings: TeachSettings
 
-    def columns(self, sequences: Ints) -> list[dict[str, Tensor]]:
+    def columns(self, sequences: Int64Array) -> list[dict[str, Tensor]]:
         """The columns of some sequences, in their order."""
         lengths = self.tokens.lengths()[sequences]
         found: dict[int, dict[str, Tensor]] = {}
@@ -170,7 +172,7 @@ class _TeacherPass:
         return [found[sequence] for sequence in sequences.tolist()]
 
     @torch.inference_mode()
-    def _of_batch(self, batch: Ints) -> dict[str, Tensor]:
+    def _of_batch(self, batch: Int64Array) -> dict[str, Tensor]:
         """The columns of all targets of some sequences, end to end."""
         lengths = self.tokens.lengths()[batch]
         ids, mask = padded_ids(self.tokens, batch, lengths)
@@ -183,9 +185,9 @@ class _TeacherPass:
         targets = ids[:, 1:][has_target].cpu()
         chosen = self.senses.nearest(states, targets, self.settings)
         owner, position = (part.cpu().numpy() for part in has_target.nonzero(as_tuple=True))
-        return {**self._said(states, batch[owner], position), **chosen}
+        return {**self._distribution(states, batch[owner], position), **chosen}
 
-    def _said(self, states: Tensor, owner: Ints, position: Ints) -> dict[str, Tensor]:
+    def _distribution(self, states: Tensor, owner: Int64Array, position: Int64Array) -> dict[str, Tensor]:
         """The distribution in the form that the settings ask for.
 
         Args:
@@ -208,7 +210,7 @@ class _TeacherPass:
         return {name: torch.cat([some[name] for some in parts]) for name in parts[0]}
 
 
-def _check_finite(states: Tensor, has_target: Tensor, sequences: Ints, computed: torch.dtype) -> None:
+def _check_finite(states: Tensor, has_target: Tensor, sequences: Int64Array, computed: torch.dtype) -> None:
     bad = (~torch.isfinite(states).all(-1) & has_target).nonzero()
     if len(bad):
         slot, position = bad[0].tolist()
@@ -249,7 +251,7 @@ class TeacherCache:
 
     path: Path
     manifest: Manifest
-    _shards: dict[int, Shard] = field(default_factory=dict, compare=False)
+    _shards: dict[int, CacheShard] = field(default_factory=dict, compare=False)
 
     @classmethod
     def open(cls, path: Path) -> TeacherCache:
@@ -262,13 +264,56 @@ class TeacherCache:
         number = int(np.searchsorted(first, index, side="right")) - 1
         if number not in self._shards:
             name = shard_name(number)
-            self._shards[number] = Shard.open(self.path / name, self.manifest.files[name])
+            self._shards[number] = CacheShard.open(self.path / name, self.manifest.files[name])
         return self._shards[number][index - first[number]]
 
-    def of_sequence(self, index: int, targets: Ints) -> tuple[Mapping[str, Tensor], Tensor, Tensor]:
-        """The columns, and which targets have positive and negative candidates; see `data.TargetSource`."""
+    def of_sequence(self, index: int, targets: Int64Array) -> tuple[Mapping[str, Tensor], Tensor, Tensor]:
+        """The columns, and which targets have positive and negative candidates; see `batches.TargetSource`."""
         columns = self.sequence(index)
         return columns, columns["positive"][:, 0] >= 0, columns["negative"][:, 0] >= 0
 
 
-__all__ = ["SenseSource", "TeacherCache", "target_offsets", "teach", "teach_inputs"]
+def check_cache_inputs(
+    cache: Manifest, path: Path, tokens: Manifest, teacher: ModelFolder, senses: SenseSource | None
+) -> None:
+    """Refuse a cache that was made from other tokens, another teacher or other senses than the student's.
+
+    Raises:
+        UserError: it was; the message names the field.
+    """
+    expected = {"tokens": tokens.fingerprint, "teacher": teacher.fingerprint}
+    cache.require(path, {**expected, **(senses.inputs if senses else {})})
+
+
+def check_cache(cache: Manifest, path: Path, settings: DistilSettings, vocabulary: int | None = None) -> None:
+    """Refuse a cache that was made with other settings than the student's, or for a head of another size.
+
+    Args:
+        cache: its manifest.
+        path: its folder.
+        settings: of the student.
+        vocabulary: tokens that the student's head has; None if that is not known yet.
+
+    Raises:
+        UserError: it was; the message names the field.
+    """
+    if vocabulary is not None and cache.facts["vocab_size"] != vocabulary:
+        raise UserError(
+            f"made for {cache.facts['vocab_size']} tokens, the student's head has {vocabulary}",
+            path=path,
+            field="vocab_size",
+            remedy="train a student with the teacher's number of tokens (padding included)",
+        )
+    names = list(_CANDIDATE_SETTINGS) if isinstance(settings, DSKDSettings) else []
+    # Cached states give the distribution at any temperature; lists of tokens are of one temperature.
+    if cache.settings["top_k"] is not None or cache.settings["samples"] is not None:
+        names.append("temperature")
+    for name in names:
+        require_same(name, cache.settings[name], getattr(settings, name), path, "teach")
+    if settings.tail == "renormalise" and cache.settings["top_k"] is None:
+        raise UserError(
+            "the cache has no list of tokens to renormalise",
+            path=path,
+            field="settings.top_k",
+            remedy="teach --top-k K",
+        )

@@ -1,4 +1,4 @@
-"""What a training step asks of the teacher: read from the cache with the batch, or computed for it on the fly."""
+"""A batch in; the teacher's part of its loss out: read from the cache's columns, or computed by the live teacher."""
 
 from __future__ import annotations
 
@@ -13,37 +13,35 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from lexgraph.common.errors import UserError
-from sensetrain.distill.data import IGNORE
+from sensetrain.distill.batches import IGNORE, MODEL_INPUTS
 from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.settings import CandidateSettings, Tail
-from sensetrain.distill.teachers.base import Sampled, Teacher, TeacherStates, TopK
+from sensetrain.distill.teachers.base import Sampled, TeacherDistribution, TeacherStates, TopK
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.forward import body_of, device
 from sensetrain.models.logits import PLAIN, LogitForm
 
-Batch = Mapping[str, Tensor]
 Side = Literal["positive", "negative"]
-_INPUTS = ("input_ids", "attention_mask", "position_ids")
 
 
 @dataclass(frozen=True)
-class OfBatch:
+class TeacherOutput:
     """The teacher's part of a batch.
 
     Attributes:
-        teacher: what it says of the batch's targets, in the order of their labels.
-        rows: P' and N' of the sampled ones (`positive`, `negative`): row numbers, int64, shape (sampled, kappa), -1
-            where there are fewer, on the CPU. Empty if no senses were asked for.
+        distribution: of the batch's targets, in the order of their labels.
+        sense_rows: P' and N' of the sampled ones (`positive`, `negative`): row numbers, int64, shape (sampled, kappa),
+            -1 where there are fewer, on the CPU. Empty if no senses were asked for.
     """
 
-    teacher: Teacher
-    rows: Mapping[Side, Tensor]
+    distribution: TeacherDistribution
+    sense_rows: Mapping[Side, Tensor]
 
 
-class BatchTeacher(Protocol):
-    """Turns a batch into what the losses take."""
+class Teacher(Protocol):
+    """Gives the teacher's part of a batch; the two kinds are `CachedTeacher` and `LiveTeacher`."""
 
-    def of_batch(self, batch: Batch, *, senses: bool) -> OfBatch:
+    def of_batch(self, batch: Mapping[str, Tensor], *, senses: bool) -> TeacherOutput:
         """The teacher's part of a batch.
 
         Args:
@@ -59,7 +57,7 @@ class CachedTeacher:
 
     Attributes:
         head: the LM head that cached states go through: the student's, where it is the teacher's, copied and frozen.
-        tail: what becomes of the probability of tokens that are not listed.
+        tail: how the probability of tokens that are not listed counts.
         form: how the teacher's logits come from the head.
     """
 
@@ -78,15 +76,15 @@ class CachedTeacher:
         head: nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         return cls(head.to(device()).requires_grad_(False), tail, LogitForm.of(teacher.config()))
 
-    def of_batch(self, batch: Batch, *, senses: bool) -> OfBatch:
-        """Names what is there already."""
+    def of_batch(self, batch: Mapping[str, Tensor], *, senses: bool) -> TeacherOutput:
+        """Read the batch's columns."""
         sampled = batch["sampled"]
         rows: dict[Side, Tensor] = {}
         if senses:
             rows = {"positive": batch["positive"][sampled].cpu(), "negative": batch["negative"][sampled].cpu()}
-        return OfBatch(self._said(batch), rows)
+        return TeacherOutput(self._distribution(batch), rows)
 
-    def _said(self, batch: Batch) -> Teacher:
+    def _distribution(self, batch: Mapping[str, Tensor]) -> TeacherDistribution:
         if "teacher_states" in batch:
             return TeacherStates(batch["teacher_states"], self.head, self.form)
         if "teacher_sampled_ids" in batch:
@@ -119,23 +117,23 @@ class LiveTeacher:
         self._form = LogitForm.of(model.config)
 
     @torch.inference_mode()
-    def of_batch(self, batch: Batch, *, senses: bool) -> OfBatch:
+    def of_batch(self, batch: Mapping[str, Tensor], *, senses: bool) -> TeacherOutput:
         """One forward pass of the teacher's body; P' and N' of the sampled positions only."""
-        given = {name: batch[name].to(self.model.device) for name in _INPUTS if name in batch}
-        whole = body_of(self.model)(**given, use_cache=False).last_hidden_state
+        inputs = {name: batch[name].to(self.model.device) for name in MODEL_INPUTS if name in batch}
+        whole = body_of(self.model)(**inputs, use_cache=False).last_hidden_state
         has_target = batch["labels"] != IGNORE
         states = whole[has_target.to(whole.device)]
         rows: dict[Side, Tensor] = {}
         if senses and self._senses is not None:
             sampled, targets = batch["sampled"].cpu(), batch["labels"][has_target].cpu()
-            found = self._senses.nearest(states[sampled.to(states.device)], targets[sampled], self._settings)
-            rows = {"positive": found["positive"], "negative": found["negative"]}
-        return OfBatch(TeacherStates(states.to(batch["labels"].device), self._head, self._form), rows)
+            nearest = self._senses.nearest(states[sampled.to(states.device)], targets[sampled], self._settings)
+            rows = {"positive": nearest["positive"], "negative": nearest["negative"]}
+        return TeacherOutput(TeacherStates(states.to(batch["labels"].device), self._head, self._form), rows)
 
 
 @dataclass(frozen=True)
-class LiveTargets:
-    """What a dataset says of its targets when there is no cache: which of them have candidates.
+class CandidateFlags:
+    """Which tokens have candidates: what is known of a dataset's targets without a cache.
 
     Attributes:
         has_positive: bool, shape (vocabulary,).
@@ -146,12 +144,12 @@ class LiveTargets:
     has_negative: Tensor
 
     @classmethod
-    def of(cls, senses: SenseSource, settings: CandidateSettings) -> LiveTargets:
-        """Those that have any rows to choose from."""
+    def of(cls, senses: SenseSource, settings: CandidateSettings) -> CandidateFlags:
+        """The tokens that have any sense rows to choose from."""
         candidates = senses.candidates(settings)
         return cls(candidates["positive"].counts() > 0, candidates["negative"].counts() > 0)
 
     def of_sequence(self, index: int, targets: npt.NDArray[np.int64]) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """See `data.TargetSource`."""
+        """See `batches.TargetSource`."""
         ids = torch.from_numpy(targets)
         return {}, self.has_positive[ids], self.has_negative[ids]

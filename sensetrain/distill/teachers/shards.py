@@ -85,7 +85,7 @@ def _planes(column: Tensor) -> bytes:
 
 
 @dataclass(frozen=True)
-class Shard:
+class CacheShard:
     """One shard, mapped into memory: only what is asked for is read, after the file's hash was checked.
 
     Attributes:
@@ -98,7 +98,7 @@ class Shard:
     _rows: npt.NDArray[np.int64]
 
     @classmethod
-    def open(cls, path: Path, sha256: str | None = None) -> Shard:
+    def open(cls, path: Path, sha256: str | None = None) -> CacheShard:
         """Map a shard.
 
         Args:

@@ -14,8 +14,7 @@ from safetensors.torch import load_file
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.hashing import hash64
 from sensetrain.distill import run as train
-from sensetrain.distill.agreement import check_cache
-from sensetrain.distill.data import CachedSequences, collate, sampled_positions
+from sensetrain.distill.batches import TrainingSequences, collate, sampled_positions
 from sensetrain.distill.losses.chunked import head_loss
 from sensetrain.distill.losses.divergence import Divergence
 from sensetrain.distill.losses.plain import divergence_sum
@@ -23,8 +22,8 @@ from sensetrain.distill.settings import DistilSettings, DSKDSettings, TeachSetti
 from sensetrain.distill.teachers import cache as teacher_cache
 from sensetrain.distill.teachers import shards
 from sensetrain.distill.teachers.base import Sampled
-from sensetrain.distill.teachers.cache import TeacherCache
-from sensetrain.distill.teachers.live import CachedTeacher, LiveTargets, LiveTeacher
+from sensetrain.distill.teachers.cache import TeacherCache, check_cache
+from sensetrain.distill.teachers.live import CachedTeacher, CandidateFlags, LiveTeacher
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.surgery import cut_student
 from sensetrain.pipeline import stages
@@ -41,12 +40,12 @@ def cached(line, out: Path, **settings) -> Path:
     return out
 
 
-def datasets(line, cache: Path, settings: DSKDSettings) -> tuple[CachedSequences, CachedSequences]:
+def datasets(line, cache: Path, settings: DSKDSettings) -> tuple[TrainingSequences, TrainingSequences]:
     """The same sequences with a cache and without."""
     near, tokens, source = Neighbours.open(line.neighbours), Tokens.open(line.tokens), line.senses_source()
     related = (near.positive_offsets.diff() > 0) | (near.negative_offsets.diff() > 0)
-    live = LiveTargets.of(source, settings)
-    return tuple(CachedSequences(tokens, of, 3, related) for of in (TeacherCache.open(cache), live))
+    live = CandidateFlags.of(source, settings)
+    return tuple(TrainingSequences(tokens, of, 3, related) for of in (TeacherCache.open(cache), live))
 
 
 @pytest.mark.parametrize("settings", [{}, {"own_negatives": True, "metric": "standardized", "kappa": 3}])
@@ -62,9 +61,9 @@ def test_live_is_cached(line, tmp_path: Path, settings) -> None:
     live = LiveTeacher(line.teacher.load("fp32"), line.senses_source(), wanted)
     ours, theirs = CachedTeacher(head).of_batch(first, senses=True), live.of_batch(second, senses=True)
     for side in ("positive", "negative"):
-        assert torch.equal(ours.rows[side].long(), theirs.rows[side])
-        assert (theirs.rows[side] >= 0).any()
-    torch.testing.assert_close(ours.teacher.states.float(), theirs.teacher.states, rtol=2**-8, atol=1e-6)
+        assert torch.equal(ours.sense_rows[side].long(), theirs.sense_rows[side])
+        assert (theirs.sense_rows[side] >= 0).any()
+    torch.testing.assert_close(ours.distribution.states.float(), theirs.distribution.states, rtol=2**-8, atol=1e-6)
     has_target = first["labels"] >= 0
     states = student.base_model(first["input_ids"], attention_mask=first["attention_mask"]).last_hidden_state
     losses = [
@@ -72,7 +71,7 @@ def test_live_is_cached(line, tmp_path: Path, settings) -> None:
             states[has_target],
             head,
             first["labels"][has_target],
-            part.teacher,
+            part.distribution,
             temperature=2.0,
             alpha=1.0,
             divergence=Divergence(name),
@@ -99,7 +98,7 @@ def test_a_list_of_the_whole_vocabulary_is_the_teacher(line, tmp_path: Path) -> 
                 states,
                 head,
                 batch["labels"][has_target],
-                of.of_batch(batch, senses=False).teacher,
+                of.of_batch(batch, senses=False).distribution,
                 temperature=2.0,
                 alpha=1.0,
                 divergence=Divergence(name),
@@ -133,7 +132,11 @@ def test_drawn_tokens_estimate_the_divergence(line, tmp_path: Path) -> None:
         logits = teacher.roll(1, dims=1)
         columns = cache.sequence(index)
         batch = {name: column for name, column in columns.items() if name.startswith("teacher_")}
-        draws = CachedTeacher(torch.nn.Linear(1, VOCABULARY)).of_batch({**batch, "sampled": None}, senses=False).teacher
+        draws = (
+            CachedTeacher(torch.nn.Linear(1, VOCABULARY))
+            .of_batch({**batch, "sampled": None}, senses=False)
+            .distribution
+        )
         for row in range(len(logits)):
             at = slice(row, row + 1)
             estimate = divergence_sum(logits[at], Sampled(draws.ids[at], draws.logprobs[at]), 2.0)
@@ -234,9 +237,11 @@ def test_a_damaged_shard_is_refused_and_only_what_is_asked_for_is_opened(line, t
     monkeypatch.setattr(teacher_cache, "_SHARD_TARGETS", 500)
     path = cached(line, tmp_path / "cache")
     opened: list[str] = []
-    real = shards.Shard.open.__func__
+    real = shards.CacheShard.open.__func__
     monkeypatch.setattr(
-        shards.Shard, "open", classmethod(lambda cls, p, sha256=None: opened.append(p.name) or real(cls, p, sha256))
+        shards.CacheShard,
+        "open",
+        classmethod(lambda cls, p, sha256=None: opened.append(p.name) or real(cls, p, sha256)),
     )
     cache = TeacherCache.open(path)
     assert not opened

@@ -16,7 +16,7 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.folders import alone_at
 from sensetrain.artefacts.manifest import read_manifest
 from sensetrain.distill import run as train
-from sensetrain.distill.data import CachedSequences
+from sensetrain.distill.batches import TrainingSequences
 from sensetrain.distill.settings import DSKDSettings
 from sensetrain.distill.trainer import KDTrainer
 
@@ -65,8 +65,10 @@ def test_resumed_twice_is_never_stopped(line, never_stopped: Path, tmp_path: Pat
     """Stopped in the first epoch, again in the second (both in the middle), then run to its end."""
     out, resumed = tmp_path / "dskd", SETTINGS.model_copy(update={"resume": True})
     epochs: list[int] = []
-    real = CachedSequences.set_epoch
-    monkeypatch.setattr(CachedSequences, "set_epoch", lambda self, epoch: (epochs.append(epoch), real(self, epoch))[0])
+    real = TrainingSequences.set_epoch
+    monkeypatch.setattr(
+        TrainingSequences, "set_epoch", lambda self, epoch: (epochs.append(epoch), real(self, epoch))[0]
+    )
     interrupt(10)  # in step 5
     with pytest.raises(KeyboardInterrupt):
         dskd(line, out, SETTINGS)

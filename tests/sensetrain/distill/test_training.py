@@ -16,8 +16,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import read_manifest
 from sensetrain.distill import run as train
+from sensetrain.distill.batches import IGNORE, TrainingSequences, collate
 from sensetrain.distill.config import DSKDConfig, KDConfig
-from sensetrain.distill.data import IGNORE, CachedSequences, collate
 from sensetrain.distill.settings import DistilSettings, DSKDSettings
 from sensetrain.distill.teachers.cache import TeacherCache, teach
 from sensetrain.distill.trainer import DSKDTrainer, KDTrainer
@@ -31,10 +31,10 @@ from sensetrain.text.tokens import Tokens
 SETTINGS = DSKDSettings(layers=2, train_layers=2, epochs=1, batch_size=4, seed=3, gamma=30.0, learning_rate=1e-2)
 
 
-def dataset_of(line, seed: int = 3) -> CachedSequences:
+def dataset_of(line, seed: int = 3) -> TrainingSequences:
     near = Neighbours.open(line.neighbours)
     related = (near.positive_offsets.diff() > 0) | (near.negative_offsets.diff() > 0)
-    return CachedSequences(Tokens.open(line.tokens), TeacherCache.open(line.cache), seed, related)
+    return TrainingSequences(Tokens.open(line.tokens), TeacherCache.open(line.cache), seed, related)
 
 
 def trainer_of(line, tmp_path: Path, batch_size: int, accumulate: int, kept: int = 8, settings=SETTINGS) -> DSKDTrainer:
@@ -117,7 +117,7 @@ def test_a_cache_of_states_is_the_live_teacher(line, tmp_path: Path) -> None:
     settings = TeachSettings(temperature=2.0)
     stages.teach_stage(line.tokens, line.teacher, line.senses_source(), tmp_path / "cache", settings).ensure()
     kd = DistilSettings(layers=2, train_layers=1)
-    dataset = CachedSequences(
+    dataset = TrainingSequences(
         Tokens.open(line.tokens), TeacherCache.open(tmp_path / "cache"), 0, torch.zeros(700, dtype=torch.bool)
     )
     trainer = KDTrainer(args=KDConfig.of(kd, tmp_path), model=cut_student(line.teacher, 2, 1), train_dataset=dataset)
@@ -182,7 +182,7 @@ def test_the_related_tokens_are_those_with_rows_of_neighbours(line) -> None:
 
 
 def test_kd_has_no_sampled_positions(line) -> None:
-    items = CachedSequences(Tokens.open(line.tokens), TeacherCache.open(line.cache), 3)
+    items = TrainingSequences(Tokens.open(line.tokens), TeacherCache.open(line.cache), 3)
     assert not any(items[i][name].any() for i in range(5) for name in ("related", "sampled"))
 
 
@@ -199,7 +199,7 @@ def test_sampled_positions_follow_seed_and_epoch_and_nothing_else(line) -> None:
 def test_each_epoch_samples_anew(line, tmp_path: Path, monkeypatch) -> None:
     """The data loader tells the dataset which epoch it is."""
     seen: list[int] = []
-    monkeypatch.setattr(CachedSequences, "set_epoch", lambda self, epoch: seen.append(epoch))
+    monkeypatch.setattr(TrainingSequences, "set_epoch", lambda self, epoch: seen.append(epoch))
     settings = SETTINGS.model_copy(update={"epochs": 2.0, "batch_size": 64})
     train.kd(line.cache, line.tokens, line.teacher, tmp_path / "kd", settings)
     assert sorted(set(seen)) == [0, 1]
@@ -291,7 +291,7 @@ def test_a_cache_of_another_teacher_is_refused(line, other_teacher: ModelFolder,
 
 
 def test_senses_of_another_teacher_are_refused(line, other_teacher: ModelFolder) -> None:
-    from sensetrain.distill.teachers.cache import SenseSource
+    from sensetrain.distill.sense_source import SenseSource
 
     with pytest.raises(UserError, match=r"inputs\.teacher"):
         SenseSource.open(line.senses, line.composed, line.neighbours, other_teacher)

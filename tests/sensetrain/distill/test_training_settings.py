@@ -19,12 +19,11 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 from lexgraph.common.errors import UserError
 from sensetrain.cli.main import cli
 from sensetrain.distill import run as train
+from sensetrain.distill.batches import IGNORE, HeldoutSequences
 from sensetrain.distill.config import DSKDConfig, KDConfig
-from sensetrain.distill.data import IGNORE
-from sensetrain.distill.heldout import HeldoutSequences
-from sensetrain.distill.replay import load_step
 from sensetrain.distill.settings import DistilSettings, DSKDSettings
 from sensetrain.distill.trainer import KDTrainer
+from sensetrain.distill.training_log import load_step
 from sensetrain.evaluate.heldout import heldout_nll
 from sensetrain.models.surgery import cut_student, freeze_all_but_last
 from sensetrain.text.tokens import Tokens

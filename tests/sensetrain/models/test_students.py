@@ -24,10 +24,10 @@ from transformers import (
 
 from lexgraph.common.errors import UserError
 from sensetrain.distill import run as train
+from sensetrain.distill.batches import TrainingSequences
 from sensetrain.distill.config import KDConfig
-from sensetrain.distill.data import CachedSequences
 from sensetrain.distill.settings import DistilSettings, DSKDSettings
-from sensetrain.distill.teachers.live import LiveTargets, LiveTeacher
+from sensetrain.distill.teachers.live import CandidateFlags, LiveTeacher
 from sensetrain.distill.trainer import KDTrainer
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.lora import add_lora, merged_state
@@ -204,7 +204,7 @@ def trained(line, folder: ModelFolder, out: Path, **settings) -> KDTrainer:
         model=build_student(folder, config.settings),
         args=config,
         processing_class=line.teacher.tokenizer(),
-        train_dataset=CachedSequences(tokens, LiveTargets(none, none), 0),
+        train_dataset=TrainingSequences(tokens, CandidateFlags(none, none), 0),
         teacher=LiveTeacher(folder.load("fp32"), None, config.settings),
     )
     trainer.train()

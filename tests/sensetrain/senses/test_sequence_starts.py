@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from tokenizers import processors
 
-from sensetrain.distill.heldout import HeldoutSequences
+from sensetrain.distill.batches import HeldoutSequences
 from sensetrain.distill.teachers.cache import target_offsets
 from sensetrain.evaluate.heldout import evaluate, target_losses
 from sensetrain.evaluate.settings import EvaluateSettings

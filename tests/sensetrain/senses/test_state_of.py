@@ -16,7 +16,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 from lexgraph.common.errors import UserError
-from sensetrain.distill.teachers.cache import SenseSource
+from sensetrain.distill.sense_source import SenseSource
 from sensetrain.models.folder import ModelFolder, find_model
 from sensetrain.pipeline import stages
 from sensetrain.senses.dictionary.dictionary import SenseDictionary

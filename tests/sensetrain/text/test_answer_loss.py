@@ -11,7 +11,7 @@ import torch
 from chat_models import TEMPLATE, with_template
 
 from lexgraph.common.errors import UserError
-from sensetrain.distill.data import IGNORE, CachedSequences
+from sensetrain.distill.batches import IGNORE, TrainingSequences
 from sensetrain.distill.settings import TeachSettings
 from sensetrain.distill.teachers.cache import TeacherCache
 from sensetrain.models.folder import ModelFolder
@@ -92,7 +92,7 @@ def test_training_sees_labels_and_rows_of_the_answers_alone(
     everything = written(asked, chatting, tmp_path / "all", sequence_length=16, field="messages")
     related = torch.ones(700, dtype=torch.bool)
     dataset, whole = (
-        CachedSequences(some, cached(line, tmp_path / name, form), 0, related)
+        TrainingSequences(some, cached(line, tmp_path / name, form), 0, related)
         for name, some in (("tokens", tokens), ("all", everything))
     )
     kept = 0
@@ -105,7 +105,7 @@ def test_training_sees_labels_and_rows_of_the_answers_alone(
             assert torch.equal(item[name], full[name][first:])
         kept += len(item["related"])
     assert kept == sum(len(tokens.sequence(int(s))) - tokens.first_target(int(s)) for s in tokens.split(TRAIN))
-    assert dataset.cache.manifest.facts["targets"] == kept
+    assert dataset.targets.manifest.facts["targets"] == kept
     assert 0 < kept < sum(len(tokens.sequence(int(s))) - 1 for s in tokens.split(TRAIN))
 
 

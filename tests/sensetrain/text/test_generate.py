@@ -17,7 +17,7 @@ from lexgraph.common.errors import UserError
 from sensetrain.artefacts.manifest import Manifest, read_manifest
 from sensetrain.artefacts.shared_work import FileUnits
 from sensetrain.cli.main import cli
-from sensetrain.distill.card import write_card
+from sensetrain.distill.output import write_card
 from sensetrain.models.folder import ModelFolder, find_model
 from sensetrain.pipeline import stages
 from sensetrain.text.generate import TARGETS, _GumbelNoise

@@ -1,18 +1,23 @@
-"""The model card of a student: README.md beside its checkpoint, as model hubs read it."""
+"""A trained student's facts in; the curves of its training and its model card out, beside the checkpoint."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lexgraph.common.files import write_json
 from sensetrain.artefacts.manifest import Manifest
+from sensetrain.distill.training_log import TERMS
 from sensetrain.models.folder import ModelFolder
 from sensetrain.models.packaged import MODELS
 
-FILE = "README.md"
+CARD = "README.md"
+HISTORY = "training.json"
+PICTURE = "curves.svg"
+
 _METHODS = {
     "kd": "knowledge distillation: L = CE + alpha T^2 D",
     "dskd": "decoder-based sense knowledge distillation: L = CE + alpha T^2 D + L_sense",
@@ -37,10 +42,19 @@ _PAPERS = """\
 }"""
 
 
+def write_curves(folder: Path, method: str, history: Sequence[Mapping[str, float]]) -> None:
+    """Write the history and draw its terms."""
+    from sensetrain.artefacts.pictures import curves  # matplotlib takes long to import
+
+    write_json(folder / HISTORY, history)
+    picture = curves({method: history}, TERMS)
+    (folder / PICTURE).write_text(picture, encoding="utf-8")
+
+
 def write_card(
-    folder: Path, made: Manifest, name: str, teacher: ModelFolder, tokens: Manifest, own: ModelFolder | None = None
+    folder: Path, made: Manifest, name: str, teacher: ModelFolder, tokens: Manifest, source: ModelFolder | None = None
 ) -> None:
-    """Write the card.
+    """Write the model card, as model hubs read it.
 
     Args:
         folder: where.
@@ -48,12 +62,12 @@ def write_card(
         name: what it is called.
         teacher: what it was taught by.
         tokens: the manifest of its training sequences.
-        own: the model that it began as, if that is no cut of the teacher.
+        source: the model that training began from, if that is no cut of the teacher.
     """
     method, facts, taught = made.settings["method"], made.facts, licence_of(teacher)
-    licence = licence_of(own or teacher)
+    licence = licence_of(source or teacher)
     several = made.settings.get("processes", 1)
-    (folder / FILE).write_text(
+    (folder / CARD).write_text(
         f"""---
 library_name: transformers
 pipeline_tag: text-generation
@@ -89,9 +103,9 @@ model, tokenizer = AutoModelForCausalLM.from_pretrained(PATH), AutoTokenizer.fro
 
 ## Teacher and data
 
-- Teacher: {_plain(teacher.name)}, licence {taught or "not stated"}.{_begins_as(own)}
+- Teacher: {_plain(teacher.name)}, licence {taught or "not stated"}.{_source_line(source)}
 - Text: {tokens.facts["tokens"]["train"]:,} training and {tokens.facts["tokens"]["heldout"]:,} held-out tokens of
-  {tokens.facts["documents"]:,} documents; their licences are not recorded.{_written_by(tokens)}
+  {tokens.facts["documents"]:,} documents; their licences are not recorded.{_answers_line(tokens)}
 - The dictionary's relations are of the graph that `inputs.neighbours` was made from; `lexgraph sources` names its
   sources and their licences.
 
@@ -120,23 +134,25 @@ steps.
     )
 
 
-def _begins_as(own: ModelFolder | None) -> str:
-    """Whose weights are in the student: that decides its licence."""
-    if own is None:
+def _source_line(source: ModelFolder | None) -> str:
+    """Says whose weights are in the student, which decides its licence."""
+    if source is None:
         return " Its weights are part of this model."
-    return f"\n- It began as {_plain(own.name)}, licence {licence_of(own) or 'not stated'}; the teacher only taught it."
+    licence = licence_of(source) or "not stated"
+    return f"\n- It began as {_plain(source.name)}, licence {licence}; the teacher only taught it."
 
 
-def _written_by(tokens: Manifest) -> str:
+def _answers_line(tokens: Manifest) -> str:
+    """Says which model wrote the answers of the training text, if one did."""
     names = ", ".join(_plain(name) for name in tokens.facts.get("answers_by", ()))
     return f"\n  Their answers were written by {names}." if names else ""
 
 
 def licence_of(model: ModelFolder) -> str | None:
-    """The licence of a model's weights: of a packaged one as known, else what its own card says."""
+    """The licence of a model's weights: known for a packaged model, else what its own card says."""
     if model.name in MODELS:
         return MODELS[model.name].licence
-    card = model.path / FILE
+    card = model.path / CARD
     if not card.is_file():
         return None
     head = re.match(r"---\n(.*?)\n---\n", card.read_text(encoding="utf-8"), re.DOTALL)
@@ -145,17 +161,17 @@ def licence_of(model: ModelFolder) -> str | None:
 
 
 def _plain(name: str) -> str:
-    """A model's name without where it lies on this machine."""
+    """A model's name without its path on this machine."""
     return Path(name).name if Path(name).exists() else name
 
 
 def _table(first: str, second: str, rows: Mapping[str, Any]) -> str:
     lines = [f"| {first} | {second} |", "|---|---|"]
-    lines += [f"| {name} | {_shown(value)} |" for name, value in rows.items()]
+    lines += [f"| {name} | {_cell(value)} |" for name, value in rows.items()]
     return "\n".join(lines)
 
 
-def _shown(value: Any) -> str:
+def _cell(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return value if isinstance(value, str) else json.dumps(value)
