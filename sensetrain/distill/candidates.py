@@ -1,4 +1,4 @@
-"""P'_t and N'_t: the kappa candidate rows nearest to the teacher's state (DSKD 4.2).
+"""Teacher's states and candidate rows in; P'_t and N'_t out: the kappa candidates nearest to each state (DSKD 4.2).
 
 They depend on the teacher alone, so they are found once and cached.
 """
@@ -14,18 +14,23 @@ from sensetrain.senses.dictionary.dictionary import SenseDictionary
 from sensetrain.senses.words.neighbours import Neighbours
 
 _CHUNK_BYTES = {"cpu": 2 << 20, "cuda": 64 << 20}
-"""Bytes of rows compared at a time: about a core's cache (2.5 times as fast as 64 MiB), and enough for a GPU."""
+"""Bytes of rows compared at a time: on a CPU about a core's cache (2.5 times as fast as 64 MiB); enough for a GPU."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """For each token the rows that may be chosen: CSR over token ids."""
+    """For each token its candidate rows: CSR over token ids.
+
+    Attributes:
+        offsets: int64, shape (vocabulary + 1,).
+        rows: int64: row numbers, token by token.
+    """
 
     offsets: Tensor
     rows: Tensor
 
     def counts(self) -> Tensor:
-        """Candidates of each token."""
+        """How many candidates each token has, shape (vocabulary,)."""
         return self.offsets.diff()
 
 

@@ -1,4 +1,4 @@
-"""The settings of a training as `transformers.TrainingArguments`, in the habit of TRL's configs."""
+"""Settings in, `transformers.TrainingArguments` out, as in TRL's configs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T", bound=TrainingArguments)
 
 
 def arguments_of(settings: DistilSettings) -> dict[str, Any]:
-    """Trainer's arguments; what shapes the result is a setting or stands here by name."""
+    """The arguments of `TrainingArguments` that follow from the settings."""
     cuda = torch.cuda.is_available()
     for name in settings.report_to:
         try:
@@ -46,7 +46,7 @@ def arguments_of(settings: DistilSettings) -> dict[str, Any]:
         "bf16": settings.compute == "bf16",
         "use_cpu": not cuda,
         "logging_steps": 1,
-        "logging_nan_inf_filter": False,  # a NaN is to be seen, not averaged away
+        "logging_nan_inf_filter": False,  # a NaN must show in the log
         "report_to": list(settings.report_to),
         "remove_unused_columns": False,
         "dataloader_pin_memory": cuda,
@@ -58,7 +58,7 @@ def arguments_of(settings: DistilSettings) -> dict[str, Any]:
 
 
 def _steps(settings: DistilSettings) -> dict[str, Any]:
-    """When states are kept and evaluations made; early stopping keeps one at each evaluation, to end at the best."""
+    """When states are kept and evaluations made. Early stopping keeps a state an evaluation, to end at the best."""
     save_steps = settings.eval_steps if settings.patience else settings.save_steps
     return {
         "save_strategy": "steps" if save_steps else "no",
@@ -75,15 +75,17 @@ def _steps(settings: DistilSettings) -> dict[str, Any]:
 
 
 def _memory(settings: DistilSettings) -> dict[str, Any]:
-    """What trades time for memory."""
+    """Arguments that save memory: recomputed activations and sharding."""
     if not settings.fsdp:
-        # The older name warns where the newer one is known.
+        # transformers renamed the argument; the old name warns.
         known = "activation_checkpointing" in TrainingArguments.__dataclass_fields__
         return {"activation_checkpointing" if known else "gradient_checkpointing": settings.gradient_checkpointing}
     if torchrun.world_size() == 1:
-        raise UserError("there is one process, so nothing to shard over", field="fsdp", remedy="start it by torchrun")
+        raise UserError(
+            "only one process runs: there is nothing to shard over", field="fsdp", remedy="start it by torchrun"
+        )
     if settings.lora_rank:
-        raise UserError("LoRA and sharding do not go together here", field="fsdp", remedy="leave one of them out")
+        raise UserError("LoRA with sharding is not supported", field="fsdp", remedy="leave one of them out")
     sharding = {"version": 2, "activation_checkpointing": settings.gradient_checkpointing}
     return {"fsdp": True, "fsdp_config": sharding}
 
@@ -91,8 +93,7 @@ def _memory(settings: DistilSettings) -> dict[str, Any]:
 def _fields_of(settings: type[DistilSettings]) -> Callable[[type[T]], type[T]]:
     """A class decorator that makes each setting a dataclass field, so that `HfArgumentParser` has a flag for it.
 
-    None stands for what the recipe says, and in the fields of `TrainingArguments` that the settings decide for what
-    they say.
+    A field's default is None: the recipe decides it, or, for a field of `TrainingArguments`, the settings do.
     """
 
     def with_fields(config: type[T]) -> type[T]:
@@ -100,9 +101,9 @@ def _fields_of(settings: type[DistilSettings]) -> Callable[[type[T]], type[T]]:
             name: (_parsed_as(setting.annotation), {"help": (setting.description or "").replace("%", "%%")})
             for name, setting in settings.model_fields.items()
         }
-        theirs, types = TrainingArguments.__dataclass_fields__, get_type_hints(TrainingArguments)
+        trainer_fields, types = TrainingArguments.__dataclass_fields__, get_type_hints(TrainingArguments)
         for name in set(arguments_of(settings())) - set(fields):
-            fields[name] = (types[name], dict(theirs[name].metadata))
+            fields[name] = (types[name], dict(trainer_fields[name].metadata))
         config.__annotations__ = {**config.__annotations__, **{name: type_ for name, (type_, _) in fields.items()}}
         for name, (_, metadata) in fields.items():
             setattr(config, name, field(default=None, metadata=metadata))
@@ -112,7 +113,7 @@ def _fields_of(settings: type[DistilSettings]) -> Callable[[type[T]], type[T]]:
 
 
 def _parsed_as(annotation: Any) -> Any:
-    """What `HfArgumentParser` makes of a flag's text: types that it does not know stay text for the settings."""
+    """The type that `HfArgumentParser` parses a flag as; of types that it does not know the settings parse the text."""
     alternatives = [kind for kind in get_args(annotation) if kind is not type(None)]
     inner = alternatives[0] if get_origin(annotation) in (Union, UnionType) and len(alternatives) == 1 else annotation
     return (inner if inner in (bool, int, float, str) or get_origin(inner) is Literal else str) | None
@@ -124,15 +125,15 @@ class KDConfig(TrainingArguments):
 
     Args:
         output_dir: where checkpoints go.
-        settings: settings that are there already, instead of their fields.
-        values: fields of `DistilSettings`, and of `TrainingArguments`, which come last; None is as not given.
+        settings: the settings as one object, instead of their fields.
+        values: fields of `DistilSettings` and of `TrainingArguments`; the latter win. None counts as not given.
 
     Attributes:
-        settings: the former.
+        settings: the fields of `DistilSettings`.
         failed_step_beside: a step that is not finite is kept in a file beside this path; `output_dir` by default.
 
     Raises:
-        UserError: settings that do not fit, all of them at once.
+        UserError: some settings are wrong; the message lists all of them.
     """
 
     settings_type: ClassVar[type[DistilSettings]] = DistilSettings
@@ -144,24 +145,26 @@ class KDConfig(TrainingArguments):
         self, output_dir: str | Path | None = None, settings: DistilSettings | None = None, **values: Any
     ) -> None:
         if output_dir is None:
-            raise UserError("where checkpoints go is not said", field="output_dir", remedy="give output_dir")
-        ours = self.settings_type.model_fields
-        said = {name: value for name, value in values.items() if value is not None}
+            raise UserError("the folder for checkpoints is missing", field="output_dir", remedy="give output_dir")
+        setting_names = self.settings_type.model_fields
+        given = {name: value for name, value in values.items() if value is not None}
         if settings is None:
-            settings = self.settings_type.parse(**{name: value for name, value in said.items() if name in ours})
+            settings = self.settings_type.parse(
+                **{name: value for name, value in given.items() if name in setting_names}
+            )
         self.settings = settings.resolved()
-        further = {name: value for name, value in said.items() if name not in ours}
+        further = {name: value for name, value in given.items() if name not in setting_names}
         super().__init__(**{"output_dir": str(output_dir), **arguments_of(self.settings), **further})
         for name, value in self.settings.model_dump(mode="json").items():
             if name not in TrainingArguments.__dataclass_fields__:
                 setattr(self, name, value)
         self.failed_step_beside = Path(output_dir)
-        self.device  # noqa: B018  # decides n_gpu as a side effect
-        self._n_gpu = min(1, self.n_gpu)  # several cards in one process would be nn.DataParallel
+        self.device  # noqa: B018  # sets n_gpu as a side effect
+        self._n_gpu = min(1, self.n_gpu)  # with several GPUs in one process Trainer would use nn.DataParallel
 
     @classmethod
     def of(cls, settings: DistilSettings, output_dir: str | Path) -> Self:
-        """The arguments for settings that are there already."""
+        """The arguments that follow from settings."""
         ours = settings.model_dump(include=set(cls.settings_type.model_fields))
         return cls(output_dir, cls.settings_type.parse(**ours))
 

@@ -40,10 +40,10 @@ class SenseSource:
         rows: shape (rows, d): the dictionary's, then the composed words'.
         positive: own senses and those of synonyms.
         negative: those of antonyms.
-        inputs: fingerprints of what they are from.
+        inputs: fingerprints of the artefacts.
         own: a token's own senses.
         spread: fp32, shape (d,): the dictionary's standard deviation of each dimension over all states.
-        max_neighbours: most neighbours of a word, if there was a limit.
+        max_neighbours: the limit of neighbours a word that the artefact was made with, if any.
     """
 
     rows: Tensor
@@ -56,10 +56,10 @@ class SenseSource:
 
     @classmethod
     def open(cls, dictionary: Path, composed: Path, neighbours: Path, teacher: ModelFolder) -> SenseSource:
-        """Open the three artefacts and check that they belong together and to the teacher.
+        """Open dictionary, composed words and neighbours; check that they belong together and to the teacher.
 
         Raises:
-            UserError: one was made from something else; the message names the field.
+            UserError: one was made from other inputs; the message names the field.
         """
         senses = SenseDictionary.load(
             dictionary,
@@ -72,7 +72,7 @@ class SenseSource:
         graph.manifest.require(neighbours, {"senses": fingerprint, "composed": words.manifest.fingerprint})
         if senses.manifest and senses.manifest.settings["state_of"] == "same":
             raise UserError(
-                "the senses belong to the tokens themselves, a decoder needs those of the next token",
+                "the senses are those of the tokens themselves; a decoder needs those of the next token",
                 path=dictionary,
                 field="state_of",
                 remedy="plan with --state-of next",
@@ -118,7 +118,7 @@ class SenseSource:
         }
 
     def scale(self, metric: Metric) -> Tensor | None:
-        """What differences are multiplied by, shape (d,): one over the spread, 0 where there is none; None for l2."""
+        """The factor of each dimension, shape (d,): one over its spread, 0 where that is 0; None for l2."""
         if metric == "l2":
             return None
         return torch.where(self.spread > 0, self.spread.reciprocal(), 0.0)

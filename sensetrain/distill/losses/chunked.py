@@ -1,7 +1,7 @@
-"""CE + alpha T^2 D straight from the last hidden states, without ever holding all logits; D is a divergence.
+"""Last hidden states in, CE + alpha T^2 D out, without holding all logits at once; D is a divergence.
 
 The LM head is applied to a chunk of positions at a time, and the chunk's gradient with respect to the states is taken
-at once, while its logits are at hand: the [positions, vocabulary] tensors of a batch never exist, and no matrix
+at once: the [positions, vocabulary] tensors of a batch never exist, and no matrix
 product is done twice. Equal to `plain.cross_entropy_sum` and `plain.divergence_sum` under autograd, to rounding.
 """
 
@@ -22,7 +22,7 @@ from sensetrain.models.logits import PLAIN, LogitForm
 _CHUNK_BYTES = {"cpu": 24 << 20, "cuda": 256 << 20}
 """Bytes of float32 logits of one matrix product."""
 _BLOCK_ROWS = {"cpu": 16, "cuda": 1 << 20}
-"""How many of them are worked on at a time: few, so that they stay in a CPU's cache, and all on a GPU."""
+"""Positions of a chunk that are worked on at a time: few, so that they stay in a CPU's cache; all on a GPU."""
 
 
 def head_loss(
@@ -45,7 +45,7 @@ def head_loss(
         teacher: its distribution at the same positions.
         temperature: T.
         alpha: weight of the divergence; at 0 it is not computed.
-        form: how the student's logits come from the head; the teacher's states bring their own.
+        form: how the student's logits come from the head; `TeacherStates` has the teacher's.
         divergence: D.
 
     Raises:
@@ -66,7 +66,7 @@ def head_loss(
 
 
 def check_vocabulary(student: Any, teacher: Any) -> None:
-    """Refuse heads whose logits are of different tokens, such as one padded to another size.
+    """Refuse heads with different vocabulary sizes, such as one that is padded.
 
     Args:
         student: its LM head.
@@ -111,7 +111,7 @@ class _HeadLoss(torch.autograd.Function):
         for part in _slices(len(states), _chunk_rows(weight, wide)):
             logits = _logits(states[part], weight, bias, form)
             distribution = _distribution_of(teacher, part, logits) if objective.alpha else None
-            # The products want many rows at a time, everything else wants few.
+            # Matrix products are fastest on many rows, everything else on few.
             for rows in _slices(len(logits), _of_device(_BLOCK_ROWS, weight)):
                 block, at_rows = logits[rows], targets[part][rows]
                 slope = form.slope(block)

@@ -2,8 +2,8 @@
 
 A trailing underscore says, as in torch, that a function overwrites the logits.
 
-Both losses exponentiate all logits, at temperature 1 and T. A block is passed over as few times as torch's functions
-allow: the gradient of either is a multiple, row by row, of its exponentials, corrected at some tokens.
+Both losses exponentiate all logits, at temperature 1 and T. Few passes over a block suffice: the gradient of either is
+a multiple, row by row, of its exponentials, corrected at some tokens.
 """
 
 from __future__ import annotations
@@ -123,13 +123,13 @@ def _exponentials_(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor, 
     largest = logits.amax(1, keepdim=True)
     shifted = logits.sub_(largest)
     soft = (shifted / temperature).exp_()
-    # At the usual temperature the one is the square of the other, which saves half of the exponentials.
+    # At T = 2 exp(x) is the square of exp(x / T), which saves half of the exponentials.
     plain = torch.square(soft, out=shifted) if temperature == 2 else shifted.exp_()
     return plain, soft, largest
 
 
 def _sampled(log_q: Tensor, teacher: Sampled, divergence: Divergence) -> tuple[Tensor, Tensor, Tensor]:
-    """D, the factor of all q in the gradient, shape (n, 1), and what the drawn tokens get beside it."""
+    """D, the factor of all q in the gradient, shape (n, 1), and the further gradient of the drawn tokens."""
     weights = (-teacher.logprobs).exp() / teacher.ids.shape[1]
     value = (weights * divergence.values(teacher.logprobs, log_q)).sum()
     slopes = weights * divergence.slopes(teacher.logprobs, log_q)

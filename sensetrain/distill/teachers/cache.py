@@ -41,9 +41,9 @@ from sensetrain.senses.states.collect import remedy_if_not_finite
 from sensetrain.senses.states.teacher_pass import padded_ids
 from sensetrain.text.tokens import TRAIN, Tokens
 
-_SHARD_TARGETS = 8192  # what an interruption loses, and what a thread has in memory
+_SHARD_TARGETS = 8192  # targets in a shard: lost by an interruption, and in memory at once
 _HEAD_POSITIONS = 1024  # positions whose logits exist at once
-_LITTLE = 0.9  # of the probability: with less than this listed, the user is told
+_LITTLE = 0.9  # warn if the listed tokens hold less of the probability than this
 _CANDIDATE_SETTINGS = sorted(set(CandidateSettings.model_fields) - {"recipe"})
 
 Int64Array = npt.NDArray[np.int64]
@@ -60,11 +60,11 @@ def teach_inputs(tokens: Manifest, teacher: ModelFolder, senses: SenseSource) ->
 
 
 def teach(tokens_path: Path, teacher: ModelFolder, senses: SenseSource, out: Path, settings: TeachSettings) -> Manifest:
-    """One teacher pass over the training sequences into the artefact `cache`, shards shared by processes.
+    """One teacher pass over the training sequences into the artefact `cache`; processes share the shards.
 
     Raises:
-        UserError: the tokens are another tokenizer's, a sequence is too long for the teacher, or more
-            log-probabilities are asked for than there are tokens.
+        UserError: the tokens are of another tokenizer, a sequence is too long for the teacher, or `top_k` is larger
+            than the vocabulary.
     """
     tokens = Tokens.open(tokens_path)
     tokens.manifest.require(tokens_path, {"tokenizer": teacher.tokenizer_fingerprint})
@@ -123,12 +123,16 @@ def _layout(model: PreTrainedModel, settings: TeachSettings) -> Layout:
         distribution = {"sampled_ids": ("int32", drawn), "sampled_logprobs": ("fp16", drawn)}
     else:
         distribution = {"states": ("bf16", (state_width(model),))}
-    chosen = ("int32", (settings.kappa,))
-    return {**{f"teacher_{name}": kind for name, kind in distribution.items()}, "positive": chosen, "negative": chosen}
+    sense_rows = ("int32", (settings.kappa,))
+    return {
+        **{f"teacher_{name}": kind for name, kind in distribution.items()},
+        "positive": sense_rows,
+        "negative": sense_rows,
+    }
 
 
 def _shards(offsets: Int64Array) -> Iterator[tuple[int, int]]:
-    """Ranges of sequences that are a shard each."""
+    """The range of sequences of each shard."""
     start = 0
     while start < len(offsets) - 1:
         last = np.searchsorted(offsets, offsets[start] + _SHARD_TARGETS, side="right") - 1
@@ -138,7 +142,7 @@ def _shards(offsets: Int64Array) -> Iterator[tuple[int, int]]:
 
 
 def _coverage(files: list[Path], settings: TeachSettings) -> dict[str, float]:
-    """How much of the teacher's probability the listed tokens hold: what is not listed trains as one mass only."""
+    """The mean probability of the listed tokens. Warns if it is low, since all others train as one outcome."""
     if settings.top_k is None:
         return {}
     shares = [1 - columns["teacher_tail_logprob"].exp() for file in files for columns in CacheShard.open(file)]
@@ -177,18 +181,18 @@ class _TeacherPass:
         lengths = self.tokens.lengths()[batch]
         ids, mask = padded_ids(self.tokens, batch, lengths)
         first = self.tokens.first_targets()[batch] - 1
-        asked = torch.from_numpy(np.arange(ids.shape[1] - 1) >= first[:, None]).to(mask.device)
-        has_target = mask[:, 1:].bool() & asked
+        with_loss = torch.from_numpy(np.arange(ids.shape[1] - 1) >= first[:, None]).to(mask.device)
+        has_target = mask[:, 1:].bool() & with_loss
         states = last_hidden_state(self.model, ids, mask)[:, :-1]
         _check_finite(states, has_target, batch, self.model.dtype)
         states = states[has_target]
         targets = ids[:, 1:][has_target].cpu()
-        chosen = self.senses.nearest(states, targets, self.settings)
+        sense_rows = self.senses.nearest(states, targets, self.settings)
         owner, position = (part.cpu().numpy() for part in has_target.nonzero(as_tuple=True))
-        return {**self._distribution(states, batch[owner], position), **chosen}
+        return {**self._distribution(states, batch[owner], position), **sense_rows}
 
     def _distribution(self, states: Tensor, owner: Int64Array, position: Int64Array) -> dict[str, Tensor]:
-        """The distribution in the form that the settings ask for.
+        """The columns of the teacher's distribution, in the form that the settings choose.
 
         Args:
             states: the teacher's, shape (n, width).
@@ -246,7 +250,7 @@ class TeacherCache:
 
     Attributes:
         path: its folder.
-        manifest: what it says of itself.
+        manifest: settings, inputs and facts of the cache.
     """
 
     path: Path
@@ -259,7 +263,7 @@ class TeacherCache:
         return cls(path, read_manifest(path, "cache"))
 
     def sequence(self, index: int) -> dict[str, Tensor]:
-        """The columns of the targets of a training sequence, counted from the first one."""
+        """The columns of the targets of training sequence `index`."""
         first: list[int] = self.manifest.facts["first_sequences"]
         number = int(np.searchsorted(first, index, side="right")) - 1
         if number not in self._shards:

@@ -1,4 +1,4 @@
-"""Columns with one row for each target, sequence by sequence, in compressed shards that are read a sequence at a time.
+"""Columns with one row for each target, sequence by sequence: in compressed shards in, one sequence at a time out.
 
 A shard is a safetensors file: `data`, the sequences' zstd frames end to end, `bytes` and `rows`, where each sequence's
 begin, and in its metadata the layout. A frame is the columns one after the other, each as its byte planes (the first
@@ -47,7 +47,7 @@ def shard_name(number: int) -> str:
 
 
 def write_shard(path: Path, layout: Layout, sequences: Sequence[Mapping[str, Tensor]]) -> None:
-    """Write the columns of some sequences; the file is there whole or not at all.
+    """Write the columns of some sequences; an interruption leaves no partial file.
 
     Args:
         path: the shard.
@@ -70,7 +70,7 @@ def write_shard(path: Path, layout: Layout, sequences: Sequence[Mapping[str, Ten
         "rows": _bounds([len(columns[first]) for columns in sequences]),
     }
     with replacing(path) as beside:
-        # One entry: several would be written in any order.
+        # One metadata entry, since safetensors writes several in any order.
         save_file(tensors, beside, {"layout": json.dumps({"compression": "zstd", "columns": layout})})
 
 
@@ -86,7 +86,7 @@ def _planes(column: Tensor) -> bytes:
 
 @dataclass(frozen=True)
 class CacheShard:
-    """One shard, mapped into memory: only what is asked for is read, after the file's hash was checked.
+    """One shard of a cache, mapped into memory: the file's hash is checked, then each sequence is read when it is used.
 
     Attributes:
         layout: of the columns.
@@ -151,5 +151,5 @@ class CacheShard:
 def _values(planes: bytes, kind: str) -> Tensor:
     dtype = _TYPES[kind]
     values = np.frombuffer(planes, dtype=np.uint8).reshape(dtype.itemsize, -1).T
-    # A copy in any case: torch wants to be able to write, which bytes do not allow.
+    # Always a copy: torch needs writable memory, and bytes are not.
     return torch.from_numpy(np.array(values, order="C").reshape(-1)).view(dtype)
