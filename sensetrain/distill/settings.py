@@ -18,7 +18,7 @@ Metric = Literal["l2", "standardized"]
 
 
 Positions = Literal["two-pools", "uniform", "all"]
-"""Which positions carry the sense term; see `sensetrain.distill.data.sampled_positions`."""
+"""Which positions carry the sense term; see `sensetrain.distill.batches.sampled_positions`."""
 
 
 Tail = Literal["bucket", "renormalise"]
