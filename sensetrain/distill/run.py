@@ -43,14 +43,14 @@ from sensetrain.text.tokens import Tokens
 
 
 def student_inputs(cache: Manifest, teacher: ModelFolder, settings: DistilSettings) -> dict[str, str]:
-    """Fingerprints of what a student is made from."""
+    """Fingerprints of what a student is made from when there is a cache."""
     return {"cache": cache.fingerprint, **cache.inputs, **_student_source_input(teacher, settings)}
 
 
 def live_inputs(
     tokens: Manifest, teacher: ModelFolder, senses: SenseSource | None, settings: DistilSettings
 ) -> dict[str, str]:
-    """Fingerprints of what a student is made from with the teacher beside it."""
+    """Fingerprints of what a student is made from when the teacher runs beside it."""
     if senses is None:
         return {"tokens": tokens.fingerprint, **cut_inputs(teacher, settings)}
     return {**teach_inputs(tokens, teacher, senses), **_student_source_input(teacher, settings)}
@@ -74,7 +74,7 @@ def student_settings(method: str, settings: StudentSettings) -> dict[str, Any]:
 
 
 def cut(teacher: ModelFolder, out: Path, settings: StudentSettings) -> Manifest:
-    """Write the untrained student."""
+    """Write the untrained student: a cut of the teacher."""
     with making(out, "student", student_settings("cut", settings), cut_inputs(teacher, settings)) as draft:
         student = build_student(teacher, settings)
         draft.facts.update(count_parameters(student).facts())
@@ -83,7 +83,7 @@ def cut(teacher: ModelFolder, out: Path, settings: StudentSettings) -> Manifest:
 
 
 def kd(cache: Path | None, tokens: Path, teacher: ModelFolder, out: Path, settings: DistilSettings) -> Manifest:
-    """Train a student by knowledge distillation into the artefact `student`, without a cache from the teacher itself.
+    """Train a student by knowledge distillation into the artefact `student`. Without a cache the teacher runs live.
 
     Raises:
         UserError: cache, tokens and teacher do not belong together.
@@ -170,7 +170,11 @@ def _train(
 def _checked_sources(
     cache: Path | None, tokens_path: Path, teacher: ModelFolder, senses: SenseSource | None, settings: DistilSettings
 ) -> tuple[_Sources, dict[str, str]]:
-    """Open what the student is trained from and check that it belongs together; and its fingerprints."""
+    """Open what the student is trained from, and give its fingerprints.
+
+    Raises:
+        UserError: cache, tokens, senses and teacher do not belong together.
+    """
     tokens = Tokens.open(tokens_path)
     targets: TargetSource
     if cache is None:

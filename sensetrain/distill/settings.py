@@ -22,7 +22,7 @@ Positions = Literal["two-pools", "uniform", "all"]
 
 
 Tail = Literal["bucket", "renormalise"]
-"""What becomes of the probability outside a list: one further outcome, or none, the listed ones taking it."""
+"""How the probability of tokens outside a list counts: as one further outcome, or shared among the listed ones."""
 
 
 class CandidateSettings(RecipeSettings):
@@ -59,7 +59,7 @@ class TeachSettings(ForwardSettings, CandidateSettings):
 
 
 class RunSettings(Settings):
-    """How a training runs. None of these changes the student, but for rounding."""
+    """How a training runs. None of these settings changes the student beyond rounding."""
 
     save_steps: int = Field(
         500, ge=0, description="Keep a state to resume from every so many steps, and at the end; 0 for none."
@@ -89,8 +89,8 @@ class DistilSettings(RunSettings, StudentSettings, RecipeSettings):
     """Settings of `kd`: L = CE + alpha T^2 D (DSKD 4.1: D is the KL), by AdamW with a cosine schedule."""
 
     CHOICE_DEFAULTS: ClassVar[ChoiceDefaults] = {
-        # What the authors' scripts run where it differs from the paper (docs/sensetrain.md). Their targets are written
-        # by the teacher: here, those of the tokens in either recipe.
+        # What the authors' scripts run where it differs from the paper (docs/sensetrain.md). They let the teacher write
+        # the targets; here either recipe trains on those of the tokens.
         "recipe": {
             "code": {"alpha": 0.7, "temperature": 2.0, "warmup": 0.1, "weight_decay": 1e-3, "scale_learning_rate": True}
         },
@@ -136,12 +136,12 @@ class DistilSettings(RunSettings, StudentSettings, RecipeSettings):
         return self
 
     def shape(self) -> dict[str, Any]:
-        """As for all settings, without those of the run."""
+        """The settings that a manifest has: without those of the run."""
         run = set(RunSettings.model_fields) - ({"eval_steps"} if self.patience else set())
         return {name: value for name, value in super().shape().items() if name not in run}
 
     def resolved(self) -> Self:
-        """The same with the number type that `auto` stands for on this machine."""
+        """The settings with the number type that `auto` stands for on this machine."""
         from sensetrain.models.forward import device
         from sensetrain.models.settings import resolve_compute
 

@@ -12,7 +12,7 @@ from sensetrain.models.logits import LogitForm, require_known_logits, trial_logi
 from sensetrain.models.surgery import ALIGNMENT
 
 
-class LastHiddenState:
+class StudentStates:
     """The states that the LM head would read, of the last forward pass, and the head itself.
 
     A hook works through the wrappers of data-parallel training, where reaching for the inner model would bypass them.

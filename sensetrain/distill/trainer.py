@@ -1,4 +1,6 @@
-"""KD and DSKD on `transformers.Trainer`, from which accumulation, mixed precision, several processes and logging come.
+"""Batches in, gradients of the KD or DSKD loss out, on `transformers.Trainer`.
+
+Accumulation, mixed precision, several processes and logging are Trainer's.
 
 The loss of a step is a sum over its targets divided by how many there are in the whole step, over all accumulated
 batches and all processes; the sense term has its own count, of the sampled positions.
@@ -25,7 +27,7 @@ from sensetrain.distill.losses.divergence import Divergence
 from sensetrain.distill.losses.sense_term import sense_sum
 from sensetrain.distill.sense_source import SenseSource, check_senses
 from sensetrain.distill.settings import DistilSettings, DSKDSettings
-from sensetrain.distill.student_states import LastHiddenState
+from sensetrain.distill.student_states import StudentStates
 from sensetrain.distill.teachers.base import TopK
 from sensetrain.distill.teachers.live import CachedTeacher, Teacher, TeacherOutput
 from sensetrain.distill.training_log import LossTerms, load_step, save_step
@@ -69,10 +71,12 @@ class KDTrainer(Trainer):
         # Both tell Trainer that compute_loss divides by the global counts itself.
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
-        self._last = LastHiddenState(model)
+        self._student_states = StudentStates(model)
         if isinstance(teacher, ModelFolder):
             teacher = CachedTeacher.of(teacher, self.settings.tail)
-        self.teacher = teacher or CachedTeacher(self._last.head, self.settings.tail, self._last.form)
+        self.teacher = teacher or CachedTeacher(
+            self._student_states.head, self.settings.tail, self._student_states.form
+        )
         self.divergence = Divergence(self.settings.divergence, self.settings.jsd_beta)
         self.terms = LossTerms()
         self._batches: list[dict[str, Tensor]] = []
@@ -80,7 +84,7 @@ class KDTrainer(Trainer):
         self._order: StepOrder | None = None
         if self.is_fsdp_enabled:
             self._leave_head_whole()
-        self.add_callback(_TrainingCallback(self))
+        self.add_callback(_EpochsAndSteps(self))
 
     def get_train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Batches of this process; see `StepOrder`."""
@@ -110,18 +114,18 @@ class KDTrainer(Trainer):
             num_items_in_batch = torch.stack([(inputs["labels"] != IGNORE).sum(), inputs["sampled"].sum()])
         targets, sampled = num_items_in_batch.clamp_min(1)
         outputs, states, aligned = self._forward(model, inputs)
-        output = self._teacher_output(inputs)
+        teacher_output = self._teacher_output(inputs)
         loss, ce, kl = head_loss(
             states,
-            self._last.head,
+            self._student_states.head,
             inputs["labels"][inputs["labels"] != IGNORE],
-            output.distribution,
+            teacher_output.distribution,
             temperature=self.settings.temperature,
             alpha=self.settings.alpha,
-            form=self._last.form,
+            form=self._student_states.form,
             divergence=self.divergence,
         )
-        further = self.further_terms(aligned, output, inputs, sampled)
+        further = self.further_terms(aligned, teacher_output, inputs, sampled)
         loss = loss / targets + sum(further.values())
         self.terms.add({"ce": ce / targets, "kl": kl / targets, **further}, inputs)
         self._step_loss += loss.detach()
@@ -141,13 +145,13 @@ class KDTrainer(Trainer):
         return False
 
     def further_terms(
-        self, states: Tensor, output: TeacherOutput, inputs: dict[str, Tensor], sampled: Tensor
+        self, states: Tensor, teacher_output: TeacherOutput, inputs: dict[str, Tensor], sampled: Tensor
     ) -> dict[str, Tensor]:
         """Terms beyond CE and the divergence, already divided by their counts.
 
         Args:
             states: the student's at all targets, in the teacher's width.
-            output: the teacher's part of the batch.
+            teacher_output: the teacher's part of the batch.
             inputs: the batch.
             sampled: how many positions of the step carry the sense term.
         """
@@ -166,7 +170,13 @@ class KDTrainer(Trainer):
             targets = inputs["labels"][inputs["labels"] != IGNORE]
             _, states, _ = self._forward(model, inputs)
             _, ce, _ = head_loss(
-                states, self._last.head, targets, _no_teacher(targets), temperature=1.0, alpha=0.0, form=self._last.form
+                states,
+                self._student_states.head,
+                targets,
+                _no_teacher(targets),
+                temperature=1.0,
+                alpha=0.0,
+                form=self._student_states.form,
             )
             total += torch.stack([ce, torch.full_like(ce, len(targets))]).to(total)
         nll, count = self.accelerator.reduce(total, reduction="sum").tolist()
@@ -178,7 +188,7 @@ class KDTrainer(Trainer):
         return metrics
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log the terms since the last time beside the loss."""
+        """Log the terms since they were last logged beside the loss."""
         if "loss" in logs:
             logs = {**logs, **self.terms.take(self.state.global_step, self.accelerator)}
         super().log(logs, *args, **kwargs)
@@ -194,7 +204,7 @@ class KDTrainer(Trainer):
         """Stop before a step whose loss or gradient is not finite, and keep its batches and weights for `replay`.
 
         Raises:
-            UserError: it is not; the message names the step and the file.
+            UserError: one of them is not finite; the message names the step and the file.
         """
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         local = [g.to_local() if hasattr(g, "to_local") else g for g in gradients]
@@ -247,7 +257,7 @@ class KDTrainer(Trainer):
         columns = {name: inputs[name] for name in MODEL_INPUTS if name in inputs}
         # Trainer needs logits; one position is the cheapest. The loss applies the head itself, in chunks.
         outputs = model(**columns, use_cache=False, logits_to_keep=1)
-        states, aligned = self._last.take()
+        states, aligned = self._student_states.take()
         has_target = inputs["labels"] != IGNORE
         # Autocast leaves the final norm in float32, but the product with the head, the largest of all, must be in bf16.
         narrow = states.to(torch.bfloat16) if self.args.bf16 else states
@@ -272,9 +282,9 @@ class KDTrainer(Trainer):
         The loss applies the head outside the forward pass, where sharded weights would have to be gathered again for
         each batch. It is frozen, so it needs neither gradients nor optimizer states: unsharded it costs only its size.
         """
-        if any(p.requires_grad for p in self._last.head.parameters()):
+        if any(p.requires_grad for p in self._student_states.head.parameters()):
             raise UserError("the LM head is trained, which sharding does not allow", field="fsdp")
-        self.accelerator.state.fsdp_plugin.ignored_modules = [self._last.head]
+        self.accelerator.state.fsdp_plugin.ignored_modules = [self._student_states.head]
 
 
 def _require_plain(student: Any) -> None:
@@ -295,7 +305,7 @@ def _no_teacher(targets: Tensor) -> TopK:
     return TopK(targets[:, None], torch.zeros_like(targets[:, None], dtype=torch.float32))
 
 
-class _TrainingCallback(TrainerCallback):
+class _EpochsAndSteps(TrainerCallback):
     """Tells the trainer when an epoch or a step begins, also where a training resumes in the middle of an epoch."""
 
     def __init__(self, trainer: Any) -> None:
@@ -345,11 +355,11 @@ class DSKDTrainer(KDTrainer):
 
     @property
     def has_sense_term(self) -> bool:
-        """Not with both weights at zero: that is KD, to the bit."""
+        """False with both weights at zero, which is KD, to the bit."""
         return bool(self.settings.beta_p or self.settings.beta_n)
 
     def further_terms(
-        self, states: Tensor, output: TeacherOutput, inputs: dict[str, Tensor], sampled: Tensor
+        self, states: Tensor, teacher_output: TeacherOutput, inputs: dict[str, Tensor], sampled: Tensor
     ) -> dict[str, Tensor]:
         """The sense term over the sampled positions."""
         if not self.has_sense_term:
@@ -357,8 +367,8 @@ class DSKDTrainer(KDTrainer):
         total = sense_sum(
             states[inputs["sampled"]],
             self.rows,
-            output.sense_rows["positive"].long(),
-            output.sense_rows["negative"].long(),
+            teacher_output.sense_rows["positive"].long(),
+            teacher_output.sense_rows["negative"].long(),
             beta_p=self.settings.beta_p,
             beta_n=self.settings.beta_n,
             gamma=self.gamma,

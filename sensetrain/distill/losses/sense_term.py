@@ -48,8 +48,8 @@ def _distances(states: Tensor, rows: Tensor, index: Tensor, scale: Tensor | None
     wide, device = torch.promote_types(states.dtype, torch.float32), states.device
     weight = listed / listed.sum(1, keepdim=True).to(wide)
     near = rows[chosen.clamp_min(0)].to(device).to(wide)
-    # Each state once and spread over its rows: the gradient of one that is picked several times would be summed by
-    # atomic additions, in another order in every run.
+    # Each state is taken once and broadcast over its rows: if it were indexed several times, atomic additions would
+    # sum its gradient in another order in every run.
     gap = states[some.to(device)].to(wide)[:, None] - near
     distance = (gap if scale is None else gap * scale.to(device)).square().mean(-1)
     return distance, weight.to(device)

@@ -30,7 +30,7 @@ class TopK:
 
     @classmethod
     def bucketed(cls, ids: Tensor, logprobs: Tensor, tail: Tensor) -> TopK:
-        """Listed tokens and the tail as one distribution: rounding in storage is divided out."""
+        """Listed tokens and the tail as one distribution: normalised, since storage rounds them."""
         outcomes = torch.cat([logprobs.to(tail.dtype), tail[:, None]], dim=1).log_softmax(1)
         return cls(ids, outcomes[:, :-1], outcomes[:, -1])
 
@@ -53,7 +53,7 @@ class TopK:
 
 @dataclass(frozen=True)
 class Sampled:
-    """Tokens drawn from the teacher's distribution, with repetition, from which any sum over tokens is estimated.
+    """Tokens drawn from the teacher's distribution, with repetition, which estimate any sum over tokens.
 
     The mean over the draws of f / p has the expectation sum of f (importance sampling; for distillation Anshumann et
     al. 2025). The student's probabilities are those over the whole vocabulary.
@@ -78,7 +78,7 @@ class TeacherStates:
     Attributes:
         states: shape (n, teacher's width).
         head: the teacher's LM head.
-        form: how its logits come from that.
+        form: how its logits come from the head.
     """
 
     states: Tensor
@@ -92,7 +92,7 @@ TeacherDistribution = TopK | Sampled | TeacherStates
 def log_rest(logprobs: Tensor, ids: Tensor) -> Tensor:
     """Log of the probability of all tokens but the listed ones, shape (n,).
 
-    A sum over the others, not one less the listed ones: of a small rest that would leave rounding only.
+    Sums the other tokens: one minus the listed ones would leave only rounding of a small rest.
 
     Args:
         logprobs: of every token, shape (n, vocabulary).
