@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import lexgraph
-from lexgraph.ingest import Source, ingest
+from lexgraph.build import Source, ingest
 from lexgraph.sources import READERS
 
 INPUTS = {

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import lexgraph
-from lexgraph.ingest import Source, derive, ingest
+from lexgraph.build import Source, derive, ingest
 from lexgraph.sources import READERS
 from lexgraph.sources.base import Options
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import mwparserfromhell
 
-from lexgraph.ingest import Source, ingest
+from lexgraph.build import Source, ingest
 from lexgraph.sources import READERS
 from lexgraph.sources.wiktionary_dump import layout, pages, streams, work
 

@@ -1,20 +1,55 @@
-"""lexgraph: a DuckDB-backed lexical knowledge graph that knows where every edge comes from."""
+"""lexgraph: a DuckDB-backed lexical knowledge graph that knows where every edge comes from.
+
+`open` gives a `Graph` to ask; `ingest`, `remove` and `derive` change a graph's file. Two modules are public as well:
+`lexgraph.dumps` (the pages of a MediaWiki dump) and `lexgraph.lemmas` (lemmas of English word forms).
+"""
 
 from __future__ import annotations
 
+import importlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lexgraph.build import Origin, Source, derive, ingest, is_current, remove
+    from lexgraph.common.errors import UserError
     from lexgraph.graph import Graph
+    from lexgraph.sources import READERS
 
-__all__ = ["__version__", "open", "sample_data"]
+__all__ = [
+    "READERS",
+    "Graph",
+    "Origin",
+    "Source",
+    "UserError",
+    "__version__",
+    "derive",
+    "ingest",
+    "is_current",
+    "open",
+    "remove",
+    "sample_data",
+]
+
+_PUBLIC = {
+    "READERS": "lexgraph.sources",
+    "Graph": "lexgraph.graph",
+    "UserError": "lexgraph.common.errors",
+    **dict.fromkeys(("Origin", "Source", "derive", "ingest", "is_current", "remove"), "lexgraph.build"),
+}
+"""Imported when asked for: sensetrain's trainings read `lexgraph.common` on machines without DuckDB."""
 
 try:
     __version__ = version("lexgraph")
 except PackageNotFoundError:  # a bare checkout on the path, not installed
     __version__ = "0+checkout"
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def open(path: str | Path) -> Graph:
@@ -26,7 +61,6 @@ def open(path: str | Path) -> Graph:
     Raises:
         UserError: there is no such file, it is no graph, or a newer version made it.
     """
-    # duckdb loads here and not at the top: the training path reads lexgraph.common on machines without it.
     from lexgraph.graph import Graph
 
     return Graph(Path(path))

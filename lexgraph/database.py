@@ -12,9 +12,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from filelock import FileLock, Timeout
@@ -27,24 +28,9 @@ Connection = duckdb.DuckDBPyConnection
 
 _MAKE_ONE = "make one: lexgraph ingest READER FILE --db PATH"
 
-_MIGRATIONS = """
-CREATE TABLE IF NOT EXISTS schema_migrations (
-    number INTEGER PRIMARY KEY, name VARCHAR NOT NULL, applied_at TIMESTAMP NOT NULL DEFAULT current_timestamp
-)
-"""
-
-
 _LOGS = (".wal", ".wal.checkpoint", ".wal.recovery")
 """The endings of the write-ahead logs that DuckDB keeps beside a database, and leaves there when it is killed."""
 
-# A query may do what it likes as long as nothing outside of its own connection changes. DuckDB would allow it to
-# overwrite the files of attached databases even without external access, so it gets no file system at all once the
-# graph is open. Temporary files would need one: what does not fit into memory ends in an error.
-_LOCKED = """
-SET enable_external_access = false;
-SET disabled_filesystems = 'LocalFileSystem';
-SET lock_configuration = true;
-"""
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -79,7 +65,7 @@ def connect_readonly(path: Path) -> Connection:
                 field="schema_migrations",
                 remedy="upgrade it: lexgraph derive --db PATH",
             )
-        connection.execute(_LOCKED)
+        connection.execute(resources.sql("internal/lock"))
         _add_macros(connection)
     except duckdb.Error as error:
         connection.close()
@@ -317,7 +303,7 @@ def _drop_indexes(connection: Connection) -> list[str]:
 def migrate(connection: Connection) -> None:
     """Apply the schema files that this graph has not seen yet, all in one transaction."""
     connection.begin()
-    connection.execute(_MIGRATIONS)
+    connection.execute(resources.sql("internal/migrations"))
     applied = _applied(connection)
     for file in resources.sql_files("schema"):
         number = int(file.name.split("_")[0])
@@ -351,6 +337,13 @@ def _check(connection: Connection, path: Path) -> set[int]:
 def _add_macros(connection: Connection) -> None:
     connection.execute(resources.sql("macros"))
     connection.execute(resources.sql("table_macros"))
+
+
+def named_rows(connection: Connection, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """The rows of a query, each by the names of its columns."""
+    answer = connection.execute(query, dict(parameters or {}))
+    names = [column[0] for column in answer.description]
+    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
 
 def run_script(connection: Connection, name: str, **variables: str) -> None:

@@ -26,8 +26,6 @@ from lexgraph.statistics import SECTIONS, statistics
 
 if TYPE_CHECKING:
     import networkx as nx
-
-if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 
@@ -87,10 +85,7 @@ class Graph:
 
         Ids of edges are hashes of their content, so their exclusive or stands for the whole set of them.
         """
-        content = self._connection.execute(
-            "SELECT (SELECT list([name, reader] || sha256 ORDER BY name) FROM sources), "
-            "(SELECT count(*) FROM relations), (SELECT bit_xor(id) FROM relations)"
-        ).fetchone()
+        content = self._connection.execute(resources.sql("internal/fingerprint")).fetchone()
         return sha256_of_json(content)
 
     def lookup(self, word: str) -> Lookup:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from tokenizers import Tokenizer
 
+from lexgraph import resources
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import cache_folder
 from lexgraph.database import Connection
@@ -37,30 +38,15 @@ def keep_rates(connection: Connection, tokenizer: Tokenizer, max_tokens: int = 5
     Raises:
         UserError: the graph has no relation in the language.
     """
-    words = [
-        w
-        for (w,) in connection.execute(
-            "SELECT DISTINCT word_key(unnest([word, related])) FROM relations WHERE lang = $lang ORDER BY 1",
-            {"lang": lang},
-        ).fetchall()
-    ]
+    ends = "SELECT DISTINCT word_key(unnest([word, related])) FROM relations WHERE lang = $lang ORDER BY 1"
+    words = [word for (word,) in connection.execute(ends, {"lang": lang}).fetchall()]
     if not words:
         raise UserError(f"the graph has no relation between words in {lang!r}", field="--lang")
     lengths = pa.table({"key": words, "tokens": token_counts(tokenizer, words)})
     connection.register("word_lengths", lengths)
     try:
-        return connection.execute(
-            "WITH pairs AS (SELECT DISTINCT kind, "
-            "if(list_contains($symmetric, kind), least(word_key(word), word_key(related)), word_key(word)) AS a, "
-            "if(list_contains($symmetric, kind), greatest(word_key(word), word_key(related)), word_key(related)) AS b "
-            "FROM relations WHERE lang = $lang), "
-            "longest AS (SELECT kind, greatest(a.tokens, b.tokens) AS tokens FROM pairs p "
-            "JOIN word_lengths a ON a.key = p.a JOIN word_lengths b ON b.key = p.b) "
-            "SELECT kind, max_tokens::INTEGER AS max_tokens, count(*) AS relations, "
-            "count(*) FILTER (tokens <= max_tokens) AS kept, round(kept / relations, 4) AS share "
-            "FROM longest, range(1, $most + 1) r(max_tokens) GROUP BY ALL ORDER BY ALL",
-            {"symmetric": list(SYMMETRIC), "lang": lang, "most": max_tokens},
-        ).to_arrow_table()
+        asked = {"symmetric": list(SYMMETRIC), "lang": lang, "most": max_tokens}
+        return connection.execute(resources.sql("internal/keep_rates"), asked).to_arrow_table()
     finally:
         connection.unregister("word_lengths")
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from lexgraph import resources
 from lexgraph.common.errors import UserError
-from lexgraph.database import Connection
+from lexgraph.database import Connection, named_rows
 from lexgraph.lemmas import lemma
 
 _ADVISED = 5
@@ -56,18 +56,18 @@ def look_up(connection: Connection, word: str) -> Lookup:
     """
     asked = unicodedata.normalize("NFC", " ".join(word.split()))
     form = _spellings(connection, asked)
-    if form and form[2]:
-        return Lookup(asked, form[0], form[1], "form")
+    if form and form.described:
+        return Lookup(asked, form.key, form.words, "form")
     if not form and (accented := _other_accents(connection, asked)):
-        return Lookup(asked, accented[0], accented[1], "accents")
+        return Lookup(asked, accented.key, accented.words, "accents")
     for base in dict.fromkeys((lemma(asked), lemma(asked.lower()))):
         if base.lower() == asked.lower():
             continue
         found = _spellings(connection, base) or (None if form else _other_accents(connection, base))
-        if found and (found[2] or not form):
-            return Lookup(asked, found[0], found[1], "lemma")
+        if found and (found.described or not form):
+            return Lookup(asked, found.key, found.words, "lemma")
     if form:
-        return Lookup(asked, form[0], form[1], "form")
+        return Lookup(asked, form.key, form.words, "form")
     raise UserError(f"the graph has no word {word!r}", remedy=_advice(connection, asked))
 
 
@@ -77,21 +77,30 @@ def form_key(connection: Connection, word: str) -> str:
     return str(key)
 
 
-def _spellings(connection: Connection, word: str) -> tuple[str, tuple[str, ...], bool] | None:
-    """(key, spellings, whether a source says more of it than a segmentation) of a word, or None."""
-    row = connection.execute(resources.sql("internal/lookup"), {"word": word}).fetchone()
-    return (row[0], tuple(row[1]), row[2]) if row else None
+@dataclass(frozen=True)
+class _Spellings:
+    """A word of the graph: its key, its spellings, and whether a source says more of it than a segmentation."""
+
+    key: str
+    words: tuple[str, ...]
+    described: bool
 
 
-def _other_accents(connection: Connection, word: str) -> tuple[str, tuple[str, ...], bool] | None:
-    """The same of a word that differs in accents and apostrophes only, or None."""
+def _spellings(connection: Connection, word: str) -> _Spellings | None:
+    """A word, whatever its case; None if the graph lacks it."""
+    rows = named_rows(connection, resources.sql("internal/lookup"), {"word": word})
+    return next((_Spellings(row["key"], tuple(row["words"]), row["described"]) for row in rows), None)
+
+
+def _other_accents(connection: Connection, word: str) -> _Spellings | None:
+    """The word that differs from this one in accents and apostrophes only; None if the graph lacks it."""
     row = connection.execute(resources.sql("internal/unaccented"), {"word": word}).fetchone()
     return _spellings(connection, row[0]) if row else None
 
 
 def _advice(connection: Connection, word: str) -> str:
-    rows = connection.execute(resources.sql("internal/close_words"), {"word": word}).fetchall()
-    apart = {word: distance(plain, asked) for word, plain, asked in rows}
+    rows = named_rows(connection, resources.sql("internal/close_words"), {"word": word})
+    apart = {row["word"]: distance(row["plain"], row["asked"]) for row in rows}
     most = max(1, min(3, len(word) // 3))
     close = sorted((word for word in apart if apart[word] <= most), key=apart.__getitem__)[:_ADVISED]
     return f"did you mean {', '.join(close)}?" if close else "lexgraph search finds words by their first letters"

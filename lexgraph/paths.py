@@ -7,23 +7,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from lexgraph import resources
-from lexgraph.database import Connection
+from lexgraph.database import Connection, named_rows
 from lexgraph.lookup import Lookup, form_key
 from lexgraph.relations import Edge, edges_of, known_kinds
 
 Node = tuple[str, str]
 """(word, lang)"""
 
-_REACHED = """
-CREATE OR REPLACE TEMP TABLE reached (
-    side VARCHAR, word VARCHAR, lang VARCHAR, depth INTEGER, paths HUGEINT, via VARCHAR)
-"""
 _START = "INSERT INTO reached SELECT DISTINCT $side, word, lang, 0, 1, NULL FROM words WHERE key = $key"
 _WIDTH = "SELECT count(*) FROM reached WHERE side = $side AND depth = $depth"
-_MEETING = """
-SELECT sum(a.paths * b.paths)::HUGEINT, min((word, lang))
-FROM reached a JOIN reached b USING (word, lang) WHERE a.side = 'from' AND b.side = 'to'
-"""
 _VIA = "SELECT via FROM reached WHERE side = $side AND word = $word AND lang = $lang"
 
 
@@ -84,7 +76,7 @@ def shortest_path(
         UserError: the graph has no edges of one of these kinds.
     """
     wanted = known_kinds(connection, kinds)
-    connection.execute(_REACHED)
+    connection.execute(resources.sql("internal/path_reached"))
     try:
         connection.execute(_START, {"side": "from", "key": start.key})
         connection.execute(_START, {"side": "to", "key": end.key})
@@ -101,7 +93,11 @@ def shortest_path(
 def _search(connection: Connection, kinds: list[str], max_length: int | None) -> tuple[int, list[Node]] | None:
     """How many shortest paths there are, and the words of one of them."""
     depths, widths = {"from": 0, "to": 0}, {"from": 1, "to": 1}
-    while (met := connection.execute(_MEETING).fetchone() or (None, None))[0] is None:
+    meeting = resources.sql("internal/path_meeting")
+    while True:
+        (met,) = named_rows(connection, meeting)
+        if met["paths"] is not None:
+            break
         if max_length is not None and sum(depths.values()) >= max_length:
             return None
         side = min(widths, key=lambda side: widths[side])
@@ -111,9 +107,9 @@ def _search(connection: Connection, kinds: list[str], max_length: int | None) ->
         ((widths[side],),) = connection.execute(_WIDTH, step).fetchall()
         if not widths[side]:
             return None
-    alternatives, (word, lang) = met
+    word, lang = met["word"]["word"], met["word"]["lang"]
     back, forth = _trail(connection, "from", word, lang), _trail(connection, "to", word, lang)
-    return alternatives, [(node, lang) for node in (*reversed(back), word, *forth)]
+    return met["paths"], [(node, lang) for node in (*reversed(back), word, *forth)]
 
 
 def _trail(connection: Connection, side: str, word: str, lang: str) -> list[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
 from lexgraph import resources
 from lexgraph.common.errors import UserError
-from lexgraph.database import Connection
+from lexgraph.database import Connection, named_rows
 
 SYMMETRIC = ("synonym", "antonym", "coordinate")
 """The kinds that hold in both directions."""
@@ -102,8 +102,8 @@ def related(connection: Connection, key: str, kind: str, lang: str | None = None
 
 def senses_of(connection: Connection, key: str) -> list[Sense]:
     """Every sense of a word."""
-    rows = connection.execute(resources.sql("internal/senses_of"), {"key": key}).fetchall()
-    return [Sense(word, pos, gloss, tuple(tags or ()), *rest) for word, pos, gloss, tags, *rest in rows]
+    rows = named_rows(connection, resources.sql("internal/senses_of"), {"key": key})
+    return [Sense(**{**row, "tags": tuple(row["tags"] or ())}) for row in rows]
 
 
 def edges_of(connection: Connection, key: str, other: str | None = None) -> list[Edge]:
@@ -114,28 +114,32 @@ def edges_of(connection: Connection, key: str, other: str | None = None) -> list
         key: the word's `words.key`.
         other: the key of the word at the other end; None for any.
     """
-    rows = connection.execute(resources.sql("internal/edges_of"), {"key": key, "other": other}).fetchall()
-    evidence = _negations(connection, {word for row in rows for word in row[10] or ()})
-    parents = _by_id(connection, {row[11] for row in rows if row[11] is not None})
-    return [_edge(row, evidence, parents) for row in rows]
+    rows = named_rows(connection, resources.sql("internal/edges_of"), {"key": key, "other": other})
+    negations = _negations(connection, {word for row in rows for word in row["negated"] or ()})
+    parents = _stated_edges(connection, {row["derived_from"] for row in rows if row["derived_from"] is not None})
+    return [
+        replace(
+            _edge(row),
+            rule=row["rule"],
+            parent=parents.get(row["derived_from"]),
+            negations=tuple(negation for word in row["negated"] or () for negation in negations[word]),
+        )
+        for row in rows
+    ]
 
 
-def _by_id(connection: Connection, ids: Collection[int]) -> dict[int, Edge]:
+def _stated_edges(connection: Connection, ids: Collection[int]) -> dict[int, Edge]:
     """The stated edges of these ids."""
     if not ids:
         return {}
-    # Only numbers that stand in the SQL itself are looked up in the index; as parameters they cost a scan.
-    query = resources.sql("internal/edges_by_id").replace("$ids", f"({', '.join(map(str, sorted(ids)))})")
-    rows = connection.execute(query).fetchall()
-    return {row[0]: _edge((*row[1:], None, None, None), {}, {}) for row in rows}
+    rows = named_rows(connection, resources.sql("internal/edges_by_id"), {"ids": sorted(ids)})
+    return {row["id"]: _edge(row) for row in rows}
 
 
-def _edge(row: tuple[Any, ...], evidence: Mapping[str, list[Negation]], parents: Mapping[int, Edge]) -> Edge:
-    word, other, kind, pos, source, lang, gloss, note, tags, rule, negated, derived_from = row
-    negations = tuple(negation for word in negated or () for negation in evidence[word])
-    return Edge(
-        word, other, kind, pos, source, lang, gloss, note, tuple(tags or ()), rule, parents.get(derived_from), negations
-    )
+def _edge(row: Mapping[str, Any]) -> Edge:
+    """A row as a stated edge."""
+    names = ("word", "related", "kind", "pos", "source", "lang", "gloss", "note")
+    return Edge(**{name: row[name] for name in names}, tags=tuple(row["tags"] or ()))
 
 
 def negations_of(connection: Connection, word: str) -> list[Negation]:
@@ -146,15 +150,15 @@ def negations_of(connection: Connection, word: str) -> list[Negation]:
 def _negations(connection: Connection, words: Iterable[str]) -> dict[str, list[Negation]]:
     """What each of these words negates; case does not count."""
     wanted = list(words)
-    rows = connection.execute(resources.sql("internal/negations_of"), {"words": wanted}).fetchall()
-    return {
-        asked: [
-            Negation(word, base, affix, kind, tuple(evidence), source, lang)
-            for negated, word, base, affix, kind, evidence, source, lang in rows
-            if asked in negated
-        ]
-        for asked in wanted
-    }
+    found: dict[str, list[Negation]] = {word: [] for word in wanted}
+    for row in named_rows(connection, resources.sql("internal/negations_of"), {"words": wanted}):
+        evidence = tuple(row["evidence"])
+        negation = Negation(
+            row["word"], row["base"], row["affix"], row["negation_kind"], evidence, row["source"], row["lang"]
+        )
+        for word in row["asked"]:
+            found[word].append(negation)
+    return found
 
 
 def known_kinds(connection: Connection, kinds: Collection[str] = (), field: str = "kinds") -> list[str]:
@@ -179,12 +183,7 @@ def pairs(connection: Connection, kind: str, lang: str = "en") -> pa.Table:
     """
     if kind not in ("synonym", "antonym"):
         raise UserError(f"not a symmetric kind: {kind!r}", field="kind", remedy="give synonym or antonym")
-    return connection.execute(
-        "SELECT DISTINCT least(word_key(word), word_key(related)) AS word, "
-        "greatest(word_key(word), word_key(related)) AS related "
-        f"FROM {kind}s WHERE lang = $lang AND word_key(word) <> word_key(related) ORDER BY ALL",
-        {"lang": lang},
-    ).to_arrow_table()
+    return connection.execute(resources.sql("internal/pairs"), {"kind": kind, "lang": lang}).to_arrow_table()
 
 
 def counts(connection: Connection) -> pa.Table:

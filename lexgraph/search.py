@@ -16,21 +16,6 @@ from lexgraph.database import Connection
 COMMON = 0.05
 """The share of all glosses above which a word (the, of, not) finds nothing by itself, unless all are so common."""
 
-_STEMS = r"""
-SELECT DISTINCT word, stem(word, 'porter') AS stem
-FROM (SELECT unnest(regexp_extract_all(lower(strip_accents($text)), '[\p{L}\p{N}]+')) AS word) ORDER BY word
-"""
-# English stop words stay: "not happy" is about the not.
-_INDEX = r"""
-PRAGMA create_fts_index('glosses', 'id', 'gloss', stemmer = 'porter', stopwords = 'none', ignore = '[^\p{L}\p{N}]+')
-"""
-_RANK = """
-SELECT round(score, 3) AS score, word, lang, pos, gloss, source
-FROM (SELECT *, fts_main_glosses.match_bm25(id, $text) AS score FROM glosses)
-WHERE fts_main_glosses.match_bm25(id, $needed) IS NOT NULL
-ORDER BY score DESC, length(gloss), word, pos, gloss, source LIMIT $limit
-"""
-
 
 def by_prefix(connection: Connection, prefix: str, limit: int) -> pa.Table:
     """Words that begin with `prefix`, sorted: columns `word`, `lang`, `pos`, `senses`, `edges`."""
@@ -52,16 +37,16 @@ def by_gloss(connection: Connection, text: str, limit: int) -> pa.Table:
         UserError: DuckDB's extension for full text cannot be loaded.
     """
     with _full_text() as index:
-        words = dict(index.execute(_STEMS, {"text": text}).fetchall())
+        words = dict(index.execute(resources.sql("internal/gloss_stems"), {"text": text}).fetchall())
         if not words:
             raise UserError(f"there is no word in {text!r}", field="--glosses")
         needed = _needed(connection, {word: beginning(stem) for word, stem in words.items()})
         found = connection.execute(resources.sql("internal/gloss_candidates"), {"beginnings": [*needed.values()]})
         index.register("found", found.to_arrow_table())
         index.execute("CREATE TABLE glosses AS FROM found")
-        index.execute(_INDEX)
+        index.execute(resources.sql("internal/gloss_index"))
         asked = {"text": text, "needed": " ".join(needed), "limit": limit}
-        return index.execute(_RANK, asked).to_arrow_table()
+        return index.execute(resources.sql("internal/gloss_rank"), asked).to_arrow_table()
 
 
 def _needed(connection: Connection, beginnings: dict[str, str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import lexgraph
-from lexgraph.ingest import Origin, Source, ingest
+from lexgraph.build import Origin, Source, ingest
 from lexgraph.sources import READERS
 
 CHECKOUT = Path(__file__).parent.parent

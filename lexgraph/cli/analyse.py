@@ -1,4 +1,4 @@
-"""Commands that look at the graph as a whole."""
+"""Commands that look at the graph as a whole: `stats`, `check`, `export`, `keep-rates`, `report`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from lexgraph import statistics
 from lexgraph.checks import Finding, failed
 from lexgraph.cli.options import db_option, output_options
 from lexgraph.cli.output import format_of, print_arrow, print_json
+from lexgraph.common.command import output_file
 from lexgraph.common.terminal import out as stdout
 from lexgraph.common.terminal import print_table, say
 from lexgraph.export import FORMATS, Filter
@@ -151,4 +152,20 @@ def keep_rates(tokenizer: str, max_tokens: int, lang: str, db: Path, format_: st
         print_arrow(rates(graph.connection, load_tokenizer(tokenizer), max_tokens, lang), format_, out)
 
 
-COMMANDS = (stats, check, export, keep_rates)
+@click.command()
+@output_file("--out", default="report.html", show_default=True, help="The page to write.")
+@click.option(
+    "--words", metavar="WORD,...", help="Words whose neighbours to show; by default some well-connected ones."
+)
+@db_option
+def report(out: Path, words: str | None, db: Path) -> None:
+    """Draw the graph as one HTML page: words with their neighbours, counts, degrees, overlap, contradictions."""
+    # jinja2 and the pictures take a while to import.
+    from lexgraph.report import write_report
+
+    asked = [word.strip() for word in (words or "").split(",") if word.strip()]
+    path = write_report(db, out, asked)
+    say(f"{path}: {path.stat().st_size / 1000:,.0f} kB")
+
+
+COMMANDS = (stats, check, export, keep_rates, report)

@@ -1,4 +1,4 @@
-"""Commands that ask the graph about words."""
+"""Commands that ask the graph about words: `sources`, `show`, `explain`, `path`, `query`, `search`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,15 @@ import pyarrow as pa
 import rich_click as click
 
 import lexgraph
-from lexgraph.cli import explanation
-from lexgraph.cli.entry import entry_json, limited, print_entry, relation_rows
+from lexgraph.cli.entries import (
+    EXPLANATION_COLUMNS,
+    entry_json,
+    explanation_of,
+    explanation_rows,
+    limited,
+    print_entry,
+    relation_rows,
+)
 from lexgraph.cli.options import WordCommand, db_option, output_options, values_of
 from lexgraph.cli.output import format_of, print_arrow, print_json, table_of
 from lexgraph.common.errors import UserError
@@ -87,9 +94,9 @@ def explain(word: str, other: str, db: Path, format_: str | None, out: Path | No
     elif format_ == "table" and out is None:
         several = len({edge.lang for edge in edges}) > 1
         for edge in edges:
-            stdout.print(f"{edge.lang}: " * several + explanation.sentences(edge), markup=False)
+            stdout.print(f"{edge.lang}: " * several + explanation_of(edge), markup=False)
     else:
-        print_arrow(table_of(explanation.rows(edges), explanation.COLUMNS), format_, out)
+        print_arrow(table_of(explanation_rows(edges), EXPLANATION_COLUMNS), format_, out)
 
 
 def _say_lemmas(found: Sequence[Lookup], edges: Sequence[Edge] = ()) -> None:

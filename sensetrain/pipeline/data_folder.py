@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import lexgraph
+from lexgraph import READERS, Origin, Source
 from lexgraph.common.errors import UserError
-from lexgraph.ingest import Origin, Source
-from lexgraph.sources import READERS
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.files import read_json, sha256_of, sha256_of_json, write_json
 from lexgraph.common.folders import partial_of
 from lexgraph.common.terminal import print_table, say
-from lexgraph.ingest import ingest, is_current
 from sensetrain.artefacts.manifest import read_manifest
 from sensetrain.distill.sense_source import SenseSource
 from sensetrain.distill.settings import DistilSettings, DSKDSettings, TeachSettings
@@ -81,10 +80,10 @@ def _require_demo_folder(out: Path) -> None:
 def _ingest(data: DataFolder, graph: Path, log: CostLog) -> Path:
     """Dumps to the graph; prints its counts."""
     sources = data.sources()
-    if is_current(graph, sources):
+    if lexgraph.is_current(graph, sources):
         say(f"ingest: {graph} is up to date")
     else:
-        log.run("ingest", lambda: ingest(graph, sources))
+        log.run("ingest", lambda: lexgraph.ingest(graph, sources))
     with lexgraph.open(graph) as opened:
         print_table(["source", "kind", "edges"], [tuple(row.values()) for row in opened.counts().to_pylist()])
     return graph

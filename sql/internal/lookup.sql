@@ -10,5 +10,5 @@ edges AS MATERIALIZED (
 )
 SELECT key, list_sort(list(DISTINCT word)) AS words,
        EXISTS (FROM senses WHERE word IN (SELECT word FROM spelled))
-       OR coalesce((SELECT bool_or(source <> 'negation') FROM edges), false) AS told
+       OR coalesce((SELECT bool_or(source <> 'negation') FROM edges), false) AS described
 FROM spelled GROUP BY key;

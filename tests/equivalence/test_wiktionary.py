@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import lexgraph
-from lexgraph.ingest import Source, ingest
+from lexgraph.build import Source, ingest
 from lexgraph.sources import READERS
 from lexgraph.sources.base import Options
 

@@ -14,8 +14,8 @@ from unittest import mock
 import pytest
 
 import lexgraph
+from lexgraph.build import Source
 from lexgraph.cli import main
-from lexgraph.ingest import Source
 from lexgraph.sources import READERS
 from lexgraph.sources.base import Options
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 from lexgraph_testing import SAMPLE, rows, write
 
+from lexgraph.build import Source, ingest
 from lexgraph.common.errors import UserError
-from lexgraph.ingest import Source, ingest
 from lexgraph.sources import READERS
 from lexgraph.sources.base import Intake, Options
 

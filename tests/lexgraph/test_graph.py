@@ -11,8 +11,8 @@ from sqlalchemy.ext.automap import automap_base
 from sqlalchemy.orm import Session
 
 import lexgraph
+from lexgraph.build import Source, derive, ingest, is_current, remove
 from lexgraph.common.errors import UserError
-from lexgraph.ingest import Source, derive, ingest, is_current, remove
 
 TABLES = {"sources", "intake", "words", "senses", "relations", "morphology", "negation_rules", "derivation"}
 TABLES |= {"schema_migrations"}

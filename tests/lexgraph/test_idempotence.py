@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lexgraph_testing import SAMPLE, morpholex, pairs, rows, sample_sources, state, wiktionary
 
+from lexgraph.build import Source, derive, ingest, remove
 from lexgraph.common.errors import UserError
-from lexgraph.ingest import Source, derive, ingest, remove
 from lexgraph.sources import READERS
 
 SOURCES = sample_sources()

@@ -11,8 +11,8 @@ from lexgraph_testing import SAMPLE, pairs, run, wiktionary
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 import lexgraph
+from lexgraph.build import ingest
 from lexgraph.common.errors import UserError
-from lexgraph.ingest import ingest
 from lexgraph.keep_rates import keep_rates, load_tokenizer, token_counts, word_prefix
 
 

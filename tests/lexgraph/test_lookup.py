@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from lexgraph_testing import morpholex, pairs, rows, run
 
 import lexgraph
+from lexgraph.build import ingest
 from lexgraph.common.errors import UserError
-from lexgraph.ingest import ingest
 from lexgraph.lookup import distance
 
 BLOCKS = {

@@ -6,7 +6,7 @@ import pytest
 from lexgraph_testing import edges, morpholex, pairs, rows, state, wiktionary
 
 import lexgraph
-from lexgraph.ingest import derive, ingest
+from lexgraph.build import derive, ingest
 from lexgraph.negation import SOURCE
 
 UN = ("unhappy,JJ,<un<{(happy)}", "unlucky,JJ,<un<{(lucky)}", "happy,JJ,{(happy)}", "lucky,JJ,{(lucky)}")

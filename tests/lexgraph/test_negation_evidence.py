@@ -6,8 +6,8 @@ import pytest
 from lexgraph_testing import edges, morpholex, pairs, rows, run, state, wiktionary, write
 
 from lexgraph import negation
+from lexgraph.build import derive, ingest
 from lexgraph.common.errors import UserError
-from lexgraph.ingest import derive, ingest
 
 
 @pytest.fixture

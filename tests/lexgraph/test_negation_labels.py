@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from lexgraph_testing import rows
 
-from lexgraph.ingest import Source, derive, ingest
+from lexgraph.build import Source, derive, ingest
 from lexgraph.sources import READERS
 from lexgraph.sources.base import Options
 

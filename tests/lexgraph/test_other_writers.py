@@ -12,9 +12,9 @@ import pytest
 from lexgraph_testing import beside, pairs, rows, run, state, write
 
 import lexgraph
+from lexgraph.build import derive, ingest
 from lexgraph.common.errors import UserError
 from lexgraph.database import writing
-from lexgraph.ingest import derive, ingest
 
 CLIENT = """
 import os, sys, duckdb

@@ -9,8 +9,8 @@ import pytest
 from lexgraph_testing import pairs, rows, run, wiktionary
 
 import lexgraph
+from lexgraph.build import ingest
 from lexgraph.common.errors import UserError
-from lexgraph.ingest import ingest
 
 
 def networkx_graph(database, kinds=None):

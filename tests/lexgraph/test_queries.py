@@ -11,8 +11,8 @@ from lexgraph_testing import pairs, rows, run
 
 import lexgraph
 from lexgraph import resources
+from lexgraph.build import ingest
 from lexgraph.common.errors import UserError
-from lexgraph.ingest import ingest
 from lexgraph.queries import named_queries
 
 QUERIES = {query.name: query for query in named_queries()}

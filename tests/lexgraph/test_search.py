@@ -9,9 +9,9 @@ import pytest
 from lexgraph_testing import rows, run, wiktionary
 
 import lexgraph
-from lexgraph import search
+from lexgraph import resources, search
+from lexgraph.build import ingest
 from lexgraph.common.errors import UserError
-from lexgraph.ingest import ingest
 
 
 def test_prefix_finds_what_begins_so(sample_graph):
@@ -49,7 +49,7 @@ def test_what_is_found_is_what_an_index_of_all_glosses_finds(sample_graph):
     with search._full_text() as index:
         index.execute("CREATE TABLE glosses (id UBIGINT, gloss VARCHAR)")
         index.executemany("INSERT INTO glosses VALUES (?, ?)", glosses)
-        index.execute(search._INDEX)
+        index.execute(resources.sql("internal/gloss_index"))
         for text in ("hope", "careful", "pleasantly", "moving quickly"):
             query = "SELECT gloss FROM glosses WHERE fts_main_glosses.match_bm25(id, $text) IS NOT NULL"
             expected = {gloss for (gloss,) in index.execute(query, {"text": text}).fetchall()}

@@ -11,7 +11,7 @@ from lexgraph_testing import morpholex, pairs, rows, run, wiktionary
 
 import lexgraph
 from lexgraph import statistics
-from lexgraph.ingest import Source, ingest, remove
+from lexgraph.build import Source, ingest, remove
 from lexgraph.sources import READERS
 
 

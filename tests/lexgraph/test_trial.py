@@ -10,7 +10,7 @@ import sys
 import pytest
 from lexgraph_testing import pairs, run, write
 
-from lexgraph.ingest import ingest
+from lexgraph.build import ingest
 
 
 def test_a_file_for_sql_is_the_one_that_is_named(sample_graph, tmp_path):

@@ -13,9 +13,9 @@ from lexgraph_testing import beside, pairs, rows, run, sample_sources, state
 from waiting import wait_for
 
 import lexgraph
+from lexgraph.build import ingest, remove
 from lexgraph.common.errors import UserError
 from lexgraph.database import writing
-from lexgraph.ingest import ingest, remove
 
 SLOW_WRITER = """
 import sys, time

@@ -13,8 +13,8 @@ import pyarrow.parquet
 import pytest
 from lexgraph_testing import SAMPLE, morpholex, run, sample_sources, state, wiktionary
 
+from lexgraph.build import ingest
 from lexgraph.cli.main import cli
-from lexgraph.ingest import ingest
 
 
 def ok(*arguments):

@@ -18,8 +18,8 @@ import pytest
 from lexgraph_testing import SAMPLE, pairs, rows, run, state, wiktionary, write
 
 import lexgraph
+from lexgraph.build import ingest
 from lexgraph.common.terminal import printable
-from lexgraph.ingest import ingest
 
 BAD = b"bad\xffword"
 
@@ -262,7 +262,7 @@ def test_a_pipe_without_end_does_not_fill_the_disk(tmp_path, monkeypatch):
 
 
 def test_names_of_files_in_a_folder_may_be_any_bytes(tmp_path):
-    from lexgraph.ingest import _name_of
+    from lexgraph.build import _name_of
 
     assert _name_of(Path(os.fsdecode(b"caf\xe9.txt"))) == "caf\\xe9.txt"
     ingest(tmp_path / "g.duckdb", [pairs(tmp_path, "a b")])

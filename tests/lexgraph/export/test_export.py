@@ -14,10 +14,10 @@ import pytest
 from lexgraph_testing import morpholex, pairs, rows, run, wiktionary
 
 import lexgraph
+from lexgraph.build import Origin, ingest
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import sha256_of
 from lexgraph.export import FORMATS, Filter, export
-from lexgraph.ingest import Origin, ingest
 
 EDGE = (
     "id",

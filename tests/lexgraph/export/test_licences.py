@@ -8,9 +8,9 @@ import pytest
 from lexgraph_testing import pairs, rows, run, wiktionary, write
 
 from lexgraph import registry
+from lexgraph.build import Origin, ingest, is_current
 from lexgraph.common.files import sha256_of
 from lexgraph.export.licences import FREE, is_under, licence_id
-from lexgraph.ingest import Origin, ingest, is_current
 from lexgraph.sources import READERS
 
 LMF = """<?xml version="1.0" encoding="UTF-8"?>

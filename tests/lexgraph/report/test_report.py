@@ -11,10 +11,10 @@ import pytest
 from lexgraph_testing import morpholex, pairs, run, sample_sources, wiktionary
 
 import lexgraph
+from lexgraph.build import Source, ingest
 from lexgraph.common.errors import UserError
 from lexgraph.database import writing
 from lexgraph.graph import Graph
-from lexgraph.ingest import Source, ingest
 from lexgraph.report import write_report
 from lexgraph.report.neighbourhood import MOST, Neighbourhood, neighbourhood, seen_from, well_connected, words_for
 from lexgraph.report.pictures import Spot, layout, neighbourhood_picture
@@ -341,7 +341,7 @@ def test_a_graph_without_edges(tmp_path: Path):
 
 
 def test_an_empty_graph(tmp_path: Path):
-    from lexgraph.ingest import remove
+    from lexgraph.build import remove
 
     ingest(tmp_path / "g.duckdb", [pairs(tmp_path, "a b", "")])
     remove(tmp_path / "g.duckdb", "hg2vec")

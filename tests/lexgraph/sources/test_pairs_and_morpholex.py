@@ -10,8 +10,8 @@ import zipfile
 import pytest
 from lexgraph_testing import edges, morpholex, pairs, rows, write
 
+from lexgraph.build import Source, ingest
 from lexgraph.common.errors import UserError
-from lexgraph.ingest import Source, ingest
 from lexgraph.sources import READERS, archives
 from lexgraph.sources.base import Options
 from lexgraph.sources.morpholex.reader import joined, segments

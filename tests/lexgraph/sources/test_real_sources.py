@@ -8,7 +8,7 @@ import pytest
 from lexgraph_testing import rows
 
 import lexgraph
-from lexgraph.ingest import Source, ingest
+from lexgraph.build import Source, ingest
 from lexgraph.sources import READERS
 
 pytestmark = pytest.mark.realdata

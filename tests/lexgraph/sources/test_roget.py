@@ -9,8 +9,8 @@ import pytest
 from lexgraph_testing import edges, rows, write
 
 import lexgraph
+from lexgraph.build import Source, ingest
 from lexgraph.common.errors import UserError
-from lexgraph.ingest import Source, ingest
 from lexgraph.sources import READERS
 from lexgraph.sources.base import Intake
 from lexgraph.sources.roget.text import Expression, meanings_of, read_heads

@@ -12,8 +12,8 @@ import pytest
 from lexgraph_testing import SAMPLE, rows, run, write
 
 from lexgraph import resources
+from lexgraph.build import Source, ingest
 from lexgraph.common.errors import UserError
-from lexgraph.ingest import Source, ingest
 from lexgraph.sources import READERS
 from lexgraph.sources.base import STAGING, Intake, Options
 from lexgraph.sources.wiktionary_dump import pages, work

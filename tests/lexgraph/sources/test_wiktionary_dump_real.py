@@ -13,7 +13,7 @@ import pytest
 from lexgraph_testing import rows
 from wikitext_testing import by_mwparserfromhell
 
-from lexgraph.ingest import Source, ingest
+from lexgraph.build import Source, ingest
 from lexgraph.sources import READERS
 from lexgraph.sources.wiktionary_dump import layout, pages, streams, templates, work
 from lexgraph.sources.wiktionary_dump.sections import language_sections, sections

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 from lexgraph_testing import edges, pairs, rows, wiktionary, write
 
+from lexgraph.build import Source, ingest
 from lexgraph.common.errors import UserError
-from lexgraph.ingest import Source, ingest
 from lexgraph.sources import READERS
 from lexgraph.sources.base import Options
 from lexgraph.sources.wiktionary_jsonl.lines import damage

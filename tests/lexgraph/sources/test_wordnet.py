@@ -15,8 +15,8 @@ from xml.sax.saxutils import quoteattr
 import pytest
 from lexgraph_testing import SAMPLE, edges, rows, run, write
 
+from lexgraph.build import Source, ingest
 from lexgraph.common.errors import UserError
-from lexgraph.ingest import Source, ingest
 from lexgraph.sources import READERS, archives
 from lexgraph.sources.base import Intake, Options
 from lexgraph.sources.wordnet import wndb

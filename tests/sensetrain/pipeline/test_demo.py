@@ -17,7 +17,7 @@ import pytest
 from waiting import HANG, wait_for
 
 import lexgraph
-from lexgraph.ingest import ingest
+from lexgraph.build import ingest
 from sensetrain.artefacts.pictures import PALETTE
 from sensetrain.models.folder import ModelFolder
 from sensetrain.pipeline.data_folder import DataFolder

@@ -10,8 +10,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
+from lexgraph.build import Source, ingest
 from lexgraph.common.errors import UserError
-from lexgraph.ingest import Source, ingest
 from lexgraph.sources import READERS
 from sensetrain.artefacts.manifest import read_manifest
 from sensetrain.evaluate.word_senses import look_up

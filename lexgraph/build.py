@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lexgraph import __version__, negation, registry
+from lexgraph import __version__, negation, registry, resources
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import sha256_of
 from lexgraph.common.pipes import spooled
@@ -178,12 +178,7 @@ def _replace(connection: Connection, source: Source) -> Intake:
 
 def _refuse_nothing(connection: Connection, source: Source, intake: Intake) -> None:
     """A source of which nothing is kept is a slip (an empty file, a language that is not in it), not a replacement."""
-    kept = connection.execute(
-        "SELECT 1 WHERE $name IN (SELECT source FROM senses UNION ALL SELECT source FROM relations "
-        "UNION ALL SELECT source FROM morphology)",
-        {"name": source.label},
-    ).fetchone()
-    if kept is None:
+    if connection.execute(resources.sql("ingest/kept"), {"name": source.label}).fetchone() is None:
         read = (
             ", ".join(f"{rows:,} {unit}: {outcome}" for unit, outcome, rows in intake.rows()) or "the files are empty"
         )
@@ -201,25 +196,23 @@ def _record(connection: Connection, source: Source, intake: Intake, hashes: list
     connection.execute("DELETE FROM intake WHERE source = ?", [source.label])
     if rows := [[source.label, *row] for row in intake.rows()]:
         connection.executemany("INSERT INTO intake VALUES (?, ?, ?, ?)", rows)
-    connection.execute(
-        "INSERT OR REPLACE INTO sources (name, reader, revision, licence, url, files, sha256, bytes, tool, "
-        "tool_version, lang, skip_malformed, ingested_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            source.label,
-            source.reader.name,
-            origin.revision,
-            origin.licence,
-            origin.url,
-            [_name_of(path) for path in files],
-            hashes,
-            sum(path.stat().st_size for path in files),
-            tool,
-            version,
-            source.options.lang,
-            source.options.skip_malformed,
-            datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
-        ],
-    )
+    row = {
+        "name": source.label,
+        "reader": source.reader.name,
+        "revision": origin.revision,
+        "licence": origin.licence,
+        "url": origin.url,
+        "files": [_name_of(path) for path in files],
+        "sha256": hashes,
+        "bytes": sum(path.stat().st_size for path in files),
+        "tool": tool,
+        "tool_version": version,
+        "lang": source.options.lang,
+        "skip_malformed": source.options.skip_malformed,
+        "ingested_at": datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
+    }
+    names, values = ", ".join(row), ", ".join(f"${name}" for name in row)
+    connection.execute(f"INSERT OR REPLACE INTO sources ({names}) VALUES ({values})", row)
 
 
 def _name_of(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The dictionary entry that `lexgraph show` prints."""
+"""What is printed of words and edges: the entry of `lexgraph show`, the reasons of `lexgraph explain`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from lexgraph.common import terminal
 from lexgraph.common.terminal import out
 from lexgraph.lookup import Lookup
+from lexgraph.negation import SOURCE
 from lexgraph.relations import Edge, Negation, Sense
 
 Row = dict[str, Any]
@@ -111,3 +112,56 @@ def _shortened(because: Sequence[str]) -> str:
     """The first reason, and how many more there are."""
     more = f" (and {len(because) - 1} more)" if len(because) > 1 else ""
     return f"{because[0]}{more}" if because else ""
+
+
+EXPLANATION_COLUMNS = ("word", "related", "lang", "kind", "pos", "source", "about", "rule", "parent", "negations")
+
+
+def explanation_of(edge: Edge) -> str:
+    """One line for a stated edge; for a derived one, a line each for edge, parent and negated words."""
+    if not edge.derived:
+        return f"stated {edge}"
+    pos = f" ({edge.pos})" if edge.pos else ""
+    lines = [f"derived {edge.kind}: {edge.word} - {edge.related}{pos}, rule {edge.rule}"]
+    if edge.parent is not None:
+        lines.append(f"from the stated {edge.parent}")
+    return "\n  ".join(lines + _negation_sentences(edge))
+
+
+def explanation_rows(edges: Sequence[Edge]) -> list[dict[str, Any]]:
+    """One row an edge: `about` is the gloss or the source's own words for the sense, `parent` the stated edge."""
+    return [
+        {
+            "word": edge.word,
+            "related": edge.related,
+            "lang": edge.lang,
+            "kind": edge.kind,
+            "pos": edge.pos,
+            "source": edge.source,
+            "about": edge.gloss or edge.note,
+            "rule": edge.rule,
+            "parent": str(edge.parent) if edge.parent else None,
+            "negations": _negation_sentences(edge),
+        }
+        for edge in edges
+    ]
+
+
+def _negation_sentences(edge: Edge) -> list[str]:
+    """What each negated word negates; the tables that segment it are named behind that evidence."""
+    segmented: dict[Negation, list[str]] = {}
+    for negation in edge.negations:
+        plain = Negation(**vars(negation) | {"source": ""})
+        tables = segmented.setdefault(plain, [])
+        if negation.source != SOURCE:
+            tables.append(negation.source)
+    return [
+        f"{negation.word} negates {negation.base} by {negation.affix} ({negation.kind}), "
+        f"evidence: {_evidence(negation, tables)}"
+        for negation, tables in segmented.items()
+    ]
+
+
+def _evidence(negation: Negation, tables: Sequence[str]) -> str:
+    named = f"segmentation ({', '.join(tables)})" if tables else "segmentation"
+    return ", ".join(named if kind == "segmentation" else kind for kind in negation.evidence)
