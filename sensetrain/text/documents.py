@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lexgraph.common.errors import UserError
+from lexgraph.common.json_lines import damage, lines_of
 from sensetrain.text.sources import DUMPS, JSON_LINES, PARQUET, HubDataset, Source
 
 NO_TEXT = "no text"
@@ -118,9 +119,6 @@ def _first_undecodable(file: Path) -> int | None:
 
 def _json_lines(file: Path, fields: Sequence[str]) -> Iterator[Document]:
     """One document per line that is not blank."""
-    # Imported here, since many that import this module parse no files, and the reader loads duckdb.
-    from lexgraph.sources.wiktionary_jsonl.lines import damage, lines_of
-
     for line, raw in enumerate(lines_of(file), start=1):
         if not raw.strip():
             continue
@@ -129,7 +127,7 @@ def _json_lines(file: Path, fields: Sequence[str]) -> Iterator[Document]:
         except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict):
-            raise UserError(damage(raw, {}) or "not valid JSON", path=file, line=line, remedy="correct the line")
+            raise UserError(damage(raw) or "not valid JSON", path=file, line=line, remedy="correct the line")
         missing = next((field for field in fields if field not in record), None)
         if missing is not None:
             raise UserError(

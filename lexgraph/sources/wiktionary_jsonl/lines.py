@@ -1,18 +1,17 @@
-"""The lines of a JSON Lines file, looked at one by one: which are damaged, and why.
+"""The lines of a wiktextract file, judged one by one as DuckDB judges them: which are damaged, and why.
 
-DuckDB reads such files fast, but it says little about what is wrong with them, refuses a byte order mark, and unpacks
-without noticing that a file breaks off. This is the exact way, for damaged files and for packed ones.
+DuckDB reads such files fast, but it does not say what is wrong with a line, refuses a byte order mark, and does not
+notice that a packed file breaks off. So packed and damaged files are read here, and their good lines go to DuckDB
+through a pipe.
 """
 
 from __future__ import annotations
 
 import functools
 import glob
-import json
 import os
 import tempfile
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +19,8 @@ from typing import IO, Any
 
 import duckdb
 
-from lexgraph.common import packed
-from lexgraph.common.errors import UserError
+from lexgraph.common import json_lines
+from lexgraph.common.json_lines import DamagedLineError, NotUnicodeError, RepeatedKeys, lines_of
 
 ANY = object()
 """The shape of a field whose content does not matter."""
@@ -29,96 +28,40 @@ ANY = object()
 Shape = Any
 """What a field should be: `str`, `[shape]` for a list, `{name: shape}` for an object, or `ANY`."""
 
-LONGEST = 1 << 26
-"""Bytes of a line: a packed line can be any length."""
-
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
 _PIPED = 1 << 20  # bytes handed to DuckDB at once
 
-MANGLED_REMEDY = "mend or re-download the file, or pass --skip-malformed to count and skip such lines"
+
+def damaged_lines(path: Path, shape: Shape) -> Iterator[tuple[int, str]]:
+    """(line, reason) of every line that is no object of that shape; blank lines are passed over."""
+    for number, line in enumerate(lines_of(path), start=1):
+        if line.strip() and (reason := damage(line, shape)):
+            yield number, reason
 
 
-def lines_of(path: Path) -> Iterator[bytes]:
-    """The lines of a plain or packed (.gz, .bz2, .xz, .zst) file, unpacked as they are read.
-
-    Raises:
-        UserError: the packed file is damaged or cut off.
-    """
-    try:
-        with packed.opened(path) as stream:
-            yield from _bounded(stream, path)
-    except packed.DamagedFileError as error:
-        raise UserError(
-            f"the compressed file is damaged or cut off: {error}", path=path, remedy="download it again"
-        ) from None
-
-
-def _bounded(handle: Any, path: Path) -> Iterator[bytes]:
-    """The lines of a file, without the byte order mark that some editors put before the first."""
-    line = 0
-    while raw := handle.readline(LONGEST + 1):
-        line += 1
-        if len(raw) > LONGEST:
-            raise UserError(
-                f"the line is longer than {LONGEST >> 20} MiB",
-                path=path,
-                line=line,
-                remedy="give JSON Lines, one object a line",
-            )
-        yield raw.removeprefix(BYTE_ORDER_MARK) if line == 1 else raw
-
-
-def damaged(path: Path, shape: Shape) -> Iterator[tuple[int, str]]:
-    """(line, reason) of every line that is no object of that shape; blank lines are none of ours."""
-    for line, raw in enumerate(lines_of(path), start=1):
-        if raw.strip() and (reason := damage(raw, shape)):
-            yield line, reason
-
-
-def damage(raw: bytes, shape: Shape) -> str | None:
+def damage(line: bytes, shape: Shape) -> str | None:
     """What is wrong with a line, or None. A line that DuckDB reads without complaint is never damaged."""
-    raw_text = raw.strip()
     try:
-        # Decoded here, since json.loads lets surrogates pass that DuckDB refuses as no UTF-8. Python turns no more than
-        # 4,300 digits into an integer.
-        value = json.loads(raw_text.decode(), object_pairs_hook=_object, parse_int=str)
-        if b"\\ud" in raw_text.lower():
-            json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        if not isinstance(error, UnicodeError) and _duckdb_reads(raw_text, shape):
-            return None
-        return "not valid JSON" if raw.endswith(b"\n") else "not valid JSON: the last line is cut off"
-    if not isinstance(value, dict):
-        return f"not a JSON object but {type(value).__name__}"
-    return _misshapen(value, shape, "")
+        value = json_lines.parse_object(line)
+    except NotUnicodeError as error:
+        return str(error)
+    except DamagedLineError as error:
+        return None if _duckdb_reads(line.strip(), shape) else str(error)
+    return _misfit(value, shape, "")
 
 
-class _Repeating(dict[str, Any]):
-    """An object in which keys stand twice: DuckDB refuses those that it is to read, and Python's json does not."""
-
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        self.repeated = {name for name, times in Counter(name for name, _ in pairs).items() if times > 1}
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    return value if len(value) == len(pairs) else _Repeating(pairs)
-
-
-def _misshapen(value: Any, shape: Shape, name: str) -> str | None:
+def _misfit(value: Any, shape: Shape, name: str) -> str | None:
     """What is wrong with the first field that is not as the shape has it."""
     if value is None or shape is ANY:
         return None
     if isinstance(shape, list):
         if isinstance(value, list):
-            return next((wrong for item in value if (wrong := _misshapen(item, shape[0], name))), None)
+            return next((wrong for item in value if (wrong := _misfit(item, shape[0], name))), None)
     elif isinstance(shape, dict):
         if isinstance(value, dict):
-            if isinstance(value, _Repeating) and (twice := value.repeated & shape.keys()):
+            # DuckDB refuses a repeated key if it is one that it is to read.
+            if isinstance(value, RepeatedKeys) and (twice := value.repeated & shape.keys()):
                 return f"field {min(twice)} stands there twice"
-            return next((w for key, inner in shape.items() if (w := _misshapen(value.get(key), inner, key))), None)
+            return next((w for key, inner in shape.items() if (w := _misfit(value.get(key), inner, key))), None)
     elif not isinstance(value, list | dict):
         return None  # DuckDB takes numbers and truth values as text
     return f"field {name} has the wrong type"
@@ -128,17 +71,17 @@ def _duckdb_reads(line: bytes, shape: dict[str, Shape]) -> bool:
     """Whether DuckDB reads a line that Python refuses: it takes trailing commas, `nan` and any depth."""
     if not line.startswith(b"{") or not shape:
         return False
-    judge = _judge().cursor()
-    # This is the cheaper question, and nearly all such lines fail it.
-    if not judge.execute("SELECT json_valid($line)", {"line": line.decode()}).fetchall()[0][0]:
+    connection = _connection().cursor()
+    # Parsing alone is cheaper than reading a file, and nearly all such lines fail it.
+    if not connection.execute("SELECT json_valid($line)", {"line": line.decode()}).fetchall()[0][0]:
         return False
     with tempfile.NamedTemporaryFile(prefix="lexgraph-", suffix=".jsonl") as file:
         file.write(line)
         file.flush()
         try:
-            judge.execute(
+            connection.execute(
                 "FROM read_json($path, format = 'newline_delimited', columns = $columns, maximum_object_size = $size)",
-                {"path": glob.escape(file.name), "columns": columns(shape), "size": LONGEST},
+                {"path": glob.escape(file.name), "columns": columns(shape), "size": json_lines.LONGEST_LINE},
             ).fetchall()
         except duckdb.Error:
             return False
@@ -146,7 +89,7 @@ def _duckdb_reads(line: bytes, shape: dict[str, Shape]) -> bool:
 
 
 @functools.cache
-def _judge() -> duckdb.DuckDBPyConnection:
+def _connection() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={"threads": 1})
 
 
@@ -163,8 +106,8 @@ def _duckdb_type(shape: Shape) -> str:
     return "JSON" if shape is ANY else "VARCHAR"
 
 
-class Feed:
-    """Hands the good lines of a file to DuckDB through a pipe, without a copy on disk.
+class LinePipe:
+    """A named pipe through which a thread hands the good lines of a file to DuckDB, without a copy on disk.
 
     Attributes:
         path: the pipe; it can be read once.
@@ -179,43 +122,43 @@ class Feed:
         self._source = source
         self._shape = shape
 
-    def run(self) -> None:
+    def write(self) -> None:
         """Write the lines; ends when DuckDB stops reading."""
         try:
             with self.path.open("wb", buffering=_PIPED) as pipe:
-                self._write_to(pipe)
+                self._write_lines(pipe)
         except BrokenPipeError:
             pass  # a reader that gives up closes the pipe; why it did is its own error
-        except Exception as error:  # else DuckDB would take what it has got for the whole file
+        except Exception as error:  # raised by `good_lines`; DuckDB would take a pipe that ends for the whole file
             self.error = error
 
-    def _write_to(self, pipe: IO[bytes]) -> None:
-        for line, raw in enumerate(lines_of(self._source), start=1):
-            reason = damage(raw, self._shape) if self._shape is not None and raw.strip() else None
+    def _write_lines(self, pipe: IO[bytes]) -> None:
+        for number, line in enumerate(lines_of(self._source), start=1):
+            reason = damage(line, self._shape) if self._shape is not None and line.strip() else None
             if reason:
-                self.dropped.append((line, reason))
+                self.dropped.append((number, reason))
             else:
-                pipe.write(raw if raw.endswith(b"\n") else raw + b"\n")
+                pipe.write(line if line.endswith(b"\n") else line + b"\n")
 
 
 @contextmanager
-def feeding(source: Path, shape: Shape | None) -> Iterator[Feed]:
-    """A pipe that carries the lines of `source`, unpacked, and with a shape only those that fit it.
+def good_lines(source: Path, shape: Shape | None) -> Iterator[LinePipe]:
+    """A pipe that carries the lines of `source`, unpacked; with a shape, only those that fit it.
 
     Raises:
         UserError: the file turned out to be damaged or cut off while it was read.
     """
     with tempfile.TemporaryDirectory(prefix="lexgraph-") as folder:
-        pipe = Path(folder) / "lines.jsonl"
-        os.mkfifo(pipe)
-        feed = Feed(source, pipe, shape)
-        thread = threading.Thread(target=feed.run, daemon=True)
+        path = Path(folder) / "lines.jsonl"
+        os.mkfifo(path)
+        pipe = LinePipe(source, path, shape)
+        thread = threading.Thread(target=pipe.write, daemon=True)
         thread.start()
         try:
-            yield feed
+            yield pipe
         finally:
-            # Nobody may have opened the pipe, and then the thread still waits for a reader.
-            os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
+            # If nobody opened the pipe, the thread still waits for a reader.
+            os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
             thread.join()
-    if feed.error:
-        raise feed.error
+    if pipe.error:
+        raise pipe.error

@@ -14,12 +14,11 @@ from typing import Any
 import duckdb
 
 from lexgraph import resources
-from lexgraph.common import packed
+from lexgraph.common import json_lines, packed
 from lexgraph.common.errors import UserError
 from lexgraph.database import Connection, run_script
 from lexgraph.sources.base import Inputs, Intake, Options, Reader
-from lexgraph.sources.wiktionary_jsonl import lines as jsonl_lines
-from lexgraph.sources.wiktionary_jsonl.lines import ANY
+from lexgraph.sources.wiktionary_jsonl.lines import ANY, columns, damaged_lines, good_lines
 
 _LINK = {"word": str, "sense": str, "tags": [str]}
 _LINKS: dict[str, Any] = {
@@ -59,6 +58,7 @@ ENTRY: dict[str, Any] = {
 }
 
 _MOST_COUNTED = 1000  # damaged lines
+_REMEDY = "mend or re-download the file, or pass --skip-malformed to count and skip such lines"
 
 
 def stage(connection: Connection, inputs: Inputs, options: Options) -> Intake:
@@ -85,30 +85,30 @@ def _read_facts(connection: Connection, path: Path, options: Options, intake: In
         _insert_facts(connection, path, path, options.lang)
         _refuse_containers(connection, path)
         return
-    with jsonl_lines.feeding(path, ENTRY if options.skip_malformed else None) as feed:
+    with good_lines(path, ENTRY if options.skip_malformed else None) as pipe:
         try:
-            _insert_facts(connection, feed.path, path, options.lang)
+            _insert_facts(connection, pipe.path, path, options.lang)
         except UserError:
-            if feed.error is None:
+            if pipe.error is None:
                 raise
     if not options.skip_malformed:
         _refuse_containers(connection, path)
-    for line, reason in feed.dropped:
+    for line, reason in pipe.dropped:
         intake.add("entries", reason, example=f"{path}:{line}")
 
 
 def _begins_with_mark(path: Path) -> bool:
     """Whether a file begins with the byte order mark that some editors write, and DuckDB refuses."""
     with path.open("rb") as file:
-        return file.read(len(jsonl_lines.BYTE_ORDER_MARK)) == jsonl_lines.BYTE_ORDER_MARK
+        return file.read(len(json_lines.BYTE_ORDER_MARK)) == json_lines.BYTE_ORDER_MARK
 
 
 def _insert_facts(connection: Connection, readable: Path, path: Path, lang: str) -> None:
     parameters = {
         "path": glob.escape(str(readable)),
-        "columns": jsonl_lines.columns(ENTRY),
+        "columns": columns(ENTRY),
         "lang": lang,
-        "longest": jsonl_lines.LONGEST,
+        "longest": json_lines.LONGEST_LINE,
     }
     try:
         connection.execute(resources.sql("ingest/wiktionary_facts"), parameters)
@@ -122,12 +122,12 @@ def _insert_facts(connection: Connection, readable: Path, path: Path, lang: str)
 
 def _refuse(path: Path) -> None:
     """Raise a `UserError` that names the first damaged line, if there is any."""
-    damage = list(itertools.islice(jsonl_lines.damaged(path, ENTRY), _MOST_COUNTED))
+    damage = list(itertools.islice(damaged_lines(path, ENTRY), _MOST_COUNTED))
     if damage:
         line, reason = damage[0]
         more = f" (and {len(damage) - 1} more lines" if len(damage) > 1 else ""
         more += " at least)" if len(damage) == _MOST_COUNTED else ")" if more else ""
-        raise UserError(f"{reason}{more}", path=path, line=line, remedy=jsonl_lines.MANGLED_REMEDY)
+        raise UserError(f"{reason}{more}", path=path, line=line, remedy=_REMEDY)
 
 
 def _refuse_containers(connection: Connection, path: Path) -> None:

@@ -358,7 +358,7 @@ def test_any_white_space_is_a_space(database, tmp_path):
 
 @pytest.mark.parametrize("skip", [False, True])
 def test_a_line_without_end_is_refused_before_it_fills_the_memory(database, tmp_path, skip, monkeypatch):
-    monkeypatch.setattr("lexgraph.sources.wiktionary_jsonl.lines.LONGEST", 1 << 16)
+    monkeypatch.setattr("lexgraph.common.json_lines.LONGEST_LINE", 1 << 16)
     path = write(tmp_path / "w.jsonl.bz2", bz2.compress(b'{"word": "' + b"a" * (1 << 20) + b'"}'))
     with pytest.raises(UserError, match="longer than") as refusal:
         read(database, path, skip_malformed=skip)
@@ -367,9 +367,7 @@ def test_a_line_without_end_is_refused_before_it_fills_the_memory(database, tmp_
 
 def test_what_goes_wrong_in_the_feed_is_not_taken_for_the_end_of_the_file(database, tmp_path, monkeypatch):
     path = write(tmp_path / "w.jsonl", "\n".join(json.dumps(HAPPY | {"lang_code": "en"}) for _ in range(4)))
-    monkeypatch.setattr(
-        "lexgraph.sources.wiktionary_jsonl.lines.json.loads", lambda *_, **__: (_ for _ in ()).throw(MemoryError())
-    )
+    monkeypatch.setattr("lexgraph.common.json_lines.json.loads", lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
     with pytest.raises(MemoryError):
         read(database, path, skip_malformed=True)
     assert not database.exists()
@@ -428,7 +426,7 @@ def test_a_list_in_place_of_a_text_is_damage_wherever_it_stands(database, tmp_pa
 
 def test_the_longest_line_is_the_same_in_every_way(database, tmp_path, monkeypatch):
     longest = 1 << 25  # DuckDB's smallest buffer
-    monkeypatch.setattr("lexgraph.sources.wiktionary_jsonl.lines.LONGEST", longest)
+    monkeypatch.setattr("lexgraph.common.json_lines.LONGEST_LINE", longest)
     for length, fits in ((longest - 1000, True), (longest + 1000, False)):
         padding = "x" * (length - len(json.dumps(HAPPY)))
         path = write(tmp_path / "w.jsonl", json.dumps(HAPPY | {"lang_code": "en", "x": padding}) + "\n")
