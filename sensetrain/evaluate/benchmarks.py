@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import datasets
 import lm_eval.tasks
@@ -28,46 +28,13 @@ from lm_eval.tasks import TaskManager
 from lm_eval.tasks.squadv2.task import SQuAD2
 
 from sensetrain.text.chats import STAND_IN, text_before_answer
-from sensetrain.text.tasks.items import NO_ANSWER, SHOTS, Examples, Item, chat_of, item_of
-from sensetrain.text.tasks.records import DEV, TEST, TRAIN, VALIDATION
+from sensetrain.text.tasks import BENCHMARKS
+from sensetrain.text.tasks.benchmark import NO_ANSWER, TEST, TRAIN, VALIDATION, Item, Protocol
+from sensetrain.text.tasks.items import Examples, chat_of, item_of
 from sensetrain.text.tasks.splits import Splits
-
-Protocol = Literal["harness", "paper"]
 
 GOLD_NLL = "gold_nll"
 """Metric: -log p of the right answer, in nats. The harness has no such metric."""
-
-_FOLDERS = {
-    "arc_challenge": "arc",
-    "commonsense_qa": "commonsense_qa",
-    "piqa": "piqa",
-    "mmlu": "mmlu/default",
-    "wikitext": "wikitext",
-}
-"""Folder of each task's configuration, below the harness's own tasks."""
-
-_EVALUATED: dict[Protocol, dict[str, str]] = {
-    "harness": {
-        "arc_challenge": TEST,
-        "commonsense_qa": VALIDATION,
-        "piqa": VALIDATION,
-        "mmlu": TEST,
-        "squadv2": VALIDATION,
-        "wikitext": TEST,
-    },
-    "paper": {
-        "arc_challenge": VALIDATION,
-        "commonsense_qa": VALIDATION,
-        "piqa": VALIDATION,
-        "mmlu": TEST,
-        "squadv2": VALIDATION,
-        "wikitext": TEST,
-    },
-}
-"""Split that is evaluated, by protocol and task."""
-
-_EXAMPLES = {"arc_challenge": TRAIN, "commonsense_qa": TRAIN, "piqa": TRAIN, "mmlu": DEV, "squadv2": VALIDATION}
-"""Split that examples are drawn from; SQuAD's example is from the paragraph of the question."""
 
 _LONGEST_ANSWER = 10
 """Most tokens of a generated answer."""
@@ -75,25 +42,26 @@ _LONGEST_ANSWER = 10
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
-KNOWN = tuple(_EVALUATED["harness"])
+KNOWN = tuple(name for name, benchmark in BENCHMARKS.items() if benchmark.evaluated)
 """Benchmarks that can be read from local files."""
 
 
 def evaluated_split(task: str, protocol: Protocol) -> str:
     """The split that is evaluated."""
-    return _EVALUATED[protocol][task]
+    return BENCHMARKS[task].evaluated[protocol]
 
 
 def splits_needed(task: str, protocol: Protocol) -> list[str]:
     """The splits that a task needs: the evaluated one, and the one that examples are drawn from."""
-    return sorted({_EVALUATED[protocol][task], _EXAMPLES.get(task, TEST)})
+    benchmark = BENCHMARKS[task]
+    return sorted({benchmark.evaluated[protocol], benchmark.examples or TEST})
 
 
 def harness_tasks(task: str, splits: Splits) -> list[Task]:
     """The harness's own task on given records; for MMLU, one task a subject."""
     if task == "squadv2":
         return [SquadTask(splits)]
-    folder = Path(lm_eval.tasks.__file__).parent / _FOLDERS[task]
+    folder = Path(lm_eval.tasks.__file__).parent / BENCHMARKS[task].harness_folder
     manager = TaskManager(include_path=str(folder), include_defaults=False)
     parts = _subjects(splits) if task == "mmlu" else {task: splits.records}
     members = [
@@ -185,11 +153,12 @@ class PaperTask(ConfigurableTask):  # type: ignore[misc]
     """
 
     def __init__(self, task: str, splits: Splits, shots: int | None, seed: int) -> None:
-        self._items = [item_of(task, record) for record in _interleaved(splits[_EVALUATED["paper"][task]])]
+        benchmark = BENCHMARKS[task]
+        self._items = [item_of(task, record) for record in _interleaved(splits[benchmark.evaluated["paper"]])]
         self._before_answer: dict[int, str] = {}
-        candidates = [item_of(task, record) for record in splits[_EXAMPLES[task]]]
+        candidates = [item_of(task, record) for record in splits[benchmark.examples or TRAIN]]
         self._examples = Examples(candidates, seed)
-        self._shots = SHOTS[task] if shots is None else shots
+        self._shots = benchmark.shots if shots is None else shots
         records = [{"index": index, "id": item.id} for index, item in enumerate(self._items)]
         super().__init__(
             config={

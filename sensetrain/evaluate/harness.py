@@ -20,7 +20,8 @@ from lexgraph.common.errors import UserError
 from sensetrain.evaluate.intervals import Scores
 from sensetrain.evaluate.settings import EvaluateSettings, HarnessSettings
 from sensetrain.models.folder import ModelFolder
-from sensetrain.text.tasks.records import TEST, Record, read_multiple_choice
+from sensetrain.text.tasks.benchmark import TEST, Record
+from sensetrain.text.tasks.reading import read_multiple_choice
 from sensetrain.text.tasks.splits import Splits, hub_splits, local_splits
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from sensetrain.models.forward import check_length, device, last_hidden_state
 from sensetrain.models.logits import logits_of
 from sensetrain.senses.plan.batches import plan_batches, sequences_by_batch
 from sensetrain.senses.states.teacher_pass import padded_ids
-from sensetrain.text.tasks.records import Record
+from sensetrain.text.tasks.benchmark import Record
 from sensetrain.text.tokens import HELDOUT, Tokens
 
 _HEAD_POSITIONS = 1024

@@ -7,19 +7,14 @@ answer is one letter, or for SQuAD a span of the context or `No answer`. The wor
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from sensetrain.artefacts.hashing import hash64
-from sensetrain.text.tasks.records import Record
-from sensetrain.text.tasks.splits import key_of
-
-LETTERS = "ABCDEFGHIJ"
-NO_ANSWER = "No answer"
-SHOTS = {"arc_challenge": 5, "commonsense_qa": 5, "piqa": 5, "mmlu": 5, "mmlu_pro": 5, "squadv2": 1}
-"""Examples before a question (DSKD 5.2)."""
+from sensetrain.text.tasks import BENCHMARKS
+from sensetrain.text.tasks.benchmark import LETTERS, NO_ANSWER, Item, Record, key_of
 
 _CHOOSE = "Answer the multiple-choice question with the letter of the right choice only."
 _EXTRACT = (
@@ -28,89 +23,16 @@ _EXTRACT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A question with its answer.
-
-    Attributes:
-        id: that of the record, or a hash of its texts if it has none.
-        question: without the choices.
-        answer: the letter of the right choice, or a text.
-        choices: of a multiple-choice question; else empty.
-        context: the text that contains the answer; empty if there is none.
-        pool: examples for this item are drawn only from items with the same pool.
-        accepted: every text that counts as the right answer; empty for multiple choice.
-    """
-
-    id: str
-    question: str
-    answer: str
-    choices: tuple[str, ...] = ()
-    context: str = ""
-    pool: str = ""
-    accepted: tuple[str, ...] = ()
-
-    @property
-    def letters(self) -> str:
-        """One letter per choice."""
-        return LETTERS[: len(self.choices)]
-
-
 def item_of(task: str, record: Record) -> Item:
-    """A record of the hub's layout as an item."""
-    return _ITEMS[task](record)
+    """A record of the hub's layout as an item.
 
-
-def _multiple_choice(record: Record) -> Item:
-    choices = record["choices"]
-    answer = LETTERS[list(choices["label"]).index(record["answerKey"])]
-    return Item(str(record["id"]), record["question"], answer, tuple(choices["text"]))
-
-
-def _piqa(record: Record) -> Item:
-    choices = (record["sol1"], record["sol2"])
-    question = f"{record['goal']}\nWhich of the two ways is better?"
-    return Item(_hash_of(record["goal"], *choices), question, LETTERS[record["label"]], choices)
-
-
-def _mmlu(record: Record) -> Item:
-    choices = tuple(record["choices"])
-    item_id = _hash_of(record["subject"], record["question"], *choices)
-    return Item(item_id, record["question"], LETTERS[record["answer"]], choices, pool=record["subject"])
-
-
-def _mmlu_pro(record: Record) -> Item:
-    answer = LETTERS[record["answer_index"]]
-    return Item(
-        str(record["question_id"]), record["question"], answer, tuple(record["options"]), pool=record["category"]
-    )
-
-
-def _squad(record: Record) -> Item:
-    accepted = tuple(record["answers"]["text"]) or (NO_ANSWER,)
-    return Item(
-        str(record["id"]),
-        record["question"],
-        accepted[0],
-        context=record["context"],
-        pool=_hash_of(record["title"], record["context"]),
-        accepted=accepted,
-    )
-
-
-def _hash_of(*parts: str) -> str:
-    """A hash of texts, as an id."""
-    return f"{key_of(chr(0).join(parts)):014x}"
-
-
-_ITEMS: dict[str, Callable[[Record], Item]] = {
-    "arc_challenge": _multiple_choice,
-    "commonsense_qa": _multiple_choice,
-    "piqa": _piqa,
-    "mmlu": _mmlu,
-    "mmlu_pro": _mmlu_pro,
-    "squadv2": _squad,
-}
+    Raises:
+        ValueError: the benchmark is one of texts.
+    """
+    make = BENCHMARKS[task].item
+    if make is None:
+        raise ValueError(f"{task} has no questions")
+    return make(record)
 
 
 def fewer_choices(item: Item, count: int, seed: int) -> Item:

@@ -7,7 +7,6 @@ So nothing that is trained on or shown as an example is evaluated.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,16 +18,11 @@ from lexgraph.common.errors import UserError
 from lexgraph.common.files import sha256_of, sha256_of_json
 from sensetrain.artefacts.hashing import hash64
 from sensetrain.text.sources import HubDataset
-from sensetrain.text.tasks.records import HUB, TRAIN, VALIDATION, Record, files_of, read_split
+from sensetrain.text.tasks import BENCHMARKS
+from sensetrain.text.tasks.benchmark import TRAIN, VALIDATION, Benchmark, Record, key_of
 
 HALF = "half-0"
 _CUT_SEED = 0
-
-_GROUPS: dict[str, Callable[[Record], str]] = {
-    "piqa": lambda record: normalized(record["goal"]),
-    "squadv2": lambda record: str(record["title"]),
-}
-"""Benchmarks that are cut if they have no training split, and what groups their records."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +52,35 @@ class Splits:
         return self.records[split]
 
 
+def has_files(task: str, data: Path) -> bool:
+    """Whether a data folder has any file of a benchmark."""
+    return any(any(data.glob(pattern)) for pattern in BENCHMARKS[task].files.values())
+
+
+def files_of(task: str, data: Path) -> dict[str, list[Path]]:
+    """The files of each split of a benchmark; splits without files are left out.
+
+    Raises:
+        UserError: no split has a file.
+    """
+    benchmark = BENCHMARKS[task]
+    found = {split: sorted(data.glob(pattern)) for split, pattern in benchmark.files.items()}
+    if not any(found.values()):
+        raise UserError(
+            f"no files of {task} in this folder", path=data, remedy="add one of: " + ", ".join(benchmark.files.values())
+        )
+    beside = benchmark.file_beside
+    if beside is not None:
+        found = {split: [*files, *map(beside, files)] for split, files in found.items()}
+    return {split: files for split, files in found.items() if files}
+
+
+def _records(benchmark: Benchmark, files: Sequence[Path]) -> list[Record]:
+    """The records of one split's files, without those that lie beside."""
+    beside = {benchmark.file_beside(file) for file in files} if benchmark.file_beside is not None else set()
+    return [record for file in files if file not in beside for record in benchmark.read(file)]
+
+
 def local_splits(task: str, data: Path) -> Splits:
     """A benchmark from the files below a data folder.
 
@@ -66,11 +89,12 @@ def local_splits(task: str, data: Path) -> Splits:
     """
     files = files_of(task, data)
     hashes = [[split, file.name, sha256_of(file)] for split, members in files.items() for file in members]
-    records = {split: read_split(task, members) for split, members in files.items()}
+    benchmark = BENCHMARKS[task]
+    records = {split: _records(benchmark, members) for split, members in files.items()}
     if empty := next((split for split, found in records.items() if not found), None):
         raise UserError(f"no records in the files of {task}", path=files[empty][0])
-    if task in _GROUPS and records.keys() == {VALIDATION}:
-        return Splits(task, half(records[VALIDATION], _GROUPS[task]), HALF, sha256_of_json(hashes))
+    if benchmark.group is not None and records.keys() == {VALIDATION}:
+        return Splits(task, half(records[VALIDATION], benchmark.group), HALF, sha256_of_json(hashes))
     return Splits(task, records, "", sha256_of_json(hashes))
 
 
@@ -80,7 +104,7 @@ def hub_splits(task: str, names: Sequence[str]) -> Splits:
     Raises:
         UserError: the library `datasets` is not installed, or it cannot load them.
     """
-    sources = {split: HubDataset(HUB[task], split) for split in names}
+    sources = {split: HubDataset(BENCHMARKS[task].hub, split) for split in names}
     prints = sha256_of_json([[split, source.rows._fingerprint] for split, source in sources.items()])
     return Splits(task, {split: list(source.rows) for split, source in sources.items()}, "", prints)
 
@@ -97,13 +121,3 @@ def half(records: Sequence[Record], group: Callable[[Record], str]) -> dict[str,
     for record, name in zip(records, groups, strict=True):
         sides[TRAIN if name in train else VALIDATION].append(record)
     return sides
-
-
-def key_of(text: str) -> int:
-    """A 56-bit hash of a text, as a key for `hash64`."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
-
-
-def normalized(text: str) -> str:
-    """The letters and digits of a text in lower case; equal questions are equal in this form."""
-    return "".join(character for character in text.casefold() if character.isalnum())

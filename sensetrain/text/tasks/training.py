@@ -16,27 +16,13 @@ from sensetrain.artefacts.hashing import uniform
 from sensetrain.artefacts.making import making
 from sensetrain.artefacts.manifest import Manifest, is_current, read_manifest
 from sensetrain.text.settings import TasksSettings
-from sensetrain.text.tasks.items import SHOTS, Examples, Item, chat_of, fewer_choices, item_of, text_of
-from sensetrain.text.tasks.records import DEV, TEST, TRAIN, VALIDATION, Record, has_files
-from sensetrain.text.tasks.splits import Splits, hub_splits, key_of, local_splits, normalized
+from sensetrain.text.tasks import BENCHMARKS
+from sensetrain.text.tasks.benchmark import TRAIN, VALIDATION, Item, Record, key_of, normalized
+from sensetrain.text.tasks.items import Examples, chat_of, fewer_choices, item_of, text_of
+from sensetrain.text.tasks.splits import Splits, has_files, hub_splits, local_splits
 
-TRAINING_SETS = {
-    "arc": "arc_challenge",
-    "csqa": "commonsense_qa",
-    "piqa": "piqa",
-    "mmlu_pro": "mmlu_pro",
-    "squadv2": "squadv2",
-}
+TRAINING_SETS = {benchmark.set_name: name for name, benchmark in BENCHMARKS.items() if benchmark.set_name}
 """The papers' names of the sets that they train on, and the names of the benchmarks."""
-
-EVALUATED = {
-    "arc_challenge": (VALIDATION, TEST),
-    "commonsense_qa": (VALIDATION,),
-    "piqa": (VALIDATION,),
-    "mmlu": (DEV, TEST),
-    "squadv2": (VALIDATION,),
-}
-"""Splits that are evaluated or shown as examples in evaluation, so that their questions must not be trained on."""
 
 _CHOICES = 4  # MMLU has four, MMLU-Pro mostly ten (DSKD 5.2)
 
@@ -60,12 +46,12 @@ def write_tasks(names: Sequence[str], data: Path | None, out: Path, settings: Ta
             f"no training set {unknown[0]!r}", field="tasks", remedy="take some of: " + ", ".join(TRAINING_SETS)
         )
     load: Load = (lambda task, _: local_splits(task, data)) if data else hub_splits
-    evaluated = {task: load(task, EVALUATED[task]) for task in _evaluated_tasks(names, data)}
+    evaluated = {task: load(task, BENCHMARKS[task].reserved) for task in _evaluated_tasks(names, data)}
     training = {name: _training_splits(TRAINING_SETS[name], evaluated, load) for name in names}
     evaluated_questions = {
         normalized(_question(record))
         for task, splits in evaluated.items()
-        for split in EVALUATED[task]
+        for split in BENCHMARKS[task].reserved
         for record in splits.records.get(split, ())
     }
     inputs = {task: splits.fingerprint for task, splits in (evaluated | training).items()}
@@ -91,19 +77,15 @@ def write_tasks(names: Sequence[str], data: Path | None, out: Path, settings: Ta
 def _evaluated_tasks(names: Sequence[str], data: Path | None) -> list[str]:
     """Benchmarks whose questions must not be trained on: those of the sets, and others that have files in `data`."""
     needed = {"mmlu" if name == "mmlu_pro" else TRAINING_SETS[name] for name in names}
-    return [task for task in EVALUATED if task in needed or (data and has_files(task, data))]
+    reserved = [task for task, benchmark in BENCHMARKS.items() if benchmark.reserved]
+    return [task for task in reserved if task in needed or (data and has_files(task, data))]
 
 
 def _training_splits(task: str, evaluated: Mapping[str, Splits], load: Load) -> Splits:
     """The splits with the records to train on; they are loaded only if they are not among the evaluated ones."""
     if task in evaluated and TRAIN in evaluated[task].records:
         return evaluated[task]
-    return load(task, (_training_split(task),))
-
-
-def _training_split(task: str) -> str:
-    """The split that is trained on; MMLU-Pro has only a test split."""
-    return TEST if task == "mmlu_pro" else TRAIN
+    return load(task, (BENCHMARKS[task].training_split,))
 
 
 def _question(record: Record) -> str:
@@ -137,7 +119,7 @@ def choose(task: str, splits: Splits, evaluated_questions: Container[str], setti
         settings: share, examples and seed.
     """
     dropped: Counter[str] = Counter()
-    records = splits[_training_split(task)]
+    records = splits[BENCHMARKS[task].training_split]
     pool = []
     for record in records:
         item = item_of(task, record)
@@ -171,7 +153,7 @@ def _reason_to_drop(task: str, item: Item, record: Record, evaluated_questions: 
 
 def _write(file: Path, task: str, chosen: Chosen, settings: TasksSettings) -> None:
     """Write one line per item: the chat with its answer, and the same as prompt and answer."""
-    shots = SHOTS[task] if settings.shots is None else settings.shots
+    shots = BENCHMARKS[task].shots if settings.shots is None else settings.shots
     examples = Examples(chosen.pool, settings.seed)
     with file.open("w", encoding="utf-8") as handle:
         for item in chosen.kept:

@@ -10,10 +10,12 @@ from benchmark_files import choices_row, write_benchmarks, write_lines
 
 from lexgraph.common.errors import UserError
 from sensetrain.text.settings import TasksSettings
+from sensetrain.text.tasks import BENCHMARKS
+from sensetrain.text.tasks.benchmark import TRAIN, VALIDATION, normalized
 from sensetrain.text.tasks.items import Examples, chat_of, fewer_choices, item_of, text_of
-from sensetrain.text.tasks.records import HUB, TRAIN, VALIDATION, read_multiple_choice
-from sensetrain.text.tasks.splits import local_splits, normalized
-from sensetrain.text.tasks.training import EVALUATED, TRAINING_SETS, write_tasks
+from sensetrain.text.tasks.reading import read_multiple_choice
+from sensetrain.text.tasks.splits import local_splits
+from sensetrain.text.tasks.training import TRAINING_SETS, write_tasks
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +32,11 @@ def lines_of(folder: Path) -> dict[str, list[dict]]:
 def check_nothing_evaluated(made: dict[str, list[dict]], data: Path) -> None:
     """No question that is evaluated stands anywhere in the training data, as question or as example."""
     evaluated = set()
-    for task, names in EVALUATED.items():
+    for task, benchmark in BENCHMARKS.items():
+        if not benchmark.reserved:
+            continue
         splits = local_splits(task, data)
-        for name in names:
+        for name in benchmark.reserved:
             evaluated |= {normalized(item_of(task, record).question) for record in splits[name]}
     assert len(evaluated) > 50
     for rows in made.values():
@@ -209,4 +213,4 @@ def test_unknown_sets_and_missing_files_are_refused(data: Path, tmp_path: Path) 
     (tmp_path / "eval/mmlu_pro").symlink_to(data / "eval/mmlu_pro")
     with pytest.raises(UserError, match="no files of mmlu "):
         write_tasks(["mmlu_pro"], tmp_path, tmp_path / "tasks", TasksSettings())
-    assert set(EVALUATED) < set(HUB)
+    assert all(benchmark.hub for benchmark in BENCHMARKS.values())
