@@ -10,6 +10,7 @@ With g = d f / d log q and G the sum of g over the outcomes, the gradient with r
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import log
 
@@ -17,6 +18,48 @@ import torch
 from torch import Tensor
 
 from sensetrain.distill.settings import DivergenceName
+
+Formula = Callable[[Tensor, Tensor, float], Tensor]
+"""(log p, log q, beta) -> a number for each outcome; `beta` matters to `jsd` only."""
+
+
+def _kl(log_p: Tensor, log_q: Tensor, beta: float) -> Tensor:
+    return log_p.exp() * (log_p - log_q)
+
+
+def _kl_slopes(log_p: Tensor, log_q: Tensor, beta: float) -> Tensor:
+    return -log_p.exp()
+
+
+def _reverse_kl(log_p: Tensor, log_q: Tensor, beta: float) -> Tensor:
+    return log_q.exp() * (log_q - log_p)
+
+
+def _reverse_kl_slopes(log_p: Tensor, log_q: Tensor, beta: float) -> Tensor:
+    return log_q.exp() * (log_q - log_p + 1)
+
+
+def _jsd(log_p: Tensor, log_q: Tensor, beta: float) -> Tensor:
+    log_m = _log_mixture(log_p, log_q, beta)
+    return beta * log_p.exp() * (log_p - log_m) + (1 - beta) * log_q.exp() * (log_q - log_m)
+
+
+def _jsd_slopes(log_p: Tensor, log_q: Tensor, beta: float) -> Tensor:
+    return (1 - beta) * log_q.exp() * (log_q - _log_mixture(log_p, log_q, beta))
+
+
+def _log_mixture(log_p: Tensor, log_q: Tensor, beta: float) -> Tensor:
+    """Log of m = beta p + (1 - beta) q."""
+    return torch.logaddexp(log_p + log(beta), log_q + log(1 - beta))
+
+
+DIVERGENCES: dict[DivergenceName, tuple[Formula, Formula]] = {
+    "kl": (_kl, _kl_slopes),
+    "reverse_kl": (_reverse_kl, _reverse_kl_slopes),
+    "jsd": (_jsd, _jsd_slopes),
+}
+"""Name -> f and g. A new divergence is a line here and its name in `settings.DivergenceName`; the tests of
+tests/equivalence/test_losses.py then compare g with the gradient that autograd finds of f."""
 
 
 @dataclass(frozen=True)
@@ -38,25 +81,11 @@ class Divergence:
 
     def values(self, log_p: Tensor, log_q: Tensor) -> Tensor:
         """F of each outcome; under autograd this alone is the definition."""
-        p, q = log_p.exp(), log_q.exp()
-        if self.name == "kl":
-            return p * (log_p - log_q)
-        if self.name == "reverse_kl":
-            return q * (log_q - log_p)
-        log_m = self._log_mixture(log_p, log_q)
-        return self.beta * p * (log_p - log_m) + (1 - self.beta) * q * (log_q - log_m)
+        return DIVERGENCES[self.name][0](log_p, log_q, self.beta)
 
     def slopes(self, log_p: Tensor, log_q: Tensor) -> Tensor:
         """G of each outcome."""
-        if self.name == "kl":
-            return -log_p.exp()
-        q = log_q.exp()
-        if self.name == "reverse_kl":
-            return q * (log_q - log_p + 1)
-        return (1 - self.beta) * q * (log_q - self._log_mixture(log_p, log_q))
-
-    def _log_mixture(self, log_p: Tensor, log_q: Tensor) -> Tensor:
-        return torch.logaddexp(log_p + log(self.beta), log_q + log(1 - self.beta))
+        return DIVERGENCES[self.name][1](log_p, log_q, self.beta)
 
 
 KL = Divergence()
