@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import rich_click as click
 
 from lexgraph.common.command import run
 from lexgraph.common.terminal import out as stdout
-from sensetrain import __version__
+from lexgraph.common.terminal import say
+from sensetrain import INSTALL, __version__
 from sensetrain.cli import dictionaries, distil, senses, text
 from sensetrain.cli import evaluate as evaluation
 from sensetrain.cli.arguments import FOLDER, out_option, teacher_option
@@ -65,7 +67,14 @@ for _module in (text, senses, dictionaries, distil, evaluation):
 def main() -> None:
     """Run the command."""
     _shorten_openmp_spin()
-    run(cli, "sensetrain")
+    try:
+        run(cli, "sensetrain")
+    except ModuleNotFoundError as error:
+        missing = error.name or str(error)
+        if missing.split(".")[0] in ("lexgraph", "sensetrain"):
+            raise
+        say(f"sensetrain: error: the library {missing} is not installed\n  remedy: {INSTALL}")
+        sys.exit(1)
 
 
 def _shorten_openmp_spin() -> None:

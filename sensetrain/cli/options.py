@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import rich_click as click
-import yaml
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
@@ -163,6 +162,8 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     Raises:
         UserError: the file does not exist, is no YAML, or holds no mapping of text to values.
     """
+    import yaml  # comes with the extra `train`
+
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

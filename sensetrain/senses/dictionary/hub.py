@@ -128,7 +128,7 @@ For each {made.settings.get("unit", "token")} the centroids of a language model'
 {_table(about)}
 
 ```python
-from sensetrain.senses.dictionary import SenseDictionary
+from sensetrain import SenseDictionary
 
 senses = SenseDictionary.load("{repository}")
 rows, mask = senses.padded(token_ids)
