@@ -51,6 +51,57 @@ def write_curves(folder: Path, method: str, history: Sequence[Mapping[str, float
     (folder / PICTURE).write_text(picture, encoding="utf-8")
 
 
+_CARD = """---
+library_name: transformers
+pipeline_tag: text-generation
+tags: [knowledge-distillation, {method}]
+license: {license}
+---
+
+# {name}
+
+A student of {teacher} by {loss},
+where D is {divergence}.
+
+{counts}
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model, tokenizer = AutoModelForCausalLM.from_pretrained(PATH), AutoTokenizer.from_pretrained(PATH)
+```
+
+## Teacher and data
+
+- Teacher: {teacher}, licence {teachers_licence}.{source}
+- Text: {tokens[train]:,} training and {tokens[heldout]:,} held-out tokens of
+  {documents:,} documents; their licences are not recorded.{answers}
+- The dictionary's relations are of the graph that `inputs.neighbours` was made from; `lexgraph sources` names its
+  sources and their licences.
+
+{inputs}
+
+## Settings
+
+{settings}
+
+## Results
+
+The last step's terms, and where it was measured the held-out cross-entropy, in nats a token. `training.json` has all
+steps.
+
+{results}
+
+![curves](curves.svg)
+
+## Citation
+
+```bibtex
+{papers}
+```
+"""
+
+
 def write_card(
     folder: Path, made: Manifest, name: str, teacher: ModelFolder, tokens: Manifest, source: ModelFolder | None = None
 ) -> None:
@@ -64,74 +115,34 @@ def write_card(
         tokens: the manifest of its training sequences.
         source: the model that training began from, if that is no cut of the teacher.
     """
-    method, facts, taught = made.settings["method"], made.facts, licence_of(teacher)
-    licence = licence_of(source or teacher)
-    several = made.settings.get("processes", 1)
-    (folder / CARD).write_text(
-        f"""---
-library_name: transformers
-pipeline_tag: text-generation
-tags: [knowledge-distillation, {method}]
-license: {(licence or "unknown").lower()}
----
-
-# {name}
-
-A student of {_plain(teacher.name)} by {_METHODS[method]},
-where D is {_DIVERGENCES[made.settings["divergence"]].format(**made.settings)}.
-
-{
-            _table(
-                "what",
-                "how many",
-                {
-                    "layers": facts["layers"],
-                    "parameters": facts["parameters"],
-                    "trained parameters": facts["trained_parameters"],
-                    "frozen parameters": facts["frozen_parameters"],
-                    "steps": facts["steps"],
-                    "processes": several,
-                },
-            )
-        }
-
-```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-model, tokenizer = AutoModelForCausalLM.from_pretrained(PATH), AutoTokenizer.from_pretrained(PATH)
-```
-
-## Teacher and data
-
-- Teacher: {_plain(teacher.name)}, licence {taught or "not stated"}.{_source_line(source)}
-- Text: {tokens.facts["tokens"]["train"]:,} training and {tokens.facts["tokens"]["heldout"]:,} held-out tokens of
-  {tokens.facts["documents"]:,} documents; their licences are not recorded.{_answers_line(tokens)}
-- The dictionary's relations are of the graph that `inputs.neighbours` was made from; `lexgraph sources` names its
-  sources and their licences.
-
-{_table("input", "SHA-256", made.inputs)}
-
-## Settings
-
-{_table("setting", "value", made.settings)}
-
-## Results
-
-The last step's terms, and where it was measured the held-out cross-entropy, in nats a token. `training.json` has all
-steps.
-
-{_table("term", "value", {term: f"{value:.4g}" for term, value in facts["last"].items()})}
-
-![curves](curves.svg)
-
-## Citation
-
-```bibtex
-{_PAPERS}
-```
-""",
-        encoding="utf-8",
+    method, facts = made.settings["method"], made.facts
+    counts = {
+        "layers": facts["layers"],
+        "parameters": facts["parameters"],
+        "trained parameters": facts["trained_parameters"],
+        "frozen parameters": facts["frozen_parameters"],
+        "steps": facts["steps"],
+        "processes": made.settings.get("processes", 1),
+    }
+    text = _CARD.format(
+        method=method,
+        license=(licence_of(source or teacher) or "unknown").lower(),
+        name=name,
+        teacher=_plain(teacher.name),
+        loss=_METHODS[method],
+        divergence=_DIVERGENCES[made.settings["divergence"]].format(**made.settings),
+        counts=_table("what", "how many", counts),
+        teachers_licence=licence_of(teacher) or "not stated",
+        source=_source_line(source),
+        tokens=tokens.facts["tokens"],
+        documents=tokens.facts["documents"],
+        answers=_answers_line(tokens),
+        inputs=_table("input", "SHA-256", made.inputs),
+        settings=_table("setting", "value", made.settings),
+        results=_table("term", "value", {term: f"{value:.4g}" for term, value in facts["last"].items()}),
+        papers=_PAPERS,
     )
+    (folder / CARD).write_text(text, encoding="utf-8")
 
 
 def _source_line(source: ModelFolder | None) -> str:
