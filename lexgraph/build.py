@@ -164,7 +164,7 @@ def _replace(connection: Connection, source: Source) -> Intake:
             field="--name",
             remedy="choose another name, or lexgraph remove it first",
         )
-    connection.execute(STAGING)
+    run_script(connection, STAGING)
     with ThreadPoolExecutor(1) as aside:  # hashing takes as long as reading, and needs no GIL
         hashes = aside.submit(lambda: [sha256_of(path) for path in source.contents])
         intake = source.reader.stage(connection, source.inputs, source.options)

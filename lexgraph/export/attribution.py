@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from lexgraph.database import Connection
+from lexgraph import resources
+from lexgraph.database import Connection, named_rows
 
 _HEAD = """# Attribution
 
@@ -40,23 +41,33 @@ def _quoted(text: str) -> str:
 
 def attribution(connection: Connection, manifest: dict[str, Any]) -> str:
     """The text for what `select` selected."""
-    rows = connection.execute(
-        "SELECT name, licence, revision, edges, derived_edges, senses, morphology, url, files, sha256 "
-        "FROM out_sources ORDER BY name"
-    ).fetchall()
+    sources = named_rows(connection, resources.sql("export/sources"))
     (derived,) = connection.execute("SELECT count(*) FROM out_relations WHERE source = 'negation'").fetchone() or (0,)
     text = _HEAD.format(made_by=manifest["made_by"], graph=manifest["graph"], **manifest["rows"])
     if derived:
         text += _DERIVED.format(derived=derived)
     table = [_COLUMNS, ("---",) * len(_COLUMNS)]
     files = ""
-    for name, licence, revision, edges, derived_edges, senses, segmented, url, names, hashes in rows:
-        share = f"{derived_edges / derived:.1%}" if derived else "-"
-        counts = (f"{edges:,}", f"{derived_edges:,}", share, f"{senses:,}", f"{segmented:,}")
-        table.append((_quoted(name), _quoted(licence), _quoted(revision or "-"), *counts, _quoted(url or "-")))
+    for source in sources:
+        table.append(_row(source, derived))
         files += "".join(
-            f"- {_quoted(name)}: {_quoted(file)}, SHA-256 `{digest}`\n"
-            for file, digest in zip(names, hashes, strict=True)
+            f"- {_quoted(source['name'])}: {_quoted(file)}, SHA-256 `{digest}`\n"
+            for file, digest in zip(source["files"], source["sha256"], strict=True)
         )
     lines = "\n".join("| " + " | ".join(row) + " |" for row in table)
     return f"{text}\n{lines}\n\n## Files that were read\n\n{files}"
+
+
+def _row(source: dict[str, Any], derived: int) -> tuple[str, ...]:
+    """A source as a row of the table, by `_COLUMNS`; `derived` is how many edges are derived in all."""
+    return (
+        _quoted(source["name"]),
+        _quoted(source["licence"]),
+        _quoted(source["revision"] or "-"),
+        f"{source['edges']:,}",
+        f"{source['derived_edges']:,}",
+        f"{source['derived_edges'] / derived:.1%}" if derived else "-",
+        f"{source['senses']:,}",
+        f"{source['morphology']:,}",
+        _quoted(source["url"] or "-"),
+    )

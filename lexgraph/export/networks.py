@@ -7,6 +7,7 @@ from typing import Any
 
 import networkx as nx
 
+from lexgraph import resources
 from lexgraph.database import Connection
 from lexgraph.relations import known_kinds
 
@@ -27,15 +28,11 @@ def to_networkx(connection: Connection, kinds: Sequence[str] | None = None, lang
     if kinds is not None:
         known_kinds(connection, kinds)
     parameters: dict[str, Any] = {"kinds": list(kinds) if kinds is not None else None, "lang": lang}
-    edges = (
-        "SELECT r.*, s.gloss FROM relations r LEFT JOIN senses s ON s.id = r.sense "
-        "WHERE ($kinds::VARCHAR[] IS NULL OR list_contains($kinds::VARCHAR[], r.kind)) "
-        "AND ($lang::VARCHAR IS NULL OR r.lang = $lang::VARCHAR)"
-    )
+    edges = resources.sql("export/network_edges")
     words = (
         "SELECT word, lang FROM words WHERE $lang::VARCHAR IS NULL OR lang = $lang::VARCHAR"
         if kinds is None
-        else f"SELECT word, lang FROM ({edges}) UNION SELECT related, lang FROM ({edges})"
+        else f"SELECT word, lang FROM (\n{edges}) UNION SELECT related, lang FROM (\n{edges})"
     )
     of_words = {"lang": lang} if kinds is None else parameters
     graph = nx.MultiDiGraph()
@@ -43,7 +40,7 @@ def to_networkx(connection: Connection, kinds: Sequence[str] | None = None, lang
     nodes = f"SELECT {names[0]}, word, lang FROM ({words}) ORDER BY lang, word"
     for node, word, language in _rows(connection, nodes, of_words):
         graph.add_node(node, word=word, lang=language)
-    ordered = f"SELECT {names[0]}, {names[1]}, id, {', '.join(_ATTRIBUTES)} FROM ({edges}) ORDER BY id"
+    ordered = f"SELECT {names[0]}, {names[1]}, id, {', '.join(_ATTRIBUTES)} FROM (\n{edges}) ORDER BY id"
     for one, other, key, *values in _rows(connection, ordered, parameters):
         present = {name: value for name, value in zip(_ATTRIBUTES, values, strict=True) if value is not None}
         graph.add_edge(one, other, key=key, **present)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lexgraph import __version__
+from lexgraph import __version__, resources
 from lexgraph.common.errors import UserError
 from lexgraph.common.files import (
     OVERWRITE_REMEDY,
@@ -177,8 +177,5 @@ def _counts(connection: Connection) -> dict[str, int]:
 
 
 def _left_out(connection: Connection) -> int:
-    (count,) = connection.execute(
-        "SELECT count(*) FROM relations WHERE is_wanted(lang) AND (getvariable('kinds') IS NULL OR "
-        "list_contains(getvariable('kinds')::VARCHAR[], kind)) AND id NOT IN (SELECT id FROM out_relations)"
-    ).fetchone() or (0,)
+    (count,) = connection.execute(resources.sql("export/left_out")).fetchone() or (0,)
     return int(count)

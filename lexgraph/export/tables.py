@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from lexgraph import resources
 from lexgraph.common.errors import UserError
 from lexgraph.database import Connection
 from lexgraph.export.selection import TABLES
@@ -56,13 +57,7 @@ def write_tables(connection: Connection, format_: str, folder: Path) -> None:
 
 def write_edges(connection: Connection, path: Path) -> None:
     """Write one JSON object a line for each edge; ids are text, since they are larger than JSON's readers can count."""
-    _copy(
-        connection,
-        "SELECT id::VARCHAR AS id, word, related, lang, kind, pos, source, licences, note, gloss, tags, rests_on, "
-        "rule, derived_from::VARCHAR AS derived_from, negated FROM out_relations",
-        path,
-        "FORMAT json",
-    )
+    _copy(connection, resources.sql("export/edges"), path, "FORMAT json")
 
 
 def _columns(connection: Connection, name: str, *, lists_as_json: bool) -> str:

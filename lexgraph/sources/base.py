@@ -17,17 +17,8 @@ KEPT = "kept"
 
 Inputs = Mapping[str, Sequence[Path]]
 
-# What every reader fills. `times`: how often a row stands in the files, where the reader has counted (else once).
-STAGING = """
-CREATE OR REPLACE TEMP TABLE staged_senses (
-    word VARCHAR, lang VARCHAR, pos VARCHAR, gloss VARCHAR, tags VARCHAR[], times BIGINT);
-CREATE OR REPLACE TEMP TABLE staged_relations (
-    word VARCHAR, related VARCHAR, lang VARCHAR, kind VARCHAR, pos VARCHAR, gloss VARCHAR, note VARCHAR,
-    tags VARCHAR[], times BIGINT);
-CREATE OR REPLACE TEMP TABLE staged_morphology (
-    word VARCHAR, lang VARCHAR, pos VARCHAR, segmentation VARCHAR,
-    prefixes VARCHAR[], roots VARCHAR[], suffixes VARCHAR[]);
-"""
+STAGING = "ingest/staging"
+"""The SQL that makes the staging tables, which every reader fills."""
 
 
 @dataclass
@@ -96,7 +87,7 @@ def put(connection: Connection, table: str, batch: pa.Table, lang: str | None = 
     Args:
         connection: the writer's.
         table: `staged_senses`, `staged_relations` or `staged_morphology`.
-        batch: the rows; column names as in `STAGING`.
+        batch: the rows; column names as in sql/ingest/staging.sql.
         lang: the language of all rows, where the batch has no column `lang`.
     """
     connection.register("staged_batch", batch)

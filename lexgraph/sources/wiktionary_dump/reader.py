@@ -18,10 +18,6 @@ from lexgraph.sources.wiktionary_dump import layout, streams, wiktextract
 from lexgraph.sources.wiktionary_dump.entries import Wanted
 from lexgraph.sources.wiktionary_dump.work import Piece, read
 
-_TEMPORARY = """
-CREATE OR REPLACE TEMP TABLE dump_redirects (word VARCHAR, target VARCHAR);
-CREATE OR REPLACE TEMP TABLE dump_entries (word VARCHAR, lang VARCHAR);
-"""
 _DBNAME = re.compile(rb"<dbname>([^<]*)</dbname>")
 _THESAURUS = re.compile(rb'<namespace key="(\d+)"[^<>]*>(?:Thesaurus|Wikisaurus)</namespace>')
 _DATE_IN_NAME = re.compile(r"(?<!\d)(20\d\d)(\d\d)(\d\d)(?!\d)")
@@ -42,7 +38,7 @@ def stage_pages(connection: Connection, inputs: Inputs, options: Options, worker
     """As `stage`, with our own reader and a given number of processes."""
     intake = Intake()
     languages = _languages(options.lang)
-    connection.execute(_TEMPORARY)
+    run_script(connection, "ingest/wiktionary_dump_begin")
     newest = ""
     for path in inputs["files"]:
         wanted = Wanted(languages, _thesaurus(path))

@@ -15,8 +15,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from lexgraph import resources
 from lexgraph.common.errors import UserError
-from lexgraph.database import Connection, run_script
+from lexgraph.database import Connection, named_rows, run_script
 from lexgraph.sources import archives
 from lexgraph.sources.base import Inputs, Intake, Options, Reader, put
 from lexgraph.sources.wordnet import wndb
@@ -87,11 +88,8 @@ def _stage(connection: Connection, wordnet: Wordnet, lang: str, intake: Intake) 
         connection.unregister("wordnet_batch")
     run_script(connection, "ingest/wordnet", lang=lang)
     put(connection, "staged_relations", _table([(*form, "form") for form in wordnet.forms], _FORMS), lang)
-    for relation, outcome, rows_ in connection.execute(
-        "SELECT CASE WHEN kind IS NULL THEN 'other' ELSE kind END, outcome, count(*) FROM wordnet_judged "
-        "GROUP BY ALL ORDER BY 1, 3 DESC, 2"
-    ).fetchall():
-        intake.add(f"{relation} pointers", outcome, rows_)
+    for row in named_rows(connection, resources.sql("ingest/wordnet_outcomes")):
+        intake.add(f"{row['relation']} pointers", row["outcome"], row["pointers"])
 
 
 def _table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:

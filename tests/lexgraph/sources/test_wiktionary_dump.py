@@ -27,7 +27,7 @@ HEAD += b"</siteinfo>\n"
 def staged(path: Path, workers: int | None = 1, **options: object) -> tuple[list[str], Intake]:
     """Every staged row, in order, and the account."""
     connection = duckdb.connect()
-    connection.execute(STAGING)
+    connection.execute(resources.sql(STAGING))
     connection.execute(resources.sql("macros"))
     intake = stage_pages(connection, {"files": [path]}, Options(**options), workers)  # type: ignore[arg-type]
     found = [
